@@ -1,0 +1,93 @@
+//! The only file that asks the machine for the time.
+//!
+//! Two clocks that can only be wrong together by accident: the *wall* clock, which is the embedded store's, and the
+//! *steady* clock of a node: the wall clock as it was when the process started, plus the monotonic time since. A step of
+//! the wall clock moves only the first; a close needs both to be past its deadline (D1).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::domain::Timestamp;
+
+/// Where time comes from. Tests drive a [`ManualClock`].
+pub trait Clock: Send + Sync + 'static {
+    fn now(&self) -> Timestamp;
+}
+
+pub type SharedClock = Arc<dyn Clock>;
+
+/// What the machine believes the date to be.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WallClock;
+
+impl Clock for WallClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(millis(ClockId::Realtime))
+    }
+}
+
+/// The wall clock at the start, plus what `CLOCK_BOOTTIME` counted since: it goes on while the machine is suspended, and
+/// no step or slew of the date touches it.
+#[derive(Clone, Copy, Debug)]
+pub struct SteadyClock {
+    ahead_of_boot_ms: i64,
+}
+
+impl SteadyClock {
+    pub fn start() -> Self {
+        Self { ahead_of_boot_ms: millis(ClockId::Realtime) - millis(ClockId::Boottime) }
+    }
+}
+
+impl Clock for SteadyClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(millis(ClockId::Boottime) + self.ahead_of_boot_ms)
+    }
+}
+
+fn millis(clock: ClockId) -> i64 {
+    let time = clock_gettime(clock);
+    time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
+}
+
+/// A stopwatch for measuring how long something took.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(std::time::Instant);
+
+impl Stopwatch {
+    pub fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// A clock that moves when told to: for tests and for virtual time.
+#[derive(Debug, Default)]
+pub struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    pub fn at(now: Timestamp) -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(now.as_millis())))
+    }
+
+    pub fn set(&self, now: Timestamp) {
+        self.0.store(now.as_millis(), Ordering::SeqCst);
+    }
+
+    /// Moves by `ms`, backwards where negative.
+    pub fn jump(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}

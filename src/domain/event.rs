@@ -1,0 +1,169 @@
+//! What can happen to a conversation, as the ingestion pipeline tells it (CONTRACT.md, "Events in").
+
+use super::id::{ConversationKey, EventName};
+use super::time::{Span, Timestamp};
+
+/// How far an event's `time` may lie ahead of the store's clock (D9).
+pub const AHEAD_MAX: Span = Span::from_mins(5);
+
+/// One event of one conversation. Valid by construction: the edge parses, nobody checks again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Event {
+    pub name: EventName,
+    pub conversation: ConversationKey,
+    /// When it happened, by its own stamp.
+    pub time: Timestamp,
+    pub kind: EventKind,
+}
+
+/// An event and when it was taken in: the millisecond in which its log made it durable.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Accepted {
+    pub event: Event,
+    pub accepted_at: Timestamp,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum EventKind {
+    Message { source: MessageSource, agent: Option<Box<str>>, message_id: Option<Box<str>> },
+    MessageFailed { message_id: Box<str> },
+    Opened { source: OpeningSource, by: Option<Box<str>> },
+    Closed { source: ClosingSource, by: Option<Box<str>>, note: Option<Note> },
+    Assigned(Assignee),
+    Unassigned,
+    Snoozed { until: Timestamp },
+    Unsnoozed,
+    Blocked,
+    Unblocked,
+}
+
+/// A closing note. Category at most 128 characters, summary at most 512 (L10); the edge checks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Note {
+    pub category: Option<Box<str>>,
+    pub summary: Option<Box<str>>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Assignee {
+    pub kind: AssigneeKind,
+    pub id: Box<str>,
+    pub name: Option<Box<str>>,
+}
+
+/// Writes an enum whose variants have one wire name each, both ways, so that the two cannot drift apart.
+macro_rules! named {
+    ($(#[$meta:meta])* $name:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u8)]
+        pub enum $name { $($variant),+ }
+
+        impl $name {
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+pub(crate) use named;
+
+named! {
+    /// Who sent a message.
+    MessageSource {
+        Contact = "contact", User = "user", Echo = "echo", Broadcast = "broadcast", Workflow = "workflow",
+        AiAgent = "ai_agent", Bot = "bot", Api = "api", Zapier = "zapier", Make = "make", N8n = "n8n",
+    }
+}
+
+named! {
+    /// What opened an episode.
+    OpeningSource {
+        User = "user", Contact = "contact", Workflow = "workflow", Api = "api", Zapier = "zapier", Make = "make",
+        CtcAds = "ctc_ads", GrowthWidget = "growth_widget",
+    }
+}
+
+named! {
+    /// What closed an episode. `auto_close` is ours alone: no event of the pipeline may claim it.
+    ClosingSource {
+        User = "user", Workflow = "workflow", Api = "api", Zapier = "zapier", Bot = "bot", Make = "make", N8n = "n8n",
+        AiAgent = "ai_agent", AutoClose = "auto_close",
+    }
+}
+
+named! {
+    AssigneeKind { Human = "human", AiAgent = "ai_agent" }
+}
+
+/// What a message is to the timer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Speaker {
+    Contact,
+    /// A person of the team, in the product.
+    Human,
+    /// A person of the team, in the channel's own app (T8).
+    HumanElsewhere,
+    /// No person: neither arms, nor resets, nor opens (T7, L6).
+    Machine,
+}
+
+impl MessageSource {
+    pub const fn speaker(self) -> Speaker {
+        match self {
+            Self::Contact => Speaker::Contact,
+            Self::User => Speaker::Human,
+            Self::Echo => Speaker::HumanElsewhere,
+            Self::Broadcast | Self::Workflow | Self::AiAgent | Self::Bot | Self::Api | Self::Zapier | Self::Make | Self::N8n => {
+                Speaker::Machine
+            }
+        }
+    }
+}
+
+impl EventKind {
+    /// The CloudEvents `type` of this kind.
+    pub const fn type_name(&self) -> &'static str {
+        match self {
+            Self::Message { .. } => "inbox.message.v1",
+            Self::MessageFailed { .. } => "inbox.message_failed.v1",
+            Self::Opened { .. } => "inbox.conversation.opened.v1",
+            Self::Closed { .. } => "inbox.conversation.closed.v1",
+            Self::Assigned(_) => "inbox.conversation.assigned.v1",
+            Self::Unassigned => "inbox.conversation.unassigned.v1",
+            Self::Snoozed { .. } => "inbox.conversation.snoozed.v1",
+            Self::Unsnoozed => "inbox.conversation.unsnoozed.v1",
+            Self::Blocked => "inbox.contact.blocked.v1",
+            Self::Unblocked => "inbox.contact.unblocked.v1",
+        }
+    }
+
+    pub const fn is_contact_message(&self) -> bool {
+        matches!(self, Self::Message { source: MessageSource::Contact, .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t7_machines_are_nobody() {
+        let machines: Vec<&str> = MessageSource::ALL.iter().filter(|s| s.speaker() == Speaker::Machine).map(|s| s.as_str()).collect();
+        assert_eq!(machines, ["broadcast", "workflow", "ai_agent", "bot", "api", "zapier", "make", "n8n"]);
+    }
+
+    #[test]
+    fn every_name_reads_back() {
+        assert!(MessageSource::ALL.iter().all(|s| MessageSource::parse(s.as_str()) == Some(*s)));
+        assert!(ClosingSource::ALL.iter().all(|s| ClosingSource::parse(s.as_str()) == Some(*s)));
+        assert!(OpeningSource::ALL.iter().all(|s| OpeningSource::parse(s.as_str()) == Some(*s)));
+        assert_eq!(MessageSource::parse("carrier_pigeon"), None);
+    }
+}

@@ -1,0 +1,33 @@
+//! Ground floor: what is true.
+//!
+//! A conversation is a set of facts; [`step()`] takes it from one state to the next; [`deadline()`] says when it is to
+//! close. Everything here is a function of its arguments: `now` comes in, the next wake-up goes out.
+//!
+//! Never here: async, a clock, I/O, serde, actix.
+
+pub mod commands;
+pub mod conversation;
+pub mod deadline;
+pub mod event;
+pub mod facts;
+pub mod id;
+pub mod invariant;
+pub mod notice;
+pub mod order;
+pub mod settings;
+pub mod step;
+pub mod time;
+
+#[cfg(test)]
+mod rules;
+#[cfg(test)]
+pub mod testing;
+
+pub use conversation::Conversation;
+pub use deadline::{NoDeadline, deadline, wake_at};
+pub use event::{Accepted, Event, EventKind};
+pub use id::{ConversationKey, EventName, PartitionCount, PartitionId};
+pub use notice::{ConversationNotice, Notice, NoticeKind, Snapshot};
+pub use settings::Settings;
+pub use step::{Input, Outcome, Step, step};
+pub use time::{Span, Timestamp};

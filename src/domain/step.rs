@@ -1,0 +1,387 @@
+//! Everything a conversation does. Pure: no clock, no store, no surprise.
+//!
+//! An event changes facts; what follows from the facts is settled, and each change is told once. Events never close a
+//! conversation by timer: only a wake-up does, and the shard lets it happen only when both clocks are past the deadline
+//! and everything accepted up to it has been applied (D1, D2).
+
+use super::commands::{BlockCommand, SnoozeCommand};
+use super::conversation::{AutoClosing, Closing, Conversation, Opening, ToldTimer};
+use super::deadline::{Timer, deadline, timer};
+use super::event::{Accepted, ClosingSource, EventKind, OpeningSource, Speaker};
+use super::facts::{CloseCommand, HumanMessage, Opener};
+use super::id::ConversationKey;
+use super::notice::{Cause, ConversationNotice, Notice, NoticeKind, Snapshot};
+use super::order::{Border, Position};
+use super::settings::Settings;
+use super::time::Timestamp;
+
+/// What happens to a conversation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// `now` of the step is its `accepted_at`, so that a replay of the log decides alike.
+    Event(Accepted),
+    /// Time to look. Has no authority: an early or doubled wake-up changes nothing.
+    WakeUp,
+    /// An event of this conversation went to the dead letters: its timer is held.
+    SetAside,
+    /// One of them was replayed or dismissed.
+    Released,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Step {
+    pub after: Conversation,
+    pub notices: Vec<Notice>,
+    pub outcome: Outcome,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// The state changed, be it only a counter.
+    Changed,
+    /// This event was applied before (D6).
+    Duplicate,
+    /// Nothing to do.
+    Unchanged,
+}
+
+/// Takes one step. Same input, same answer.
+pub fn step(key: &ConversationKey, before: Conversation, input: &Input, settings: &Settings, now: Timestamp) -> Step {
+    match input {
+        Input::Event(accepted) => event(key, before, accepted, settings),
+        Input::WakeUp => wake_up(key, before, settings, now),
+        Input::SetAside => held(before, |count| count.saturating_add(1)),
+        Input::Released => held(before, |count| count.saturating_sub(1)),
+    }
+}
+
+fn event(key: &ConversationKey, before: Conversation, accepted: &Accepted, settings: &Settings) -> Step {
+    let Accepted { event, accepted_at: now } = accepted;
+    let name = event.name.fingerprint();
+    if before.seen.contains(name) {
+        return Step { after: before, notices: Vec::new(), outcome: Outcome::Duplicate };
+    }
+    let cause = Cause::Event { name: event.name.clone(), type_name: event.kind.type_name().into(), time: event.time };
+    let mut turn = Turn::new(key, before, settings, *now, cause);
+    turn.after.seen.remember(name, event.time, *now);
+    turn.after.touched_at = turn.after.touched_at.max(*now);
+    turn.after.version += 1;
+    turn.take_in(accepted);
+    turn.settle();
+    turn.finish(Outcome::Changed)
+}
+
+fn wake_up(key: &ConversationKey, before: Conversation, settings: &Settings, now: Timestamp) -> Step {
+    let due = deadline(&before, settings).ok().filter(|d| d.at <= now && before.set_aside == 0);
+    let auto = due.map(|due| AutoClosing {
+        deadline: due.at,
+        period: due.armed_by.period,
+        armed_by: due.armed_by.position.name.clone(),
+        armed_at: due.armed_by.position.time,
+    });
+    let snooze_over = before.told.snoozed_until.is_some_and(|until| until <= now);
+    let cause = match &auto {
+        Some(auto) => Cause::AutoClose {
+            deadline: auto.deadline,
+            late: now.since(auto.deadline),
+            period: auto.period,
+            armed_by: auto.armed_by.clone(),
+            armed_at: auto.armed_at,
+        },
+        None if snooze_over => Cause::SnoozeElapsed,
+        None => Cause::Settings { version: settings.version },
+    };
+    let told = before.told;
+    let mut turn = Turn::new(key, before, settings, now, cause);
+    turn.after.version += 1;
+    if let Some(auto) = auto {
+        turn.auto_close(auto);
+        turn.settle();
+    }
+    let mut step = turn.finish(Outcome::Changed);
+    if step.notices.is_empty() && step.after.told == told {
+        step.after.version -= 1;
+        step.outcome = Outcome::Unchanged;
+    }
+    step
+}
+
+fn held(mut conversation: Conversation, count: impl Fn(u32) -> u32) -> Step {
+    conversation.set_aside = count(conversation.set_aside);
+    Step { after: conversation, notices: Vec::new(), outcome: Outcome::Changed }
+}
+
+/// One step in the making.
+struct Turn<'a> {
+    key: &'a ConversationKey,
+    after: Conversation,
+    settings: &'a Settings,
+    now: Timestamp,
+    cause: Cause,
+    notices: Vec<Notice>,
+    blocked_before: bool,
+    assignment_before: Option<(super::event::AssigneeKind, Box<str>)>,
+    /// A second opening or closing in one step gets a version of its own, so that no two notifications share an id.
+    turned: bool,
+}
+
+impl<'a> Turn<'a> {
+    fn new(key: &'a ConversationKey, before: Conversation, settings: &'a Settings, now: Timestamp, cause: Cause) -> Self {
+        let assignment_before = before.assignment.assignee().map(|a| (a.kind, a.id.clone()));
+        let blocked_before = before.is_blocked();
+        Self { key, after: before, settings, now, cause, notices: Vec::new(), blocked_before, assignment_before, turned: false }
+    }
+
+    /// Puts the event where it belongs by its time: over all episodes, into the open one, or into the one to come.
+    fn take_in(&mut self, accepted: &Accepted) {
+        let position = Position::of(accepted);
+        match &accepted.event.kind {
+            EventKind::Message { source, message_id, .. } => self.message(source.speaker(), position, accepted.accepted_at, message_id),
+            EventKind::MessageFailed { message_id } => self.facts_to_come().record_failure(position, message_id.clone()),
+            EventKind::Assigned(assignee) => self.after.assignment.assign(position, assignee.clone()),
+            EventKind::Unassigned => self.after.assignment.unassign(position),
+            EventKind::Blocked => self.after.blocks.insert(position, BlockCommand::Block),
+            EventKind::Unblocked => self.after.blocks.insert(position, BlockCommand::Unblock),
+            EventKind::Snoozed { until } => self.snooze(position, SnoozeCommand::Until(*until)),
+            EventKind::Unsnoozed => self.snooze(position, SnoozeCommand::End),
+            EventKind::Opened { source, .. } => self.opened(position, *source),
+            EventKind::Closed { source, by, note } => {
+                self.closed(CloseCommand { position, source: *source, by: by.clone(), note: note.clone() });
+            }
+        }
+    }
+
+    fn message(&mut self, speaker: Speaker, position: Position, accepted_at: Timestamp, message_id: &Option<Box<str>>) {
+        match speaker {
+            Speaker::Contact => self.after.messages.incoming += 1,
+            Speaker::Human | Speaker::HumanElsewhere | Speaker::Machine => self.after.messages.outgoing += 1,
+        }
+        let arms = match speaker {
+            Speaker::Machine => return, // T7, L6
+            Speaker::Contact => return self.contact_message(position),
+            Speaker::Human => true,
+            Speaker::HumanElsewhere => self.settings.echo_arms, // T8
+        };
+        if !self.is_later(&position) {
+            return; // recorded only (D5)
+        }
+        let period = self.settings.period;
+        let opener = Opener { position: position.clone(), source: OpeningSource::User };
+        let message = HumanMessage { position, accepted_at, message_id: message_id.clone(), period, arms, failed: false };
+        self.facts_to_come().record_human(message);
+        self.record_opener(opener);
+    }
+
+    fn contact_message(&mut self, position: Position) {
+        if self.is_later(&position) {
+            self.facts_to_come().record_contact(position.clone());
+            self.record_opener(Opener { position, source: OpeningSource::Contact });
+        } else if self.is_news(&position) {
+            self.take_news(position);
+        }
+    }
+
+    fn snooze(&mut self, position: Position, command: SnoozeCommand) {
+        if self.is_later(&position) {
+            self.facts_to_come().record_snooze(position, command);
+        }
+    }
+
+    fn opened(&mut self, position: Position, source: OpeningSource) {
+        if self.is_later(&position) {
+            let opener = Opener { position, source };
+            self.facts_to_come().record_opened(&opener);
+            self.record_opener(opener);
+        }
+    }
+
+    fn closed(&mut self, close: CloseCommand) {
+        if self.is_later(&close.position) {
+            self.facts_to_come().record_close(close);
+        }
+    }
+
+    /// Whether this is later than the last close: of the open episode, or of the one to come (D5).
+    fn is_later(&self, position: &Position) -> bool {
+        self.after.border().is_none_or(|border| border.is_before(position))
+    }
+
+    /// The facts that what is later than the last close belongs to.
+    fn facts_to_come(&mut self) -> &mut super::facts::Facts {
+        if self.after.is_open() { &mut self.after.facts } else { &mut self.after.next }
+    }
+
+    fn record_opener(&mut self, opener: Opener) {
+        let blocks = self.after.blocks.clone();
+        self.facts_to_come().record_opener(opener, |p| blocks.fold_until(p).blocked);
+    }
+
+    /// D7: a contact's message from before the close that nobody has answered. What is not later than the close before
+    /// that is a repeat or history, and reopens nothing (D6).
+    fn is_news(&self, position: &Position) -> bool {
+        let conversation = &self.after;
+        conversation.closing.is_some()
+            && !conversation.is_blocked()
+            && conversation.floor.as_ref().is_none_or(|floor| floor.is_before(position))
+            && conversation.facts.latest_delivered().is_none_or(|latest| position > latest)
+    }
+
+    /// D7: within the window an auto-close is taken back; else the conversation reopens, for nobody has seen this.
+    fn take_news(&mut self, position: Position) {
+        let Some(closing) = &self.after.closing else { return };
+        let in_time = closing.auto.is_some() && self.now <= closing.closed_at.plus(self.settings.late_reply_window);
+        if in_time {
+            self.after.closing = None;
+            self.after.facts.record_contact(position);
+            let next = std::mem::take(&mut self.after.next);
+            let blocks = self.after.blocks.clone();
+            self.after.facts.merge(next, |p| blocks.fold_until(p).blocked);
+            self.turn();
+            self.tell(NoticeKind::Reversed);
+        } else {
+            self.after.next.record_contact(position.clone());
+            self.open(Opener { position, source: OpeningSource::Contact });
+        }
+    }
+
+    /// What follows from the facts: a waiting `closed` closes, a waiting opener opens, as often as it takes.
+    fn settle(&mut self) {
+        loop {
+            if self.after.is_open() {
+                let Some(close) = self.applicable_close() else { return };
+                self.close(close);
+            } else {
+                let held_back = |opener: &&Opener| !self.after.was_blocked_at(&opener.position);
+                let Some(opener) = self.after.next.openers.iter().find(held_back).cloned() else { return };
+                self.open(opener);
+            }
+        }
+    }
+
+    /// The earliest `closed` of this episode that is later than its start and its messages, and that no block refused.
+    fn applicable_close(&self) -> Option<CloseCommand> {
+        let conversation = &self.after;
+        let start = conversation.start();
+        let latest = conversation.facts.latest_message();
+        let applies = |close: &&CloseCommand| {
+            start.is_none_or(|start| close.position > *start)
+                && latest.is_none_or(|latest| close.position > *latest)
+                && !conversation.was_blocked_at(&close.position)
+        };
+        conversation.facts.closes.iter().find(applies).cloned()
+    }
+
+    /// L3, L5, L6: a new episode, with what was already known of it.
+    fn open(&mut self, opener: Opener) {
+        let after = &mut self.after;
+        after.episode += 1;
+        after.floor = after.closing.take().map(|closing| closing.border);
+        after.facts = std::mem::take(&mut after.next);
+        let Opener { position, source } = opener;
+        after.opening = Some(Opening { position, source, enable_epoch: self.settings.epoch_in_force() });
+        let kind = if after.episode == 1 { NoticeKind::Opened } else { NoticeKind::Reopened };
+        self.turn();
+        self.tell(kind);
+    }
+
+    /// L2, T18: closed by somebody; a running timer is cancelled with it.
+    fn close(&mut self, close: CloseCommand) {
+        let CloseCommand { position, source, by, note } = close;
+        let closed_at = position.effective;
+        self.turn();
+        self.end_episode(Closing { source, by, note, closed_at, border: Border::Event(position), auto: None });
+        self.tell_timer(Timer::None);
+        self.tell(NoticeKind::Closed);
+    }
+
+    /// T6: the deadline passed and nobody replied. Sends `closed` alone.
+    fn auto_close(&mut self, auto: AutoClosing) {
+        self.turn();
+        self.tell_snooze(None);
+        self.after.told.timer = ToldTimer::None;
+        let (closed_at, border) = (self.now, Border::Instant(self.now));
+        self.end_episode(Closing { source: ClosingSource::AutoClose, by: None, note: None, closed_at, border, auto: Some(auto) });
+        self.tell(NoticeKind::Closed);
+    }
+
+    fn end_episode(&mut self, closing: Closing) {
+        let after = &mut self.after;
+        after.next = after.facts.split_after(&closing.border);
+        after.touched_at = after.touched_at.max(closing.closed_at);
+        after.closing = Some(closing);
+        after.told.snoozed_until = None;
+    }
+
+    fn turn(&mut self) {
+        if self.turned {
+            self.after.version += 1;
+        }
+        self.turned = true;
+    }
+
+    /// Tells what else changed: assignee, block, snooze and timer, each against what was told before.
+    fn finish(mut self, outcome: Outcome) -> Step {
+        self.tell_assignment();
+        self.tell_block();
+        let snoozed_until = self.after.snooze().holds_at(self.now);
+        self.tell_snooze(snoozed_until);
+        let timer = timer(&self.after, self.settings, self.now);
+        self.tell_timer(timer);
+        Step { after: self.after, notices: self.notices, outcome }
+    }
+
+    fn tell_assignment(&mut self) {
+        let assignee = self.after.assignment.assignee().map(|a| (a.kind, a.id.clone()));
+        if assignee != self.assignment_before {
+            self.tell(if assignee.is_some() { NoticeKind::Assigned } else { NoticeKind::Unassigned });
+        }
+    }
+
+    fn tell_block(&mut self) {
+        match (self.blocked_before, self.after.is_blocked()) {
+            (false, true) => self.tell(NoticeKind::Blocked),
+            (true, false) => self.tell(NoticeKind::Unblocked),
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    fn tell_snooze(&mut self, snoozed_until: Option<Timestamp>) {
+        let told = std::mem::replace(&mut self.after.told.snoozed_until, snoozed_until);
+        match (told, snoozed_until) {
+            (Some(_), None) => self.tell(NoticeKind::Unsnoozed),
+            (before, Some(until)) if before != Some(until) => self.tell(NoticeKind::Snoozed),
+            (Some(_), Some(_)) | (None, _) => {}
+        }
+    }
+
+    /// One change, one timer notification (CONTRACT.md). Every pair of what was told and what holds has its arm.
+    fn tell_timer(&mut self, timer: Timer) {
+        use ToldTimer as Told;
+        let (told, kind) = match (self.after.told.timer, timer) {
+            (Told::None, Timer::None) => (Told::None, None),
+            (Told::None, Timer::Running(at)) => (Told::Running(at), Some(NoticeKind::Armed)),
+            (Told::None, Timer::Snoozed(at)) => (Told::Snoozed(at), Some(NoticeKind::Armed)),
+            (Told::None, Timer::Blocked) => (Told::BlockedUntold, None),
+            (Told::Running(old), Timer::Running(at)) => (Told::Running(at), (old != at).then_some(NoticeKind::Reset)),
+            (Told::Running(_), Timer::Snoozed(at)) => (Told::Snoozed(at), Some(NoticeKind::Suspended)),
+            (Told::Snoozed(old), Timer::Snoozed(at)) => (Told::Snoozed(at), (old != at).then_some(NoticeKind::Reset)),
+            (Told::Snoozed(_), Timer::Running(at)) => (Told::Running(at), Some(NoticeKind::Resumed)),
+            (Told::Running(_) | Told::Snoozed(_), Timer::Blocked) => (Told::Blocked, Some(NoticeKind::Suspended)),
+            (Told::Blocked | Told::BlockedUntold, Timer::Running(at)) => (Told::Running(at), Some(NoticeKind::Resumed)),
+            (Told::Blocked | Told::BlockedUntold, Timer::Snoozed(at)) => (Told::Snoozed(at), Some(NoticeKind::Resumed)),
+            (told @ (Told::Blocked | Told::BlockedUntold), Timer::Blocked) => (told, None),
+            (Told::BlockedUntold, Timer::None) => (Told::None, None),
+            (Told::Running(_) | Told::Snoozed(_) | Told::Blocked, Timer::None) => (Told::None, Some(NoticeKind::Cancelled)),
+        };
+        self.after.told.timer = told;
+        if let Some(kind) = kind {
+            self.tell(kind);
+        }
+    }
+
+    fn tell(&mut self, kind: NoticeKind) {
+        let snapshot = Snapshot::of(&self.after, self.settings, self.now);
+        let notice = ConversationNotice { key: self.key.clone(), kind, at: self.now, cause: self.cause.clone(), snapshot };
+        self.notices.push(Notice::Conversation(Box::new(notice)));
+    }
+}

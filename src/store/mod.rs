@@ -1,0 +1,351 @@
+//! First floor: what survives a restart.
+//!
+//! A store keeps, for each partition, the event log, the conversations, the index of when to look at them, the outbox
+//! of notifications and the position in the log up to which all that was applied, and changes the last four together.
+//! Whoever writes shows a [`Lease`]; a lease that is not the stored one is refused, whatever the time is. Commits form a
+//! chain: each names the one it builds on and is refused unless that is the stored one, so a late commit, a doubled one
+//! and one from before the store lost its last second are all caught by one comparison.
+//!
+//! A store never decides: when a conversation closes is settled in [`crate::domain`]. It does refuse a close that its own
+//! clock or its own log forbids ([`Batch::not_before`]), because only it can compare both in one atomic step (D1, D2).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use crate::domain::{Conversation, ConversationKey, Event, Notice, PartitionCount, PartitionId, Settings, Timestamp};
+
+pub mod embedded;
+pub mod memory;
+pub mod record;
+
+/// What a store promises. All methods may be called from any thread; a dropped future of `append` or `commit` leaves the
+/// outcome unknown.
+pub trait Store: Send + Sync + 'static {
+    /// How many partitions there are; fixed when the store was created.
+    fn partitions(&self) -> PartitionCount;
+
+    /// Random, new whenever the store is created or restored: a cursor into another incarnation means nothing.
+    fn incarnation(&self) -> u64;
+
+    /// The store's clock. For bounding time stamps (D9) and for showing; closing asks [`barrier`](Self::barrier).
+    fn clock(&self) -> BoxFuture<'_, Result<Timestamp, StoreError>>;
+
+    /// Takes entries into their partitions' logs, in the order given within each partition. All are durable when this
+    /// answers; the ids come back in the order of the entries. An id's millisecond is the entry's `accepted_at`: the
+    /// store's clock, never less than that of any entry or checkpoint before it in that partition.
+    ///
+    /// # Errors
+    /// `Behind` when a log already holds as many unapplied entries as is allowed: nothing was taken. `Refused`: nothing
+    /// was taken. `OutcomeUnknown`: some may have been; send them again (D6).
+    fn append(&self, entries: Vec<(PartitionId, Entry)>) -> BoxFuture<'_, Result<Vec<LogId>, StoreError>>;
+
+    /// Entries strictly after `after`, in order, at most `limit`. Waits up to `wait` for the first one; an empty answer
+    /// means there was none. An entry that cannot be decoded comes back as such, in its place.
+    fn read(&self, partition: PartitionId, after: LogId, limit: usize, wait: Duration) -> BoxFuture<'_, Result<Vec<LogEntry>, StoreError>>;
+
+    /// The store's clock and the last id of the log (zero when empty), taken together: whatever is appended afterwards
+    /// has a greater id and an `accepted_at` not before this clock.
+    fn barrier(&self, partition: PartitionId) -> BoxFuture<'_, Result<Barrier, StoreError>>;
+
+    /// Takes a partition. Every claim gets a token no claim had before; from then on nobody else's lease is good.
+    fn claim(&self, partition: PartitionId) -> BoxFuture<'_, Result<Claim, StoreError>>;
+
+    /// Gives a partition back. A lease that is no longer good is no error: somebody else holds it.
+    fn release(&self, lease: Lease) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Writes a batch: all or nothing, durable when this answers.
+    ///
+    /// # Errors
+    /// `Fenced`: the lease is not the stored one, step down. `Refused`: `based_on` is not the stored commit, the store's
+    /// clock is not past `not_before`, or an entry after `checkpoint` was accepted at or before `not_before`; nothing was
+    /// written, reload. `OutcomeUnknown`: reload and see.
+    fn commit(&self, lease: Lease, batch: Batch) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// The rows of these conversations, in the order asked. One that cannot be read does not spoil the others.
+    fn load(&self, partition: PartitionId, keys: Vec<ConversationKey>) -> BoxFuture<'_, Result<Vec<Loaded>, StoreError>>;
+
+    /// Conversations to be looked at up to and including `until`, strictly after `after`, ordered by (instant, key), at
+    /// most `limit`.
+    fn due(
+        &self,
+        partition: PartitionId,
+        until: Timestamp,
+        after: Option<DueKey>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<DueKey>, StoreError>>;
+
+    /// A partition's rows in order of key, strictly after `after`, of one workspace or of all, at most `limit`. Rows that
+    /// cannot be read are left out.
+    fn scan(
+        &self,
+        partition: PartitionId,
+        workspace: Option<Box<str>>,
+        after: Option<ConversationKey>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<(ConversationKey, Conversation)>, StoreError>>;
+
+    /// Notifications numbered above `after`, in order, at most `limit`.
+    fn notifications(&self, partition: PartitionId, after: u64, limit: usize) -> BoxFuture<'_, Result<NotificationPage, StoreError>>;
+
+    /// The number of the last committed notification of every partition, in order of partition.
+    fn notification_heads(&self) -> Vec<u64>;
+
+    /// Resolves after the next commit that brought a notification; may resolve for nothing. Ask first, then look at the
+    /// heads, then await: what is committed in between wakes it.
+    fn notification_signal(&self) -> tokio::sync::watch::Receiver<u64>;
+
+    /// The settings a partition has applied, of one workspace; `None`: the defaults hold.
+    fn applied_settings(&self, partition: PartitionId, workspace: Box<str>) -> BoxFuture<'_, Result<Option<Settings>, StoreError>>;
+
+    /// The master document of a workspace; `None`: the defaults hold.
+    fn settings(&self, workspace: Box<str>) -> BoxFuture<'_, Result<Option<Settings>, StoreError>>;
+
+    /// All master documents, in order of workspace.
+    fn all_settings(&self) -> BoxFuture<'_, Result<Vec<(Box<str>, Settings)>, StoreError>>;
+
+    /// Replaces the master document if its version is still `expected` (0: there is none). True when it did.
+    fn put_settings(&self, workspace: Box<str>, expected: u64, settings: Settings) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// A partition's dead letters strictly after `after`, oldest first, at most `limit`.
+    fn dead_letters(&self, partition: PartitionId, after: LogId, limit: usize) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>>;
+
+    /// What a partition holds, for metrics and `/readyz?verbose`.
+    fn stats(&self) -> BoxFuture<'_, Result<Vec<PartitionStats>, StoreError>>;
+}
+
+/// The place of an entry in its partition's log, and when it was accepted: milliseconds, then a number within them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct LogId {
+    pub ms: u64,
+    pub seq: u64,
+}
+
+impl LogId {
+    pub const ZERO: Self = Self { ms: 0, seq: 0 };
+
+    pub fn accepted_at(self) -> Timestamp {
+        Timestamp::from_millis(i64::try_from(self.ms).unwrap_or(i64::MAX))
+    }
+
+    /// Reads `ms-seq`, as [`Display`](std::fmt::Display) writes it and Redis does.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (ms, seq) = text.split_once('-')?;
+        Some(Self { ms: ms.parse().ok()?, seq: seq.parse().ok()? })
+    }
+}
+
+impl std::fmt::Display for LogId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.ms, self.seq)
+    }
+}
+
+/// One thing in a log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Entry {
+    Event(Event),
+    /// From here on these settings hold in this partition, unless it knows a later version.
+    Settings {
+        workspace: Box<str>,
+        settings: Box<Settings>,
+    },
+    /// Take a dead letter up again, or give it up for good.
+    DeadLetter {
+        id: LogId,
+        action: DeadLetterAction,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DeadLetterAction {
+    Replay,
+    Dismiss,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogEntry {
+    pub id: LogId,
+    /// `Err`: the stored bytes, which nobody can read.
+    pub entry: Result<Entry, Unreadable>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unreadable {
+    pub reason: Box<str>,
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Barrier {
+    pub clock: Timestamp,
+    pub last: LogId,
+}
+
+/// The right to write a partition. Compared for equality, never for order: a count alone goes backwards when a store
+/// loses its last second.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Lease {
+    pub partition: PartitionId,
+    pub epoch: u64,
+    pub nonce: u64,
+}
+
+/// A commit, named by whoever makes it. Random.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct CommitId(pub u128);
+
+/// What a new owner starts from.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Claim {
+    pub lease: Lease,
+    /// The commit to build on.
+    pub head: CommitId,
+    /// Everything up to here is applied.
+    pub checkpoint: LogId,
+    /// The number of the last notification.
+    pub last_notification: u64,
+    /// How often this checkpoint was claimed with entries after it, this claim included: from the third time on, one of
+    /// them is suspected of killing its node, and entries are taken one at a time.
+    pub attempts: u32,
+    /// The entry that was being tried alone when the last owner went away, and how often it was tried.
+    pub trying: Option<(LogId, u32)>,
+    /// The settings applied, by workspace.
+    pub settings: Vec<(Box<str>, Settings)>,
+}
+
+/// One atomic change of a partition.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Batch {
+    pub id: CommitId,
+    pub based_on: CommitId,
+    /// Everything in the log up to here is applied with this batch.
+    pub checkpoint: LogId,
+    /// At most one a conversation.
+    pub rows: Vec<RowWrite>,
+    /// Numbered from the last number on, without a gap.
+    pub notifications: Vec<Notification>,
+    /// Notifications numbered below this are no longer kept.
+    pub trim_notifications_below: u64,
+    pub dead: Vec<DeadLetter>,
+    pub dead_removed: Vec<LogId>,
+    pub settings: Vec<(Box<str>, Settings)>,
+    /// The latest deadline of the auto-closes in this batch: refused unless the store's clock is past it and no entry
+    /// after `checkpoint` was accepted at or before it (D1, D2).
+    pub not_before: Option<Timestamp>,
+    /// Marks an entry as being tried alone; `None` clears the mark.
+    pub trying: Option<(LogId, u32)>,
+}
+
+impl Batch {
+    /// An empty batch that changes nothing but the head of the chain.
+    pub fn new(based_on: CommitId, checkpoint: LogId) -> Self {
+        Self {
+            id: CommitId(uuid::Uuid::new_v4().as_u128()),
+            based_on,
+            checkpoint,
+            rows: Vec::new(),
+            notifications: Vec::new(),
+            trim_notifications_below: 0,
+            dead: Vec::new(),
+            dead_removed: Vec::new(),
+            settings: Vec::new(),
+            not_before: None,
+            trying: None,
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct RowWrite {
+    pub key: ConversationKey,
+    /// When the stored row was to be looked at, as loaded or last committed: where the index has it.
+    pub indexed_at: Option<Timestamp>,
+    pub change: RowChange,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum RowChange {
+    Put {
+        conversation: Arc<Conversation>,
+        look_at: Option<Timestamp>,
+    },
+    /// Retention took it.
+    Remove,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Notification {
+    pub number: u64,
+    /// The number of this conversation's notification before this one, if it is still kept.
+    pub previous: Option<u64>,
+    pub notice: Notice,
+}
+
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct NotificationPage {
+    pub items: Vec<Notification>,
+    /// The lowest number still kept: whoever asked from below it has missed something.
+    pub oldest: u64,
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct DueKey {
+    pub at: Timestamp,
+    pub key: ConversationKey,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum Loaded {
+    Missing,
+    Found {
+        conversation: Box<Conversation>,
+        look_at: Option<Timestamp>,
+    },
+    /// The row is there and cannot be read.
+    Corrupt {
+        reason: Box<str>,
+    },
+}
+
+/// An entry that was set aside, with its reason; the partition went on without it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeadLetter {
+    pub partition: PartitionId,
+    /// Its place in the log; its name in the list.
+    pub id: LogId,
+    pub conversation: Option<ConversationKey>,
+    pub reason: Box<str>,
+    pub entry: Result<Entry, Unreadable>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PartitionStats {
+    pub conversations: u64,
+    /// Rows with something to look at: a deadline or the end of a snooze.
+    pub timers: u64,
+    pub checkpoint: LogId,
+    /// The last id of the log.
+    pub last: LogId,
+    /// Entries accepted and not applied.
+    pub backlog: u64,
+    pub dead_letters: u64,
+    pub last_notification: u64,
+    pub oldest_notification: u64,
+}
+
+/// Named by what the caller does next.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    #[error("partition {partition} has another owner")]
+    Fenced { partition: PartitionId }, // step down
+    #[error("the log holds {unapplied} entries that are not applied yet, {limit} are allowed")]
+    Behind { unapplied: u64, limit: u64 }, // come back later
+    #[error("the store refused, nothing was written: {0}")]
+    Refused(Arc<str>), // reload, try again
+    #[error("the store did not answer, the write may have happened: {0}")]
+    OutcomeUnknown(Arc<str>), // reload and see
+    #[error("the store is closed or broken: {0}")]
+    Unavailable(Arc<str>), // give up until an operator looks
+}
