@@ -1,0 +1,182 @@
+//! Following the notifications of all partitions: what a subscriber holds, and how it goes on where it stopped.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::domain::PartitionId;
+use crate::store::{Notification, Store, StoreError};
+
+/// Notifications taken from one partition at a time, so that a busy one does not keep the others waiting.
+const PAGE: usize = 512;
+
+/// Where a subscriber stands: the last number seen of every partition, of one incarnation of the store. May be resumed on
+/// any node; repeats what was sent after it was handed out, never skips.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cursor {
+    pub incarnation: u64,
+    pub positions: Vec<u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("this is not a cursor of this service: use the `id` of an event of the stream, or 0 for the oldest kept")]
+pub struct BadCursor;
+
+impl Cursor {
+    /// As text without blanks, for `id:` and `after=`.
+    pub fn encode(&self) -> String {
+        let mut bytes = Vec::with_capacity(8 + self.positions.len() * 2);
+        bytes.extend_from_slice(&self.incarnation.to_be_bytes());
+        for position in &self.positions {
+            let mut rest = *position;
+            while rest >= 0x80 {
+                bytes.push(rest as u8 | 0x80);
+                rest >>= 7;
+            }
+            bytes.push(rest as u8);
+        }
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// # Errors
+    /// [`BadCursor`] for anything [`encode`](Self::encode) did not write.
+    pub fn decode(text: &str) -> Result<Self, BadCursor> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadCursor)?;
+        let (incarnation, rest) = bytes.split_first_chunk::<8>().ok_or(BadCursor)?;
+        let mut positions = Vec::new();
+        let (mut value, mut shift) = (0_u64, 0);
+        for byte in rest {
+            value |= u64::from(byte & 0x7f).checked_shl(shift).ok_or(BadCursor)?;
+            shift += 7;
+            if byte & 0x80 == 0 {
+                positions.push(value);
+                (value, shift) = (0, 0);
+            } else if shift > 63 {
+                return Err(BadCursor);
+            }
+        }
+        if shift != 0 { Err(BadCursor) } else { Ok(Self { incarnation: u64::from_be_bytes(*incarnation), positions }) }
+    }
+}
+
+/// What a feed has next.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Fed {
+    /// In order within each partition. After them the feed's cursor is good.
+    Notifications(Vec<Notification>),
+    /// What the cursor pointed at is no longer kept, or is of another incarnation; the feed goes on from the oldest kept.
+    Reset,
+}
+
+/// One subscriber's way through all partitions.
+pub struct Feed {
+    store: Arc<dyn Store>,
+    cursor: Cursor,
+    signal: tokio::sync::watch::Receiver<u64>,
+    next_partition: u16,
+    reset: bool,
+}
+
+impl Feed {
+    /// From the next notification on.
+    pub fn from_now(store: Arc<dyn Store>) -> Self {
+        let cursor = Cursor { incarnation: store.incarnation(), positions: store.notification_heads() };
+        Self::new(store, cursor, false)
+    }
+
+    pub fn from_oldest(store: Arc<dyn Store>) -> Self {
+        let cursor = Cursor { incarnation: store.incarnation(), positions: vec![0; store.partitions().get() as usize] };
+        let mut feed = Self::new(store, cursor, false);
+        feed.cursor.incarnation = feed.store.incarnation();
+        feed
+    }
+
+    /// From where `cursor` stands; if that is of another incarnation, a [`Fed::Reset`] comes first.
+    pub fn from_cursor(store: Arc<dyn Store>, cursor: Cursor) -> Self {
+        let good = cursor.incarnation == store.incarnation() && cursor.positions.len() == store.partitions().get() as usize;
+        if good {
+            return Self::new(store, cursor, false);
+        }
+        let mut feed = Self::from_oldest(store);
+        feed.reset = true;
+        feed
+    }
+
+    fn new(store: Arc<dyn Store>, cursor: Cursor, reset: bool) -> Self {
+        let signal = store.notification_signal();
+        Self { store, cursor, signal, next_partition: 0, reset }
+    }
+
+    /// Good after everything the feed has given out so far.
+    pub fn cursor(&self) -> &Cursor {
+        &self.cursor
+    }
+
+    /// Waits for what comes next: at most one page, of one partition.
+    ///
+    /// # Errors
+    /// Whatever the store answers; the cursor has not moved then.
+    pub async fn next(&mut self) -> Result<Fed, StoreError> {
+        loop {
+            if std::mem::take(&mut self.reset) {
+                return Ok(Fed::Reset);
+            }
+            self.signal.borrow_and_update();
+            let heads = self.store.notification_heads();
+            if let Some(partition) = self.behind(&heads) {
+                if let Some(fed) = self.take_from(partition).await? {
+                    return Ok(fed);
+                }
+                continue;
+            }
+            if self.signal.changed().await.is_err() {
+                return Err(StoreError::Unavailable("the store was closed".into()));
+            }
+        }
+    }
+
+    /// The next partition in turn with something new.
+    fn behind(&mut self, heads: &[u64]) -> Option<u16> {
+        let count = heads.len();
+        let start = self.next_partition as usize;
+        let found = (0..count).map(|i| (start + i) % count).find(|&p| heads[p] > self.cursor.positions[p])?;
+        self.next_partition = ((found + 1) % count) as u16;
+        Some(found as u16)
+    }
+
+    async fn take_from(&mut self, partition: u16) -> Result<Option<Fed>, StoreError> {
+        let position = self.cursor.positions[partition as usize];
+        let page = self.store.notifications(PartitionId(partition), position, PAGE).await?;
+        let missed = position > 0 && position + 1 < page.oldest;
+        let Some(last) = page.items.last() else {
+            // Trimmed up to its head: nothing to give, and nothing was skipped unless it had been told to resume there.
+            self.cursor.positions[partition as usize] = self.store.notification_heads()[partition as usize].max(position);
+            return Ok(missed.then_some(Fed::Reset));
+        };
+        if missed {
+            self.cursor.positions[partition as usize] = page.oldest - 1;
+            return Ok(Some(Fed::Reset));
+        }
+        self.cursor.positions[partition as usize] = last.number;
+        Ok(Some(Fed::Notifications(page.items)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_read_back() {
+        let cursor = Cursor { incarnation: 0xdead_beef_0000_0001, positions: vec![0, 1, 127, 128, 300, u64::MAX] };
+        assert_eq!(Cursor::decode(&cursor.encode()), Ok(cursor));
+    }
+
+    #[test]
+    fn anything_else_is_no_cursor() {
+        for text in ["", "17", "not a cursor", "AAAAAAAAAAD_", "////"] {
+            assert!(Cursor::decode(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! The node's door: what the edge may ask of it. Cheap to clone; nobody outside holds a store, a shard or a state.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::feed::{Cursor, Feed};
+use super::options::NodeOptions;
+use super::shard::Door;
+use crate::clock::SharedClock;
+use crate::domain::event::AHEAD_MAX;
+use crate::domain::id::partition_of;
+use crate::domain::notice::Status;
+use crate::domain::settings::{SettingsChange, SettingsError};
+use crate::domain::{
+    Conversation, ConversationKey, Event, EventKind, NoDeadline, PartitionId, Settings, Snapshot, Span, Timestamp, deadline,
+};
+use crate::store::{DeadLetter, DeadLetterAction, Entry, Loaded, LogId, Notification, PartitionStats, Store, StoreError};
+
+/// Rows looked at for one page of a list: a filter that fits few rows answers with what it found and a cursor.
+const LIST_ROWS_MAX: usize = 20_000;
+/// Rows read from one partition at a time while merging a list.
+const LIST_CHUNK: usize = 64;
+/// Notifications walked back for one conversation's history.
+const HISTORY_MAX: usize = 1_000;
+
+#[derive(Clone)]
+pub struct Node {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn Store>,
+    steady: SharedClock,
+    shards: Vec<Door>,
+    options: NodeOptions,
+}
+
+/// What became of one event.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Verdict {
+    Accepted(Receipt),
+    Rejected(Rejection),
+}
+
+/// Where an accepted event stands. It is durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Receipt {
+    pub partition: PartitionId,
+    pub id: LogId,
+    /// Known as applied before. Without waiting this is what the node remembers; after
+    /// [`wait_applied`](Node::wait_applied) it is exact.
+    pub duplicate: bool,
+}
+
+/// An event that parses and still cannot be taken.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Rejection {
+    #[error("`time` is {} s ahead of the service's clock, {} s are allowed: check the producer's clock", ahead.as_millis() / 1_000, AHEAD_MAX.as_millis() / 1_000)]
+    TimeAhead { ahead: Span },
+    #[error("`until` is more than {max} after `time`: the longest snooze here")]
+    SnoozeTooLong { max: Span },
+}
+
+/// The node cannot do this now.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Unready {
+    #[error("not applied within the time given; it is durable and will be")]
+    NotYetApplied,
+    #[error("partition {partition} has no running owner")]
+    NoOwner { partition: PartitionId },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SettingsRefused {
+    #[error(transparent)]
+    Invalid(#[from] SettingsError),
+    #[error("the settings are at version {current}")]
+    VersionMismatch { current: u64 },
+    #[error(transparent)]
+    Unready(#[from] Unready),
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct ListQuery {
+    pub status: Option<Status>,
+    pub assignee: Option<AssigneeFilter>,
+    pub due_before: Option<Timestamp>,
+    /// Part of the conversation's id.
+    pub q: Option<Box<str>>,
+    /// The last conversation id of the page before.
+    pub after: Option<Box<str>>,
+    pub limit: usize,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AssigneeFilter {
+    Nobody,
+    Id(Box<str>),
+}
+
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Continue after this; `None`: that was all.
+    pub next: Option<Box<str>>,
+}
+
+/// What holds now: when it closes, or why not.
+#[derive(Clone, Debug)]
+pub struct Why {
+    pub snapshot: Snapshot,
+    pub now: Timestamp,
+    pub timer: Result<WhyDeadline, NoDeadline>,
+    /// Events in the dead letters: the timer is held while there are any.
+    pub set_aside: u32,
+    pub settings: Settings,
+}
+
+#[derive(Clone, Debug)]
+pub struct WhyDeadline {
+    pub at: Timestamp,
+    pub armed_by: Box<str>,
+    pub armed_at: Timestamp,
+    pub period: Span,
+}
+
+impl Node {
+    pub(super) fn new(store: Arc<dyn Store>, steady: SharedClock, shards: Vec<Door>, options: NodeOptions) -> Self {
+        Self { inner: Arc::new(Inner { store, steady, shards, options }) }
+    }
+
+    fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.store
+    }
+
+    pub fn options(&self) -> &NodeOptions {
+        &self.inner.options
+    }
+
+    fn partition(&self, key: &ConversationKey) -> PartitionId {
+        key.partition(self.store().partitions())
+    }
+
+    pub fn partitions(&self) -> u16 {
+        self.store().partitions().get()
+    }
+
+    /// Takes events into the log, each standing for itself; the answers are in their order. What is accepted is durable.
+    ///
+    /// # Errors
+    /// The store's: `Behind` and `Refused` mean that nothing was accepted, `OutcomeUnknown` that some may have been.
+    pub async fn ingest(&self, events: Vec<Event>) -> Result<Vec<Verdict>, StoreError> {
+        let latest = self.store().clock().await?.plus(AHEAD_MAX);
+        let mut verdicts: Vec<Option<Rejection>> = Vec::with_capacity(events.len());
+        let mut entries = Vec::with_capacity(events.len());
+        let mut known = Vec::with_capacity(events.len());
+        for event in events {
+            let rejection = self.rejection(&event, latest);
+            if rejection.is_none() {
+                let partition = self.partition(&event.conversation);
+                known.push(self.inner.shards[partition.0 as usize].has_applied(event.name.fingerprint()));
+                entries.push((partition, Entry::Event(event)));
+            }
+            verdicts.push(rejection);
+        }
+        let partitions: Vec<PartitionId> = entries.iter().map(|(partition, _)| *partition).collect();
+        let ids = if entries.is_empty() { Vec::new() } else { self.store().append(entries).await? };
+        let mut receipts = partitions.into_iter().zip(ids).zip(known);
+        let verdict = |rejection: Option<Rejection>| match rejection {
+            Some(rejection) => Some(Verdict::Rejected(rejection)),
+            None => receipts.next().map(|((partition, id), duplicate)| Verdict::Accepted(Receipt { partition, id, duplicate })),
+        };
+        Ok(verdicts.into_iter().filter_map(verdict).collect())
+    }
+
+    fn rejection(&self, event: &Event, latest: Timestamp) -> Option<Rejection> {
+        if event.time > latest {
+            return Some(Rejection::TimeAhead { ahead: event.time.since(latest.minus(AHEAD_MAX)) });
+        }
+        let max = self.inner.options.snooze_max;
+        match event.kind {
+            EventKind::Snoozed { until } if until > event.time.plus(max) => Some(Rejection::SnoozeTooLong { max }),
+            _ => None,
+        }
+    }
+
+    /// Waits until all of these are applied, and tells of each whether it was a repeat.
+    ///
+    /// # Errors
+    /// `NotYetApplied` after `timeout`.
+    pub async fn wait_applied(&self, receipts: &mut [Receipt], timeout: Duration) -> Result<(), Unready> {
+        let waiting = async {
+            for (partition, door) in self.inner.shards.iter().enumerate() {
+                let mine = |receipt: &&mut Receipt| receipt.partition.0 as usize == partition;
+                let mut receipts: Vec<&mut Receipt> = receipts.iter_mut().filter(mine).collect();
+                if receipts.is_empty() {
+                    continue;
+                }
+                let ids = receipts.iter().map(|receipt| receipt.id).collect();
+                let duplicates = door.applied(ids).await?;
+                receipts.iter_mut().zip(duplicates).for_each(|(receipt, duplicate)| receipt.duplicate = duplicate);
+            }
+            Ok(())
+        };
+        tokio::time::timeout(timeout, waiting).await.unwrap_or(Err(Unready::NotYetApplied))
+    }
+
+    /// The conversation as it stands, committed. `None`: never heard of, or never opened.
+    pub async fn conversation(&self, key: &ConversationKey) -> Result<Option<Snapshot>, StoreError> {
+        Ok(self.why(key).await?.map(|why| why.snapshot))
+    }
+
+    /// What holds now of a conversation's timer.
+    pub async fn why(&self, key: &ConversationKey) -> Result<Option<Why>, StoreError> {
+        let Some(conversation) = self.load(key).await?.filter(|c| c.episode > 0) else { return Ok(None) };
+        let settings = self.settings_applied(self.partition(key), key.workspace()).await?;
+        let now = self.store().clock().await?;
+        let timer = deadline(&conversation, &settings).map(|due| WhyDeadline {
+            at: due.at,
+            armed_by: due.armed_by.position.name.id.clone(),
+            armed_at: due.armed_by.position.time,
+            period: due.armed_by.period,
+        });
+        let snapshot = Snapshot::of(&conversation, &settings, now);
+        Ok(Some(Why { snapshot, now, timer, set_aside: conversation.set_aside, settings }))
+    }
+
+    async fn load(&self, key: &ConversationKey) -> Result<Option<Box<Conversation>>, StoreError> {
+        let loaded = self.store().load(self.partition(key), vec![key.clone()]).await?.pop();
+        match loaded {
+            Some(Loaded::Found { conversation, .. }) => Ok(Some(conversation)),
+            Some(Loaded::Corrupt { reason }) => {
+                Err(StoreError::Unavailable(format!("the record of {key} cannot be read: {reason}").into()))
+            }
+            Some(Loaded::Missing) | None => Ok(None),
+        }
+    }
+
+    async fn settings_applied(&self, partition: PartitionId, workspace: &str) -> Result<Settings, StoreError> {
+        let applied = self.store().applied_settings(partition, workspace.into()).await?;
+        Ok(applied.unwrap_or_else(|| self.inner.options.defaults.clone()))
+    }
+
+    /// A page of a workspace's conversations that were ever opened, in order of id.
+    pub async fn list(&self, workspace: &str, query: &ListQuery) -> Result<Page<(ConversationKey, Snapshot)>, StoreError> {
+        let now = self.store().clock().await?;
+        let mut merge = Merge::new(self.store().clone(), workspace, query.after.as_deref());
+        let mut page = Page { items: Vec::new(), next: None };
+        let mut settings: Vec<Option<Settings>> = vec![None; self.partitions() as usize];
+        for _ in 0..LIST_ROWS_MAX {
+            let Some((key, conversation)) = merge.next().await? else { return Ok(page) };
+            page.next = Some(key.conversation().into());
+            let partition = self.partition(&key);
+            let known = &mut settings[partition.0 as usize];
+            if known.is_none() {
+                *known = Some(self.settings_applied(partition, workspace).await?);
+            }
+            let Some(settings) = known else { continue };
+            let snapshot = Snapshot::of(&conversation, settings, now);
+            if query.fits(&key, &snapshot) {
+                page.items.push((key, snapshot));
+                if page.items.len() >= query.limit {
+                    break;
+                }
+            }
+        }
+        if merge.next().await?.is_none() {
+            page.next = None;
+        }
+        Ok(page)
+    }
+
+    /// A conversation's notifications numbered above `after`, oldest first, at most `limit`.
+    pub async fn history(&self, key: &ConversationKey, after: u64, limit: usize) -> Result<Option<Vec<Notification>>, StoreError> {
+        let Some(conversation) = self.load(key).await?.filter(|c| c.episode > 0) else { return Ok(None) };
+        let partition = self.partition(key);
+        let mut found = VecDeque::new();
+        let mut number = conversation.last_notification;
+        for _ in 0..HISTORY_MAX {
+            let Some(wanted) = number.filter(|n| *n > after) else { break };
+            let page = self.store().notifications(partition, wanted - 1, 1).await?;
+            let Some(notification) = page.items.into_iter().find(|n| n.number == wanted) else { break };
+            number = notification.previous;
+            found.push_front(notification);
+        }
+        found.truncate(limit);
+        Ok(Some(found.into()))
+    }
+
+    /// The workspace's settings; the defaults where it has none.
+    pub async fn settings(&self, workspace: &str) -> Result<Settings, StoreError> {
+        let master = self.store().settings(workspace.into()).await?;
+        Ok(master.unwrap_or_else(|| self.inner.options.defaults.clone()))
+    }
+
+    /// Changes the workspace's settings; answers when every partition has applied them (T22).
+    ///
+    /// # Errors
+    /// `Invalid`: nothing changed. `VersionMismatch`: somebody else changed them, nothing changed. `Unready`: they are
+    /// the master document now, and some partition has yet to apply them.
+    pub async fn change_settings(
+        &self,
+        workspace: &str,
+        change: SettingsChange,
+        expected: Option<u64>,
+        timeout: Duration,
+    ) -> Result<Settings, SettingsRefused> {
+        loop {
+            let before = self.settings(workspace).await.map_err(Unready::from)?;
+            if let Some(current) = expected.map(|_| before.version).filter(|v| Some(*v) != expected) {
+                return Err(SettingsRefused::VersionMismatch { current });
+            }
+            let settings = before.changed(change.clone(), &self.inner.options.bounds)?;
+            if self.store().put_settings(workspace.into(), before.version, settings.clone()).await.map_err(Unready::from)? {
+                self.apply_settings(workspace, &settings, timeout).await?;
+                return Ok(settings);
+            }
+        }
+    }
+
+    async fn apply_settings(&self, workspace: &str, settings: &Settings, timeout: Duration) -> Result<(), Unready> {
+        let marker = || Entry::Settings { workspace: workspace.into(), settings: Box::new(settings.clone()) };
+        let partitions: Vec<PartitionId> = self.store().partitions().all().collect();
+        let ids = self.store().append(partitions.iter().map(|p| (*p, marker())).collect()).await?;
+        let mut receipts: Vec<Receipt> =
+            partitions.into_iter().zip(ids).map(|(partition, id)| Receipt { partition, id, duplicate: false }).collect();
+        self.wait_applied(&mut receipts, timeout).await
+    }
+
+    /// Follows notifications from now on.
+    pub fn follow(&self) -> Feed {
+        Feed::from_now(self.store().clone())
+    }
+
+    pub fn follow_from_oldest(&self) -> Feed {
+        Feed::from_oldest(self.store().clone())
+    }
+
+    pub fn follow_from(&self, cursor: Cursor) -> Feed {
+        Feed::from_cursor(self.store().clone(), cursor)
+    }
+
+    /// Dead letters of all partitions, oldest first within each, at most `limit`.
+    pub async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        let mut found = Vec::new();
+        for partition in self.store().partitions().all() {
+            let room = limit.saturating_sub(found.len());
+            if room > 0 {
+                found.extend(self.store().dead_letters(partition, LogId::ZERO, room).await?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Takes a dead letter up again or gives it up, through the partition's log; answers when that is applied. False:
+    /// there is no such letter.
+    pub async fn act_on_dead_letter(
+        &self,
+        partition: PartitionId,
+        id: LogId,
+        action: DeadLetterAction,
+        timeout: Duration,
+    ) -> Result<bool, Unready> {
+        if partition.0 >= self.partitions() {
+            return Ok(false);
+        }
+        let before = LogId { ms: id.ms, seq: id.seq.saturating_sub(1) };
+        let before = if id.seq == 0 { LogId { ms: id.ms.saturating_sub(1), seq: u64::MAX } } else { before };
+        let letters = self.store().dead_letters(partition, before, 1).await?;
+        if !letters.iter().any(|letter| letter.id == id) {
+            return Ok(false);
+        }
+        let ids = self.store().append(vec![(partition, Entry::DeadLetter { id, action })]).await?;
+        let mut receipts: Vec<Receipt> = ids.into_iter().map(|id| Receipt { partition, id, duplicate: false }).collect();
+        self.wait_applied(&mut receipts, timeout).await?;
+        Ok(true)
+    }
+
+    pub async fn stats(&self) -> Result<Vec<PartitionStats>, StoreError> {
+        self.store().stats().await
+    }
+
+    /// Partitions whose shard is running, of all.
+    pub fn shards_ready(&self) -> usize {
+        self.inner.shards.iter().filter(|door| door.is_ready()).count()
+    }
+
+    /// Conversation actors alive on this node.
+    pub fn live_actors(&self) -> usize {
+        self.inner.shards.iter().map(Door::live).sum()
+    }
+
+    /// How far the store's clock is ahead of this node's steady clock, in milliseconds.
+    pub async fn clock_skew_ms(&self) -> Result<i64, StoreError> {
+        Ok(self.store().clock().await?.as_millis() - self.inner.steady.now().as_millis())
+    }
+
+    /// Finishes what is in flight and stops every shard. What is accepted stays in the log.
+    pub async fn stop(&self) {
+        futures_util::future::join_all(self.inner.shards.iter().map(Door::stop)).await;
+    }
+
+    /// The partition that tells of a workspace's settings.
+    pub fn settings_partition(&self, workspace: &str) -> PartitionId {
+        partition_of(workspace, self.store().partitions())
+    }
+}
+
+impl ListQuery {
+    fn fits(&self, key: &ConversationKey, snapshot: &Snapshot) -> bool {
+        let assignee = snapshot.assignee.as_ref();
+        snapshot.episode > 0
+            && self.status.is_none_or(|status| snapshot.status == status)
+            && self.q.as_deref().is_none_or(|q| key.conversation().contains(q))
+            && self
+                .due_before
+                .is_none_or(|before| snapshot.closed_at.is_none() && snapshot.scheduled_close_at.is_some_and(|at| at < before))
+            && match &self.assignee {
+                None => true,
+                Some(AssigneeFilter::Nobody) => assignee.is_none(),
+                Some(AssigneeFilter::Id(id)) => assignee.is_some_and(|a| a.id == *id),
+            }
+    }
+}
+
+/// Merges the partitions' rows of one workspace into one order, by conversation id.
+struct Merge {
+    store: Arc<dyn Store>,
+    workspace: Box<str>,
+    buffers: Vec<Buffer>,
+}
+
+struct Buffer {
+    rows: VecDeque<(ConversationKey, Conversation)>,
+    after: Option<ConversationKey>,
+    exhausted: bool,
+}
+
+impl Merge {
+    fn new(store: Arc<dyn Store>, workspace: &str, after: Option<&str>) -> Self {
+        let after = after.and_then(|after| ConversationKey::new(workspace, after).ok());
+        let buffers = store.partitions().all().map(|_| Buffer { rows: VecDeque::new(), after: after.clone(), exhausted: false }).collect();
+        Self { store, workspace: workspace.into(), buffers }
+    }
+
+    async fn next(&mut self) -> Result<Option<(ConversationKey, Conversation)>, StoreError> {
+        for (partition, buffer) in self.buffers.iter_mut().enumerate() {
+            if buffer.rows.is_empty() && !buffer.exhausted {
+                let scan = self.store.scan(PartitionId(partition as u16), Some(self.workspace.clone()), buffer.after.clone(), LIST_CHUNK);
+                buffer.rows = scan.await?.into();
+                buffer.exhausted = buffer.rows.len() < LIST_CHUNK;
+                buffer.after = buffer.rows.back().map(|(key, _)| key.clone()).or(buffer.after.take());
+            }
+        }
+        let first = self.buffers.iter_mut().filter(|b| !b.rows.is_empty()).min_by(|a, b| a.rows[0].0.cmp(&b.rows[0].0));
+        Ok(first.and_then(|buffer| buffer.rows.pop_front()))
+    }
+}

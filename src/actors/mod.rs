@@ -1,0 +1,21 @@
+//! Second floor: who lives, who owns whom, what is bounded.
+//!
+//! ```text
+//! Node ── one ShardActor a partition, on one of a few Arbiters ── one ConversationActor a conversation that is near
+//!           │ reads the log, sends each event to its conversation,        │ holds its own timer; takes pure steps;
+//!           │ collects the steps, commits them in one atomic write        │ says "I am due" and waits to be told
+//! ```
+//! The shard decides when a wake-up counts: it takes a barrier of the store, and lets conversations close whose deadline
+//! both clocks have passed and up to which everything accepted has been applied (D1, D2). The timer of a conversation is a
+//! reminder to look; the index in the store is the truth about when to look; the state is the truth about what to do.
+//!
+//! Never here: HTTP, Redis, rendering.
+
+pub mod feed;
+pub mod handle;
+pub mod options;
+pub mod shard;
+
+pub use feed::{Cursor, Fed, Feed};
+pub use handle::{ListQuery, Node, Page, Receipt, Rejection, Unready, Verdict, Why};
+pub use options::NodeOptions;

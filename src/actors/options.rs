@@ -1,0 +1,57 @@
+//! The bounds a node works within, each with its unit and its reason. All of them are in the config.
+
+use std::time::Duration;
+
+use crate::domain::Span;
+use crate::domain::settings::{Settings, SettingsBounds};
+
+#[derive(Clone, Debug)]
+pub struct NodeOptions {
+    /// What a workspace starts with that never changed its settings.
+    pub defaults: Settings,
+    pub bounds: SettingsBounds,
+    /// The longest snooze, from the command's own `time`: one typed a century ahead is a slip, and would keep its row for
+    /// as long.
+    pub snooze_max: Span,
+    /// How long a closed conversation stays in the store.
+    pub retention: Span,
+    /// Conversations due within this are kept in memory with their own timer. Longer than several ticks, or the tick
+    /// would have to find them all.
+    pub horizon: Span,
+    /// An actor untouched for this long is put to rest when it is not due within the horizon.
+    pub idle: Duration,
+    /// Live conversation actors on this node, about 1.5 KB each. At the bound the horizon shrinks to nothing.
+    pub live_max: usize,
+    /// Events in one commit while keeping up: larger ones only add latency.
+    pub batch: usize,
+    /// Events in one commit while behind: fewer fsyncs for each.
+    pub batch_behind: usize,
+    /// Due conversations in one commit: live events wait no longer than such a commit takes.
+    pub due_batch: usize,
+    /// How often the index is scanned for what no timer brought up.
+    pub tick: Duration,
+    /// Notifications kept in each partition. A subscriber away for longer gets a reset.
+    pub notifications_kept: u64,
+    /// Threads that shards and their conversations live on.
+    pub arbiters: usize,
+}
+
+impl Default for NodeOptions {
+    fn default() -> Self {
+        Self {
+            defaults: Settings::default(),
+            bounds: SettingsBounds::default(),
+            snooze_max: Span::from_days(366),
+            retention: Span::from_days(90),
+            horizon: Span::from_mins(5),
+            idle: Duration::from_secs(60),
+            live_max: 250_000,
+            batch: 256,
+            batch_behind: 1_024,
+            due_batch: 1_024,
+            tick: Duration::from_millis(1_000),
+            notifications_kept: 100_000,
+            arbiters: 1,
+        }
+    }
+}
