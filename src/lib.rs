@@ -2,3 +2,4 @@ pub mod actors;
 pub mod clock;
 pub mod domain;
 pub mod store;
+pub mod wire;
