@@ -1,4 +1,5 @@
 pub mod actors;
+pub mod cli;
 pub mod clock;
 pub mod domain;
 pub mod store;
