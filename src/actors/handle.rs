@@ -394,6 +394,11 @@ impl Node {
         self.inner.shards.iter().filter(|door| door.is_ready()).count()
     }
 
+    /// Ticks that each shard has finished: what was overdue before its last one has been looked at.
+    pub fn ticks(&self) -> Vec<u64> {
+        self.inner.shards.iter().map(Door::ticks).collect()
+    }
+
     /// Conversation actors alive on this node.
     pub fn live_actors(&self) -> usize {
         self.inner.shards.iter().map(Door::live).sum()

@@ -52,6 +52,8 @@ pub struct Status {
     /// Told to stop: nobody is to start it anew.
     pub stopping: AtomicBool,
     pub live: Arc<AtomicUsize>,
+    /// Ticks finished: what was overdue before one has been looked at after it.
+    pub ticks: AtomicU64,
 }
 
 /// Names of events applied lately on this node, in a table of fixed size: a hint for answers that do not wait.
@@ -211,7 +213,10 @@ async fn work(owner: &mut Owner<'_>, parts: &ShardParts, inbox: &Inbox, bell: &B
             Woken::Called => {}
             Woken::Entries(entries) => owner.apply(entries).await?,
             Woken::Rung => owner.wake(bell.take(parts.options.due_batch)).await?,
-            Woken::Tick => owner.tick().await?,
+            Woken::Tick => {
+                owner.tick().await?;
+                parts.status.ticks.fetch_add(1, Ordering::Relaxed);
+            }
         }
         if owner.has_more() {
             tick.reset_immediately();
@@ -282,6 +287,10 @@ impl Door {
 
     pub fn live(&self) -> usize {
         self.status.live.load(Ordering::Relaxed)
+    }
+
+    pub fn ticks(&self) -> u64 {
+        self.status.ticks.load(Ordering::Relaxed)
     }
 
     pub async fn stop(&self) {
