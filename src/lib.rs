@@ -1,6 +1,48 @@
+//! adjourn closes customer conversations that have gone quiet: exactly on time, exactly once, never over a reply.
+//!
+//! # The house
+//!
+//! Floors, from the ground up; imports point down only, and `tests/tidy.rs` guards that.
+//!
+//! | floor | holds | never |
+//! |---|---|---|
+//! | [`domain`] | ids, time, events, settings, a conversation's facts, [`domain::step()`], [`domain::deadline()`], the laws as functions | async, a clock, I/O, serde, actix |
+//! | [`wire`] | what other programs see: CloudEvents in and out, conversations and settings as JSON | I/O, a clock, a decision |
+//! | [`store`] | one trait and its contract; the embedded store, the model in memory, the stored forms | decides anything |
+//! | [`actors`] | conversation, shard, node: who lives, who owns whom, what is bounded | HTTP, Redis, rendering |
+//! | [`edge`] | the doors: HTTP, the stream of notifications, the admin port | touches a store or a state |
+//! | [`app`], [`config`], [`telemetry`], [`cli`] | everything is built, started and stopped here | - |
+//!
+//! [`clock`] is the only file that asks the machine for the time.
+//!
+//! # A contact writes
+//!
+//! `edge::http::events` reads the body, `wire` turns each line into a [`domain::Event`], [`actors::Node::ingest`] puts
+//! them into the logs of their partitions; they are durable, and the producer is answered. The partition's shard reads
+//! them (`actors::apply`), hands each to the actor of its conversation, which takes a [`domain::step()`]: the contact spoke
+//! last, there is no deadline any more. The shard gathers the steps of a batch and commits them in one atomic write:
+//! states, index, notifications, the position in the log. Subscribers wake and read `timer.cancelled`.
+//!
+//! # A deadline passes
+//!
+//! The conversation's actor rings its shard's bell. The shard takes a barrier: the store's clock and the last id of the
+//! log, together. It applies everything up to that id, and only then lets conversations close whose deadline lies before
+//! the store's clock *and* the node's. If an actor was gone, its row in the index of deadlines brings it up at the next
+//! tick. If the process dies in between, the next owner starts from the log position of the last commit: nothing is lost,
+//! nothing is applied twice.
+//!
+//! # Where this differs from the first drawing
+//!
+//! - `wire` is a floor of its own, so that the command line reads the same events as the HTTP door without it.
+//! - An actor rings a bell instead of sending a message: a mailbox would bound nothing (`do_send`) or lose the ring
+//!   (`try_send`), and both live on one thread.
+//! - A step that panics is caught in the actor and tried twice there, because the state before it is still at hand; an
+//!   actor that dies all the same costs its shard a reload.
+
 pub mod actors;
 pub mod cli;
 pub mod clock;
 pub mod domain;
+pub mod edge;
 pub mod store;
 pub mod wire;

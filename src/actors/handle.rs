@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::feed::{Cursor, Feed};
+use super::node::{NodeActor, Retire};
 use super::options::NodeOptions;
 use super::shard::Door;
 use crate::clock::SharedClock;
@@ -34,6 +35,7 @@ struct Inner {
     steady: SharedClock,
     shards: Vec<Door>,
     options: NodeOptions,
+    keeper: actix::Addr<NodeActor>,
 }
 
 /// What became of one event.
@@ -128,8 +130,14 @@ pub struct WhyDeadline {
 }
 
 impl Node {
-    pub(super) fn new(store: Arc<dyn Store>, steady: SharedClock, shards: Vec<Door>, options: NodeOptions) -> Self {
-        Self { inner: Arc::new(Inner { store, steady, shards, options }) }
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        steady: SharedClock,
+        shards: Vec<Door>,
+        options: NodeOptions,
+        keeper: actix::Addr<NodeActor>,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { store, steady, shards, options, keeper }) }
     }
 
     fn store(&self) -> &Arc<dyn Store> {
@@ -367,9 +375,7 @@ impl Node {
         if partition.0 >= self.partitions() {
             return Ok(false);
         }
-        let before = LogId { ms: id.ms, seq: id.seq.saturating_sub(1) };
-        let before = if id.seq == 0 { LogId { ms: id.ms.saturating_sub(1), seq: u64::MAX } } else { before };
-        let letters = self.store().dead_letters(partition, before, 1).await?;
+        let letters = self.store().dead_letters(partition, id.before(), 1).await?;
         if !letters.iter().any(|letter| letter.id == id) {
             return Ok(false);
         }
@@ -388,6 +394,11 @@ impl Node {
         self.inner.shards.iter().filter(|door| door.is_ready()).count()
     }
 
+    /// Ticks that each shard has finished: what was overdue before its last one has been looked at.
+    pub fn ticks(&self) -> Vec<u64> {
+        self.inner.shards.iter().map(Door::ticks).collect()
+    }
+
     /// Conversation actors alive on this node.
     pub fn live_actors(&self) -> usize {
         self.inner.shards.iter().map(Door::live).sum()
@@ -401,6 +412,7 @@ impl Node {
     /// Finishes what is in flight and stops every shard. What is accepted stays in the log.
     pub async fn stop(&self) {
         futures_util::future::join_all(self.inner.shards.iter().map(Door::stop)).await;
+        let _ = self.inner.keeper.send(Retire).await;
     }
 
     /// The partition that tells of a workspace's settings.

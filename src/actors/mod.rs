@@ -11,10 +11,19 @@
 //!
 //! Never here: HTTP, Redis, rendering.
 
+pub mod apply;
+pub mod conversation;
+pub mod draft;
+pub mod due;
 pub mod feed;
 pub mod handle;
+pub mod meter;
+pub mod node;
 pub mod options;
+pub mod owner;
+pub mod residents;
 pub mod shard;
+pub mod upkeep;
 
 pub use feed::{Cursor, Fed, Feed};
 pub use handle::{ListQuery, Node, Page, Receipt, Rejection, Unready, Verdict, Why};

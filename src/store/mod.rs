@@ -129,6 +129,14 @@ impl LogId {
         Timestamp::from_millis(i64::try_from(self.ms).unwrap_or(i64::MAX))
     }
 
+    /// The greatest id less than this one: to read from this one on.
+    pub fn before(self) -> Self {
+        match self.seq {
+            0 => Self { ms: self.ms.saturating_sub(1), seq: u64::MAX },
+            seq => Self { ms: self.ms, seq: seq - 1 },
+        }
+    }
+
     /// Reads `ms-seq`, as [`Display`](std::fmt::Display) writes it and Redis does.
     pub fn parse(text: &str) -> Option<Self> {
         let (ms, seq) = text.split_once('-')?;

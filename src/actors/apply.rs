@@ -1,0 +1,254 @@
+//! What the log brings: events to their conversations, settings to the shard, dead letters back or away.
+
+use std::collections::HashMap;
+
+use futures_util::future::join_all;
+
+use super::conversation::{Applied, Hold, Take, Taken};
+use super::draft::Draft;
+use super::meter;
+use super::owner::Owner;
+use crate::domain::id::{Fingerprint, partition_of};
+use crate::domain::{Accepted, ConversationKey, Event, Input, Notice, Settings};
+use crate::store::{DeadLetter, DeadLetterAction, Entry, LogEntry, LogId, StoreError, Unreadable};
+
+/// Times an entry is tried alone before it is taken to be what kills its owner.
+const TRIED_ALONE_MAX: u32 = 2;
+
+/// What one commit's worth of entries came to, besides the commit.
+#[derive(Default)]
+struct Outcomes {
+    repeats: Vec<LogId>,
+    names: Vec<Fingerprint>,
+}
+
+/// The events of one conversation, in log order.
+struct Group {
+    key: ConversationKey,
+    ids: Vec<LogId>,
+    events: Vec<Accepted>,
+}
+
+impl Owner<'_> {
+    /// Applies entries that follow the checkpoint, in order, and commits them: all at once, or one at a time where one of
+    /// them is suspected of having killed the owner before.
+    pub async fn apply(&mut self, entries: Vec<LogEntry>) -> Result<(), StoreError> {
+        if entries.first().is_some_and(|first| first.id <= self.suspect_until) {
+            return self.apply_one_by_one(entries).await;
+        }
+        let most =
+            if entries.len() >= self.parts.options.batch_behind { self.parts.options.batch_behind } else { self.parts.options.batch };
+        let mut entries = entries.into_iter().peekable();
+        while entries.peek().is_some() {
+            let batch: Vec<LogEntry> = entries.by_ref().take(most).collect();
+            self.apply_batch(batch).await?;
+        }
+        Ok(())
+    }
+
+    async fn apply_one_by_one(&mut self, entries: Vec<LogEntry>) -> Result<(), StoreError> {
+        // Only what one batch may have held is suspect.
+        if self.suspect_until.ms == u64::MAX {
+            self.suspect_until = entries.last().map_or(LogId::ZERO, |last| last.id);
+        }
+        for entry in entries {
+            let tried = self.trying.filter(|(id, _)| *id == entry.id).map_or(0, |(_, tried)| tried);
+            if tried >= TRIED_ALONE_MAX {
+                self.set_aside_unapplied(entry).await?;
+                continue;
+            }
+            let mut mark = self.draft();
+            mark.trying(Some((entry.id, tried + 1)));
+            self.commit(mark).await?;
+            self.apply_batch(vec![entry]).await?;
+        }
+        Ok(())
+    }
+
+    /// Goes on without an entry that was never seen to end well.
+    async fn set_aside_unapplied(&mut self, entry: LogEntry) -> Result<(), StoreError> {
+        let mut draft = self.draft();
+        draft.advance(entry.id);
+        let reason = format!("the process died {TRIED_ALONE_MAX} times while applying it");
+        if let Ok(Entry::Event(event)) = &entry.entry {
+            let key = event.conversation.clone();
+            self.hold(&mut draft, &key, Input::SetAside, entry.id).await?;
+        }
+        self.bury(&mut draft, entry.id, entry.entry, &reason);
+        self.commit(draft).await?;
+        self.inbox.applied_up_to(self.head.checkpoint, []);
+        Ok(())
+    }
+
+    async fn apply_batch(&mut self, entries: Vec<LogEntry>) -> Result<(), StoreError> {
+        let Some(last) = entries.last().map(|entry| entry.id) else { return Ok(()) };
+        let mut draft = self.draft();
+        let mut outcomes = Outcomes::default();
+        let mut events = Vec::with_capacity(entries.len());
+        for LogEntry { id, entry } in entries {
+            match entry {
+                Ok(Entry::Event(event)) => events.push((id, event)),
+                // Settings and dead letters take their place between the events before and after them.
+                Ok(Entry::Settings { workspace, settings }) => {
+                    self.deliver(&mut draft, std::mem::take(&mut events), &mut outcomes).await?;
+                    self.apply_settings(&mut draft, id, workspace, &settings);
+                }
+                Ok(Entry::DeadLetter { id: letter, action }) => {
+                    self.deliver(&mut draft, std::mem::take(&mut events), &mut outcomes).await?;
+                    self.act_on_letter(&mut draft, letter, action, &mut outcomes).await?;
+                }
+                Err(unreadable) => {
+                    let reason = unreadable.reason.clone();
+                    self.bury(&mut draft, id, Err(unreadable), &reason);
+                }
+            }
+        }
+        self.deliver(&mut draft, events, &mut outcomes).await?;
+        draft.advance(last);
+        self.commit(draft).await?;
+        outcomes.names.into_iter().for_each(|name| self.parts.names.remember(name));
+        self.inbox.applied_up_to(self.head.checkpoint, outcomes.repeats);
+        Ok(())
+    }
+
+    /// Hands each event to its conversation and takes the steps into the draft.
+    async fn deliver(&mut self, draft: &mut Draft, events: Vec<(LogId, Event)>, outcomes: &mut Outcomes) -> Result<(), StoreError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        outcomes.names.extend(events.iter().map(|(_, event)| event.name.fingerprint()));
+        let mut groups = grouped(events);
+        let unreadable = self.admit(groups.iter().map(|group| group.key.clone())).await?;
+        if !unreadable.is_empty() || !self.unreadable.is_empty() {
+            self.bury_unreadable(draft, &mut groups);
+        }
+        let mut sent = Vec::with_capacity(groups.len());
+        let mut places = Vec::with_capacity(groups.len());
+        for Group { key, ids, events } in groups {
+            let settings = self.settings_of(key.workspace());
+            let Some(resident) = self.residents.get_mut(&key) else { continue };
+            sent.push(resident.address.send(Take { events, settings }));
+            places.push((key, ids, resident.indexed_at, resident.last_notification));
+        }
+        for (taken, (key, ids, indexed_at, previous)) in join_all(sent).await.into_iter().zip(places) {
+            let taken = taken.map_err(|_| actor_died(&key))?;
+            self.note_outcomes(draft, &ids, &taken, outcomes).await?;
+            if taken.outcomes.iter().any(|outcome| *outcome != Applied::Duplicate) {
+                draft.take(&key, taken, indexed_at, previous);
+            }
+        }
+        Ok(())
+    }
+
+    async fn note_outcomes(&self, draft: &mut Draft, ids: &[LogId], taken: &Taken, outcomes: &mut Outcomes) -> Result<(), StoreError> {
+        for (id, outcome) in ids.iter().zip(&taken.outcomes) {
+            match outcome {
+                Applied::Duplicate => outcomes.repeats.push(*id),
+                Applied::Panicked(reason) => {
+                    let entry = self.entry_again(*id).await?;
+                    self.bury(draft, *id, entry, reason);
+                }
+                Applied::Changed | Applied::Unchanged => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The entry itself went into the message; for the dead letter it is read once more, from the log or the letters.
+    async fn entry_again(&self, id: LogId) -> Result<Result<Entry, Unreadable>, StoreError> {
+        let (store, partition) = (&self.parts.store, self.parts.partition);
+        let log = store.read(partition, id.before(), 1, std::time::Duration::ZERO).await?;
+        if let Some(found) = log.into_iter().find(|entry| entry.id == id) {
+            return Ok(found.entry);
+        }
+        let letters = store.dead_letters(partition, id.before(), 1).await?;
+        let found = letters.into_iter().find(|letter| letter.id == id).map(|letter| letter.entry);
+        Ok(found.unwrap_or_else(|| Err(Unreadable { reason: "the entry is no longer in the log".into(), bytes: Vec::new() })))
+    }
+
+    /// Sets aside what cannot be applied because its conversation's row cannot be read.
+    fn bury_unreadable(&self, draft: &mut Draft, groups: &mut Vec<Group>) {
+        for group in groups.extract_if(.., |group| self.unreadable.contains(&group.key)) {
+            for (id, accepted) in group.ids.into_iter().zip(group.events) {
+                self.bury(draft, id, Ok(Entry::Event(accepted.event)), "its conversation's record cannot be read");
+            }
+        }
+    }
+
+    fn bury(&self, draft: &mut Draft, id: LogId, entry: Result<Entry, Unreadable>, reason: &str) {
+        let conversation = match &entry {
+            Ok(Entry::Event(event)) => Some(event.conversation.clone()),
+            Ok(Entry::Settings { .. } | Entry::DeadLetter { .. }) | Err(_) => None,
+        };
+        meter::set_aside(self.parts.partition, reason);
+        draft.dead(DeadLetter { partition: self.parts.partition, id, conversation, reason: reason.into(), entry });
+    }
+
+    fn apply_settings(&mut self, draft: &mut Draft, id: LogId, workspace: Box<str>, settings: &Settings) {
+        if !self.adopt_settings(&workspace, settings) {
+            return;
+        }
+        if partition_of(&workspace, self.parts.store.partitions()) == self.parts.partition {
+            let settings = Box::new(settings.clone());
+            draft.push(Notice::Settings { workspace: workspace.clone(), at: id.accepted_at(), settings }, None);
+        }
+        draft.settings(workspace, settings.clone());
+    }
+
+    async fn act_on_letter(
+        &mut self,
+        draft: &mut Draft,
+        id: LogId,
+        action: DeadLetterAction,
+        outcomes: &mut Outcomes,
+    ) -> Result<(), StoreError> {
+        let letters = self.parts.store.dead_letters(self.parts.partition, id.before(), 1).await?;
+        let Some(letter) = letters.into_iter().find(|letter| letter.id == id) else { return Ok(()) };
+        if action == DeadLetterAction::Dismiss {
+            draft.dead_removed(id);
+        } else if let Ok(Entry::Event(event)) = letter.entry {
+            let buried = draft.dead_count();
+            self.deliver(draft, vec![(id, event)], outcomes).await?;
+            if draft.dead_count() == buried {
+                draft.dead_removed(id);
+            }
+        } else {
+            return Ok(()); // nobody can read it: it can only be dismissed
+        }
+        match letter.conversation {
+            Some(key) => self.hold(draft, &key, Input::Released, id).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Tells a conversation that an event of it went to the dead letters, or came back.
+    async fn hold(&mut self, draft: &mut Draft, key: &ConversationKey, input: Input, id: LogId) -> Result<(), StoreError> {
+        self.admit(std::iter::once(key.clone())).await?;
+        let settings = self.settings_of(key.workspace());
+        let Some(resident) = self.residents.get_mut(key) else { return Ok(()) };
+        let (indexed_at, previous) = (resident.indexed_at, resident.last_notification);
+        let sent = resident.address.send(Hold { input, settings, now: id.accepted_at() });
+        let taken = sent.await.map_err(|_| actor_died(key))?;
+        draft.take(key, taken, indexed_at, previous);
+        Ok(())
+    }
+}
+
+pub(super) fn actor_died(key: &ConversationKey) -> StoreError {
+    StoreError::Refused(format!("the actor of {key} died: nothing was written").into())
+}
+
+/// Events by conversation, each conversation's in their order.
+fn grouped(events: Vec<(LogId, Event)>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::with_capacity(events.len());
+    let mut places: HashMap<ConversationKey, usize> = HashMap::with_capacity(events.len());
+    for (id, event) in events {
+        let place = *places.entry(event.conversation.clone()).or_insert_with(|| {
+            groups.push(Group { key: event.conversation.clone(), ids: Vec::new(), events: Vec::new() });
+            groups.len() - 1
+        });
+        groups[place].ids.push(id);
+        groups[place].events.push(Accepted { event, accepted_at: id.accepted_at() });
+    }
+    groups
+}

@@ -1,0 +1,266 @@
+//! One conversation and its wake-up.
+//!
+//! Owns: the state as it is in memory, and at most one armed timer. The state is the truth, the timer a reminder to look:
+//! when it fires the conversation rings its shard's [`Bell`] and does nothing else. Life: started by its shard from a row
+//! of the store, or for a conversation nobody has heard of; put to rest by its shard, never by itself; dropped without a
+//! word when a commit fails, for memory is never written back.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use crate::clock::SharedClock;
+use crate::domain::{Accepted, Conversation, ConversationKey, Input, Notice, Outcome, Settings, Span, Step, Timestamp, deadline, wake_at};
+
+/// How the state machine is called: [`crate::domain::step()`], or in tests one that fails on purpose.
+pub type StepFn = fn(&ConversationKey, Conversation, &Input, &Settings, Timestamp) -> Step;
+
+/// Tries before an event that makes `step` panic is set aside.
+const TRIES: usize = 2;
+
+/// Where conversations of one shard say that they are due. Rung on the shard's own thread; each conversation at most once
+/// until it is looked at, so it holds no more keys than there are live actors.
+#[derive(Default)]
+pub struct Bell {
+    due: std::cell::RefCell<Vec<ConversationKey>>,
+    pub rung: tokio::sync::Notify,
+}
+
+impl Bell {
+    pub fn ring(&self, key: ConversationKey) {
+        self.due.borrow_mut().push(key);
+        self.rung.notify_one();
+    }
+
+    /// Takes at most `limit` keys, those that rang first; the others stay.
+    pub fn take(&self, limit: usize) -> Vec<ConversationKey> {
+        let mut due = self.due.borrow_mut();
+        let count = due.len().min(limit);
+        due.drain(..count).collect()
+    }
+
+    pub fn is_silent(&self) -> bool {
+        self.due.borrow().is_empty()
+    }
+}
+
+/// What all conversations of a shard have in common.
+#[derive(Clone)]
+pub struct Surroundings {
+    pub bell: Rc<Bell>,
+    pub steady: SharedClock,
+    pub step: StepFn,
+    /// A timer is armed only for what is due within this.
+    pub horizon: Span,
+}
+
+pub struct ConversationActor {
+    key: ConversationKey,
+    state: Option<Arc<Conversation>>,
+    look_at: Option<Timestamp>,
+    /// The one timer, and when it fires. A deadline that moved later keeps it: it fires, looks and re-arms.
+    armed: Option<(Timestamp, SpawnHandle)>,
+    rung: bool,
+    around: Surroundings,
+}
+
+impl ConversationActor {
+    pub fn new(key: ConversationKey, state: Option<Arc<Conversation>>, look_at: Option<Timestamp>, around: Surroundings) -> Self {
+        Self { key, state, look_at, armed: None, rung: false, around }
+    }
+
+    /// Arms the timer for `look_at`, unless an earlier one is armed already.
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        let Some(look_at) = self.look_at else { return };
+        let now = self.around.steady.now();
+        self.rung &= look_at < now;
+        if self.rung {
+            return; // the shard knows
+        }
+        if look_at > now.plus(self.around.horizon) {
+            return;
+        }
+        match self.armed {
+            Some((fires_at, _)) if fires_at <= look_at => return,
+            Some((_, handle)) => {
+                ctx.cancel_future(handle);
+            }
+            None => {}
+        }
+        // One millisecond past it: at the instant itself an event may still be accepted (D2).
+        let wait = look_at.since(now).as_millis().unsigned_abs() + 1;
+        self.armed = Some((look_at, ctx.run_later(Duration::from_millis(wait), Self::fired)));
+    }
+
+    fn fired(&mut self, ctx: &mut Context<Self>) {
+        self.armed = None;
+        match self.look_at {
+            Some(look_at) if look_at < self.around.steady.now() => {
+                self.rung = true;
+                self.around.bell.ring(self.key.clone());
+            }
+            Some(_) | None => self.arm(ctx),
+        }
+    }
+
+    /// One step, tried twice where it panics. `Err`: the state is as before.
+    fn step(&mut self, input: &Input, settings: &Settings, now: Timestamp) -> Result<(Vec<Notice>, Outcome), Box<str>> {
+        let mut reason = Box::from("");
+        for _ in 0..TRIES {
+            let before = self.state.as_deref().cloned().unwrap_or_else(|| Conversation::new(now));
+            match catch_unwind(AssertUnwindSafe(|| (self.around.step)(&self.key, before, input, settings, now))) {
+                Ok(Step { after, notices, outcome }) => {
+                    if outcome == Outcome::Changed {
+                        self.state = Some(Arc::new(after));
+                    }
+                    return Ok((notices, outcome));
+                }
+                Err(panic) => reason = panic_text(&*panic),
+            }
+        }
+        Err(reason)
+    }
+
+    fn taken(&mut self, settings: &Settings, ctx: &mut Context<Self>, notices: Vec<Notice>, outcomes: Vec<Applied>) -> Taken {
+        self.look_at = self.state.as_deref().and_then(|state| wake_at(state, settings));
+        self.arm(ctx);
+        Taken { conversation: self.state.clone(), look_at: self.look_at, notices, outcomes }
+    }
+}
+
+impl Actor for ConversationActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.arm(ctx);
+    }
+}
+
+/// Events of this conversation, in log order.
+#[derive(Message)]
+#[rtype(result = "Taken")]
+pub struct Take {
+    pub events: Vec<Accepted>,
+    pub settings: Arc<Settings>,
+}
+
+/// Both clocks and the log allow to close what was due before `trusted`.
+#[derive(Message, Clone)]
+#[rtype(result = "Taken")]
+pub struct Wake {
+    /// The store's clock at the barrier: what a close is stamped with.
+    pub clock: Timestamp,
+    /// The lesser of the store's and the node's clock: only deadlines strictly before it have passed (D1).
+    pub trusted: Timestamp,
+    pub settings: Arc<Settings>,
+}
+
+/// An event of this conversation was set aside elsewhere, or came back from there.
+#[derive(Message)]
+#[rtype(result = "Taken")]
+pub struct Hold {
+    pub input: Input,
+    pub settings: Arc<Settings>,
+    pub now: Timestamp,
+}
+
+/// Leave. Sent by the shard when nothing is in flight to this actor and its address is off the map.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Rest;
+
+/// What a message came to; `conversation` is `None` while nothing was ever applied.
+pub struct Taken {
+    pub conversation: Option<Arc<Conversation>>,
+    pub look_at: Option<Timestamp>,
+    pub notices: Vec<Notice>,
+    /// One an input.
+    pub outcomes: Vec<Applied>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Applied {
+    Changed,
+    Duplicate,
+    Unchanged,
+    /// `step` panicked, twice; the conversation is held until the event is replayed or dismissed.
+    Panicked(Box<str>),
+}
+
+impl From<Outcome> for Applied {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Changed => Self::Changed,
+            Outcome::Duplicate => Self::Duplicate,
+            Outcome::Unchanged => Self::Unchanged,
+        }
+    }
+}
+
+impl Handler<Take> for ConversationActor {
+    type Result = MessageResult<Take>;
+
+    fn handle(&mut self, Take { events, settings }: Take, ctx: &mut Self::Context) -> Self::Result {
+        let mut notices = Vec::new();
+        let mut outcomes = Vec::with_capacity(events.len());
+        for event in events {
+            let now = event.accepted_at;
+            match self.step(&Input::Event(event), &settings, now) {
+                Ok((told, outcome)) => {
+                    notices.extend(told);
+                    outcomes.push(outcome.into());
+                }
+                Err(reason) => {
+                    // Held from here on: the event nobody could apply might have been the reply.
+                    let _ = self.step(&Input::SetAside, &settings, now);
+                    outcomes.push(Applied::Panicked(reason));
+                }
+            }
+        }
+        MessageResult(self.taken(&settings, ctx, notices, outcomes))
+    }
+}
+
+impl Handler<Wake> for ConversationActor {
+    type Result = MessageResult<Wake>;
+
+    fn handle(&mut self, Wake { clock, trusted, settings }: Wake, ctx: &mut Self::Context) -> Self::Result {
+        let passed = self.state.as_deref().and_then(|state| deadline(state, &settings).ok()).is_some_and(|due| due.at < trusted);
+        let now = if passed { clock } else { trusted.minus(Span::from_millis(1)) };
+        let (notices, outcome) = match self.state {
+            Some(_) => {
+                self.step(&Input::WakeUp, &settings, now).map_or_else(|r| (Vec::new(), Applied::Panicked(r)), |(n, o)| (n, o.into()))
+            }
+            None => (Vec::new(), Applied::Unchanged),
+        };
+        // Still overdue after being looked at: it would ring without end. The shard's tick comes back to it.
+        self.rung = self.state.as_deref().and_then(|state| wake_at(state, &settings)).is_some_and(|at| at < trusted);
+        MessageResult(self.taken(&settings, ctx, notices, vec![outcome]))
+    }
+}
+
+impl Handler<Hold> for ConversationActor {
+    type Result = MessageResult<Hold>;
+
+    fn handle(&mut self, Hold { input, settings, now }: Hold, ctx: &mut Self::Context) -> Self::Result {
+        let (notices, outcome) =
+            self.step(&input, &settings, now).map_or_else(|r| (Vec::new(), Applied::Panicked(r)), |(n, o)| (n, o.into()));
+        MessageResult(self.taken(&settings, ctx, notices, vec![outcome]))
+    }
+}
+
+impl Handler<Rest> for ConversationActor {
+    type Result = ();
+
+    fn handle(&mut self, Rest: Rest, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> Box<str> {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("applying it panicked: {}", text.unwrap_or("without a message")).into()
+}

@@ -1,0 +1,134 @@
+//! A commit in the making: what steps came to, put together so that the store changes once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::conversation::Taken;
+use crate::domain::event::ClosingSource;
+use crate::domain::notice::Cause;
+use crate::domain::{ConversationKey, Notice, NoticeKind, Settings, Timestamp};
+use crate::store::{Batch, CommitId, DeadLetter, LogId, Notification, RowChange, RowWrite};
+
+/// What a new commit builds on, carried from one to the next.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Head {
+    pub commit: CommitId,
+    pub checkpoint: LogId,
+    pub last_notification: u64,
+}
+
+pub struct Draft {
+    batch: Batch,
+    /// Where in `batch.rows` a conversation is: only its last state is written.
+    places: HashMap<ConversationKey, usize>,
+    last_notification: u64,
+    kept: u64,
+}
+
+impl Draft {
+    pub fn new(head: Head, notifications_kept: u64) -> Self {
+        let batch = Batch::new(head.commit, head.checkpoint);
+        Self { batch, places: HashMap::new(), last_notification: head.last_notification, kept: notifications_kept }
+    }
+
+    /// Everything up to `id` is applied with this commit.
+    pub fn advance(&mut self, id: LogId) {
+        self.batch.checkpoint = id;
+    }
+
+    /// Takes in what a conversation did. `indexed_at` and `previous` are the store's, before this commit; they are used
+    /// only for the first time a conversation comes by.
+    pub fn take(&mut self, key: &ConversationKey, taken: Taken, indexed_at: Option<Timestamp>, previous: Option<u64>) {
+        let Taken { conversation, look_at, notices, .. } = taken;
+        let Some(mut conversation) = conversation else { return };
+        let mut last = match self.places.get(key) {
+            Some(place) => self.batch.rows[*place].last_notification(),
+            None => previous,
+        };
+        for notice in notices {
+            self.note_deadline(&notice);
+            last = Some(self.push(notice, last));
+        }
+        if conversation.last_notification != last {
+            Arc::make_mut(&mut conversation).last_notification = last;
+        }
+        let change = RowChange::Put { conversation, look_at };
+        match self.places.get(key) {
+            Some(place) => self.batch.rows[*place].change = change,
+            None => {
+                self.places.insert(key.clone(), self.batch.rows.len());
+                self.batch.rows.push(RowWrite { key: key.clone(), indexed_at, change });
+            }
+        }
+    }
+
+    /// Retention takes a row.
+    pub fn remove(&mut self, key: ConversationKey, indexed_at: Option<Timestamp>) {
+        self.batch.rows.push(RowWrite { key, indexed_at, change: RowChange::Remove });
+    }
+
+    fn note_deadline(&mut self, notice: &Notice) {
+        if let Notice::Conversation(told) = notice
+            && told.kind == NoticeKind::Closed
+            && told.snapshot.closed_source == Some(ClosingSource::AutoClose)
+            && let Cause::AutoClose { deadline, .. } = told.cause
+        {
+            self.batch.not_before = self.batch.not_before.max(Some(deadline));
+        }
+    }
+
+    /// Numbers a notification.
+    pub fn push(&mut self, notice: Notice, previous: Option<u64>) -> u64 {
+        self.last_notification += 1;
+        self.batch.notifications.push(Notification { number: self.last_notification, previous, notice });
+        self.last_notification
+    }
+
+    pub fn settings(&mut self, workspace: Box<str>, settings: Settings) {
+        self.batch.settings.push((workspace, settings));
+    }
+
+    pub fn dead(&mut self, letter: DeadLetter) {
+        self.batch.dead.push(letter);
+    }
+
+    /// How many letters this commit adds.
+    pub fn dead_count(&self) -> usize {
+        self.batch.dead.len()
+    }
+
+    pub fn dead_removed(&mut self, id: LogId) {
+        self.batch.dead_removed.push(id);
+    }
+
+    pub fn trying(&mut self, trying: Option<(LogId, u32)>) {
+        self.batch.trying = trying;
+    }
+
+    /// Whether committing this would change nothing.
+    pub fn is_empty(&self, head: Head) -> bool {
+        let batch = &self.batch;
+        batch.checkpoint == head.checkpoint
+            && batch.rows.is_empty()
+            && batch.notifications.is_empty()
+            && batch.settings.is_empty()
+            && batch.dead.is_empty()
+            && batch.dead_removed.is_empty()
+            && batch.trying.is_none()
+    }
+
+    pub fn finish(mut self) -> (Batch, Head) {
+        self.batch.trim_notifications_below = (self.last_notification + 1).saturating_sub(self.kept);
+        let head = Head { commit: self.batch.id, checkpoint: self.batch.checkpoint, last_notification: self.last_notification };
+        (self.batch, head)
+    }
+}
+
+impl RowWrite {
+    fn last_notification(&self) -> Option<u64> {
+        match &self.change {
+            RowChange::Put { conversation, .. } => conversation.last_notification,
+            RowChange::Remove => None,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What falls due: a barrier, everything accepted before it, and then the wake-ups.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::apply::actor_died;
+use super::conversation::{Applied, Wake};
+use super::owner::Owner;
+use crate::domain::{ConversationKey, Span, Timestamp};
+use crate::store::{Barrier, StoreError};
+
+/// The two clocks are read in whole milliseconds, so a timer may ring this much before the store agrees that it is due:
+/// worth a short wait. A greater difference is a jump of a clock, and the tick will come back to it.
+const CLOCKS_APART_MAX: Span = Span::from_millis(20);
+
+impl Owner<'_> {
+    /// Looks at conversations that say they are due. Those whose deadline both clocks have passed close, unless something
+    /// accepted up to then keeps them open (D1, D2).
+    pub async fn wake(&mut self, keys: Vec<ConversationKey>) -> Result<(), StoreError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.admit(keys.iter().cloned()).await?;
+        let mut barrier = self.caught_up().await?;
+        let latest = keys.iter().filter_map(|key| self.residents.get_mut(key)?.indexed_at).max();
+        if let Some(apart) = latest.map(|latest| Span::from_millis(latest.since(self.trusted(&barrier)).as_millis() + 1))
+            && latest.is_some_and(|latest| latest >= self.trusted(&barrier))
+            && apart <= CLOCKS_APART_MAX
+        {
+            tokio::time::sleep(Duration::from_millis(apart.as_millis().unsigned_abs())).await;
+            barrier = self.caught_up().await?;
+        }
+        let trusted = self.trusted(&barrier);
+        let mut due = keys;
+        due.retain(|key| self.residents.get_mut(key).is_some_and(|r| r.indexed_at.is_some_and(|at| at < trusted)));
+        self.look(due, &barrier).await
+    }
+
+    /// Wakes these conversations under `barrier`, which has been caught up with, and commits what follows: closes go in
+    /// a commit of their own, so that one that is refused takes no event down with it.
+    pub(super) async fn look(&mut self, keys: Vec<ConversationKey>, barrier: &Barrier) -> Result<(), StoreError> {
+        let trusted = self.trusted(barrier);
+        let mut sent = Vec::with_capacity(keys.len());
+        let mut places = Vec::with_capacity(keys.len());
+        for key in keys {
+            let settings = self.settings_of(key.workspace());
+            let Some(resident) = self.residents.get_mut(&key) else { continue };
+            sent.push(resident.address.send(Wake { clock: barrier.clock, trusted, settings }));
+            places.push((key, resident.indexed_at, resident.last_notification));
+        }
+        let mut draft = self.draft();
+        for (taken, (key, indexed_at, previous)) in join_all(sent).await.into_iter().zip(places) {
+            let taken = taken.map_err(|_| actor_died(&key))?;
+            // An index that no longer agrees with the state is put right, be it only that.
+            if taken.outcomes.contains(&Applied::Changed) || taken.look_at != indexed_at {
+                draft.take(&key, taken, indexed_at, previous);
+            }
+        }
+        self.commit(draft).await
+    }
+
+    /// A barrier, with everything applied that was accepted before it.
+    pub(super) async fn caught_up(&mut self) -> Result<Barrier, StoreError> {
+        let (store, partition) = (self.parts.store.clone(), self.parts.partition);
+        let barrier = store.barrier(partition).await?;
+        while self.head.checkpoint < barrier.last {
+            let entries = store.read(partition, self.head.checkpoint, self.parts.options.batch_behind, Duration::from_secs(1)).await?;
+            self.apply(entries).await?;
+        }
+        Ok(barrier)
+    }
+
+    /// The lesser of the store's clock and the node's: a deadline strictly before it has passed on both (D1).
+    pub(super) fn trusted(&self, barrier: &Barrier) -> Timestamp {
+        barrier.clock.min(self.parts.steady.now())
+    }
+}

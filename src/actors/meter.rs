@@ -1,0 +1,62 @@
+//! Log line and metric of a fact leave together, once, where the fact is handled. Message text and names stay out.
+
+use metrics::{counter, gauge, histogram};
+
+use crate::domain::event::ClosingSource;
+use crate::domain::notice::Cause;
+use crate::domain::{Notice, NoticeKind, PartitionId, Span};
+use crate::store::{Batch, StoreError};
+
+/// What a commit makes true, noted before it is sent and counted when it is durable.
+pub struct Tally {
+    told: Vec<(NoticeKind, Option<ClosingSource>, Option<Span>)>,
+}
+
+impl Tally {
+    pub fn of(batch: &Batch) -> Self {
+        Self { told: batch.notifications.iter().map(|notification| line(&notification.notice)).collect() }
+    }
+
+    pub fn committed(self, took: std::time::Duration) {
+        histogram!("adjourn_store_commit_seconds").record(took.as_secs_f64());
+        for (kind, source, late) in self.told {
+            counter!("adjourn_notifications_total", "type" => kind.as_str()).increment(1);
+            if let Some(source) = source.filter(|_| kind == NoticeKind::Closed) {
+                counter!("adjourn_conversations_closed_total", "source" => source.as_str()).increment(1);
+            }
+            if let Some(late) = late.filter(|_| kind == NoticeKind::Closed) {
+                histogram!("adjourn_timer_lateness_seconds").record(late.as_millis() as f64 / 1_000.0);
+            }
+            if kind == NoticeKind::Reversed {
+                counter!("adjourn_close_reversals_total").increment(1);
+            }
+        }
+    }
+}
+
+fn line(notice: &Notice) -> (NoticeKind, Option<ClosingSource>, Option<Span>) {
+    match notice {
+        Notice::Settings { .. } => (NoticeKind::SettingsChanged, None, None),
+        Notice::Conversation(told) => {
+            let late = if let Cause::AutoClose { late, .. } = told.cause { Some(late) } else { None };
+            (told.kind, told.snapshot.closed_source, late)
+        }
+    }
+}
+
+pub fn commit_failed(partition: PartitionId, error: &StoreError) {
+    if matches!(error, StoreError::Fenced { .. }) {
+        counter!("adjourn_fenced_writes_total").increment(1);
+    }
+    tracing::warn!(%partition, %error, "a commit failed: the shard drops its memory and reloads");
+}
+
+pub fn set_aside(partition: PartitionId, reason: &str) {
+    counter!("adjourn_dead_letters_total").increment(1);
+    tracing::error!(%partition, reason, "an entry was set aside in the dead letters; its conversation's timer is held");
+}
+
+/// How far the owner is behind its log.
+pub fn lag(partition: PartitionId, behind: Span) {
+    gauge!("adjourn_ingest_lag_seconds", "partition" => partition.to_string()).set(behind.as_millis() as f64 / 1_000.0);
+}

@@ -1,0 +1,95 @@
+//! A node: its Arbiters, its shards, and the watch that starts a shard anew when one has died.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use super::conversation::StepFn;
+use super::handle::Node;
+use super::options::NodeOptions;
+use super::shard::{AppliedNames, Door, ShardActor, ShardParts, Status};
+use crate::clock::SharedClock;
+use crate::domain::step;
+use crate::store::Store;
+
+/// How often dead shards are looked for. A shard dies of a panic only, and nothing of it can be written meanwhile.
+const WATCH: Duration = Duration::from_millis(500);
+
+/// Owns the shards of this node: starts them, and starts anew the one that died.
+pub struct NodeActor {
+    shards: Vec<(ShardParts, Door, ArbiterHandle)>,
+    arbiters: Vec<Arbiter>,
+}
+
+impl Actor for NodeActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(WATCH, |node, _| node.revive());
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.arbiters.iter().for_each(|arbiter| {
+            arbiter.stop();
+        });
+    }
+}
+
+impl NodeActor {
+    /// actix does not restart an actor whose handler panicked; a shard whose turn panicked is started anew, and claims.
+    fn revive(&mut self) {
+        for (parts, door, arbiter) in &self.shards {
+            if door.address().connected() || parts.status.stopping.load(Ordering::Relaxed) {
+                continue;
+            }
+            tracing::error!(partition = %parts.partition, "a shard died and is started anew");
+            let address = start_shard(arbiter, parts.clone());
+            *door.address.write().unwrap_or_else(std::sync::PoisonError::into_inner) = address;
+        }
+    }
+}
+
+/// Every shard has been stopped: nothing is to be revived any more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Retire;
+
+impl Handler<Retire> for NodeActor {
+    type Result = ();
+
+    fn handle(&mut self, Retire: Retire, ctx: &mut Self::Context) {
+        self.shards.clear();
+        ctx.stop();
+    }
+}
+
+/// Starts a node that owns every partition of `store`. Must be called within an actix `System`.
+pub fn start(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptions) -> Node {
+    start_with(store, steady, options, step)
+}
+
+/// The same, with another state machine: for tests of what happens when it fails.
+pub fn start_with(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptions, step: StepFn) -> Node {
+    let arbiters: Vec<Arbiter> = (0..options.arbiters.max(1)).map(|_| Arbiter::new()).collect();
+    let shared = Arc::new(options.clone());
+    let live = Arc::new(AtomicUsize::new(0));
+    let names = Arc::new(AppliedNames::new());
+    let mut shards = Vec::new();
+    for partition in store.partitions().all() {
+        let status = Arc::new(Status::default());
+        let (store, steady, options, live, names) = (store.clone(), steady.clone(), shared.clone(), live.clone(), names.clone());
+        let parts = ShardParts { partition, store, steady, options, step, live, names: names.clone(), status: status.clone() };
+        let arbiter = arbiters[partition.0 as usize % arbiters.len()].handle();
+        let address = Arc::new(RwLock::new(start_shard(&arbiter, parts.clone())));
+        shards.push((parts, Door { partition, address, names, status }, arbiter));
+    }
+    let doors = shards.iter().map(|(_, door, _)| door.clone()).collect();
+    let keeper = NodeActor { shards, arbiters }.start();
+    Node::new(store, steady, doors, options, keeper)
+}
+
+fn start_shard(arbiter: &ArbiterHandle, parts: ShardParts) -> Addr<ShardActor> {
+    ShardActor::start_in_arbiter(arbiter, move |_| ShardActor::new(parts))
+}

@@ -1,0 +1,155 @@
+//! The owner's memory of its partition between two commits, and how a commit is made.
+//!
+//! `apply.rs` has what the log brings, `due.rs` what falls due, `upkeep.rs` what is done on the side.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::draft::{Draft, Head};
+use super::meter;
+use super::residents::Residents;
+use super::shard::{Inbox, ShardParts};
+use super::upkeep::Rounds;
+use crate::clock::Stopwatch;
+use crate::domain::{ConversationKey, Settings, Timestamp};
+use crate::store::{Claim, Lease, Loaded, LogEntry, LogId, RowChange, StoreError};
+
+/// The loop asks again when this has passed without an entry; the tick wakes it long before.
+const READ_WAIT: Duration = Duration::from_secs(60);
+
+/// What made a shard take a turn.
+pub enum Woken {
+    Called,
+    Entries(Vec<LogEntry>),
+    Rung,
+    Tick,
+}
+
+pub struct Owner<'a> {
+    pub(super) parts: &'a ShardParts,
+    pub(super) lease: Lease,
+    pub(super) head: Head,
+    pub(super) residents: Residents,
+    pub(super) inbox: Rc<Inbox>,
+    settings: HashMap<Box<str>, Arc<Settings>>,
+    defaults: Arc<Settings>,
+    /// Conversations whose row cannot be read: nothing of theirs is applied, and the index is paged past them.
+    pub(super) unreadable: HashSet<ConversationKey>,
+    /// Entries up to here are tried one at a time: one of them may have killed the owner before.
+    pub(super) suspect_until: LogId,
+    pub(super) trying: Option<(LogId, u32)>,
+    pub(super) rounds: Rounds,
+    pub(super) sweeps: VecDeque<(Box<str>, Option<ConversationKey>)>,
+    committed: bool,
+}
+
+impl<'a> Owner<'a> {
+    pub fn new(parts: &'a ShardParts, claim: Claim, residents: Residents, inbox: Rc<Inbox>) -> Self {
+        // What a batch may have held when the owner before died, counted from the same checkpoint (DESIGN.md, "Poison").
+        let suspicious = claim.attempts >= 3 || claim.trying.is_some();
+        Self {
+            parts,
+            lease: claim.lease,
+            head: Head { commit: claim.head, checkpoint: claim.checkpoint, last_notification: claim.last_notification },
+            residents,
+            inbox,
+            settings: claim.settings.into_iter().map(|(workspace, settings)| (workspace, Arc::new(settings))).collect(),
+            defaults: Arc::new(parts.options.defaults.clone()),
+            unreadable: HashSet::new(),
+            suspect_until: if suspicious { LogId { ms: u64::MAX, seq: u64::MAX } } else { LogId::ZERO },
+            trying: claim.trying,
+            rounds: Rounds::default(),
+            sweeps: VecDeque::new(),
+            committed: false,
+        }
+    }
+
+    pub fn checkpoint(&self) -> LogId {
+        self.head.checkpoint
+    }
+
+    pub fn has_committed(&self) -> bool {
+        self.committed
+    }
+
+    /// The next entries, as many as a commit takes; waits for the first.
+    pub async fn read(&self) -> Result<Vec<LogEntry>, StoreError> {
+        self.parts.store.read(self.parts.partition, self.head.checkpoint, self.parts.options.batch_behind, READ_WAIT).await
+    }
+
+    pub(super) fn settings_of(&self, workspace: &str) -> Arc<Settings> {
+        self.settings.get(workspace).unwrap_or(&self.defaults).clone()
+    }
+
+    /// The highest version wins. True when this one did.
+    pub(super) fn adopt_settings(&mut self, workspace: &str, settings: &Settings) -> bool {
+        let before = self.settings_of(workspace);
+        if settings.version <= before.version {
+            return false;
+        }
+        self.settings.insert(workspace.into(), Arc::new(settings.clone()));
+        if before.epoch_in_force() != settings.epoch_in_force() {
+            self.sweeps.push_back((workspace.into(), None));
+        }
+        true
+    }
+
+    pub(super) fn draft(&self) -> Draft {
+        Draft::new(self.head, self.parts.options.notifications_kept)
+    }
+
+    /// Makes it so. After any error memory is not to be trusted: the shard drops it and claims again.
+    pub(super) async fn commit(&mut self, draft: Draft) -> Result<(), StoreError> {
+        if draft.is_empty(self.head) {
+            return Ok(());
+        }
+        let (batch, head) = draft.finish();
+        let touched: Vec<_> = batch.rows.iter().map(|row| (row.key.clone(), stored(&row.change))).collect();
+        let tally = meter::Tally::of(&batch);
+        let stopwatch = Stopwatch::start();
+        self.parts.store.commit(self.lease, batch).await?;
+        tally.committed(stopwatch.elapsed());
+        self.head = head;
+        self.committed = true;
+        for (key, (indexed_at, last_notification)) in touched {
+            self.residents.touch(&key, indexed_at, last_notification);
+        }
+        Ok(())
+    }
+
+    /// Brings in everybody of `keys` who is not in memory. Answers those whose row cannot be read, with the reason.
+    pub(super) async fn admit(
+        &mut self,
+        keys: impl Iterator<Item = ConversationKey>,
+    ) -> Result<Vec<(ConversationKey, Box<str>)>, StoreError> {
+        let mut missing: Vec<ConversationKey> = keys.filter(|key| !self.residents.contains(key)).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        if missing.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = self.parts.store.load(self.parts.partition, missing.clone()).await?;
+        let mut unreadable = Vec::new();
+        for (key, row) in missing.into_iter().zip(rows) {
+            match row {
+                Loaded::Missing => self.residents.admit(key, None),
+                Loaded::Found { conversation, look_at } => self.residents.admit(key, Some((conversation, look_at))),
+                Loaded::Corrupt { reason } => {
+                    self.unreadable.insert(key.clone());
+                    unreadable.push((key, reason));
+                }
+            }
+        }
+        Ok(unreadable)
+    }
+}
+
+/// Where the index has a row after a change, and its latest notification.
+fn stored(change: &RowChange) -> (Option<Timestamp>, Option<u64>) {
+    match change {
+        RowChange::Put { conversation, look_at } => (*look_at, conversation.last_notification),
+        RowChange::Remove => (None, None),
+    }
+}

@@ -1,0 +1,147 @@
+//! What a shard does on the side, a bounded page at each tick: find what no timer brought up, bring in what falls due
+//! soon, put to rest what is quiet, follow a change of settings through, and let retention take what is old.
+
+use super::owner::Owner;
+use crate::domain::conversation::ToldTimer;
+use crate::domain::{Conversation, ConversationKey, Span, Timestamp};
+use crate::store::{DueKey, Entry, StoreError};
+
+/// Rows looked at in one page of a sweep.
+const SWEEP_PAGE: usize = 256;
+/// Rows looked at in one page of the retention sweep: a partition of a million rows is gone through in hours, which is
+/// soon enough for what is days old.
+const RETENTION_PAGE: usize = 512;
+/// Entries of the index brought in at once.
+const LOOK_AHEAD_PAGE: usize = 1_024;
+/// Ticks between rounds of what is not urgent.
+const SLOW_ROUND: u32 = 10;
+
+/// Where each round stands.
+#[derive(Default)]
+pub struct Rounds {
+    ticks: u32,
+    /// The index has been looked at up to here, and whoever is due before it is in memory.
+    looked_ahead: Option<DueKey>,
+    retention_after: Option<ConversationKey>,
+    /// Work is left over that should not wait for the next tick.
+    pub more: bool,
+}
+
+impl Owner<'_> {
+    pub async fn tick(&mut self) -> Result<(), StoreError> {
+        self.rounds.more = false;
+        self.overdue().await?;
+        self.look_ahead().await?;
+        self.sweep().await?;
+        if self.rounds.ticks.is_multiple_of(SLOW_ROUND) {
+            self.rest();
+            self.follow_master().await?;
+            self.retain().await?;
+        }
+        self.rounds.ticks = self.rounds.ticks.wrapping_add(1);
+        Ok(())
+    }
+
+    /// True when the last tick left work that should not wait for the next.
+    pub fn has_more(&self) -> bool {
+        self.rounds.more
+    }
+
+    /// Scans the index from minus infinity: whatever is overdue is found, whoever missed it. Pages past what cannot be
+    /// looked at, so that nothing falls behind a cursor.
+    async fn overdue(&mut self) -> Result<(), StoreError> {
+        let limit = self.parts.options.due_batch;
+        let barrier = self.parts.store.barrier(self.parts.partition).await?;
+        let behind = if barrier.last > self.head.checkpoint { barrier.clock.since(self.head.checkpoint.accepted_at()) } else { Span::ZERO };
+        super::meter::lag(self.parts.partition, behind);
+        let until = self.trusted(&barrier).minus(Span::from_millis(1));
+        let mut after = None;
+        loop {
+            let page = self.parts.store.due(self.parts.partition, until, after.take(), limit).await?;
+            let full = page.len() >= limit;
+            after = page.last().cloned();
+            let keys: Vec<ConversationKey> = page.into_iter().map(|due| due.key).filter(|key| !self.unreadable.contains(key)).collect();
+            let any = !keys.is_empty();
+            self.wake(keys).await?;
+            if any || !full {
+                self.rounds.more |= full;
+                return Ok(());
+            }
+        }
+    }
+
+    /// Brings in who falls due within the horizon, so that their own timer wakes them; while the node is full, nobody:
+    /// the tick finds them when they are due.
+    async fn look_ahead(&mut self) -> Result<(), StoreError> {
+        if self.residents.node_has() >= self.parts.options.live_max {
+            return Ok(());
+        }
+        let until = self.parts.steady.now().plus(self.parts.options.horizon);
+        let after = self.rounds.looked_ahead.take();
+        let page = self.parts.store.due(self.parts.partition, until, after.clone(), LOOK_AHEAD_PAGE).await?;
+        self.rounds.more |= page.len() >= LOOK_AHEAD_PAGE;
+        self.rounds.looked_ahead = page.last().cloned().or(after);
+        let keys: Vec<ConversationKey> = page.into_iter().map(|due| due.key).filter(|key| !self.unreadable.contains(key)).collect();
+        self.admit(keys.into_iter()).await?;
+        Ok(())
+    }
+
+    /// After auto-close was switched on or off: tells of every timer that thereby ended (T22). Whoever this does not
+    /// reach before a restart is told when the old deadline comes up.
+    async fn sweep(&mut self) -> Result<(), StoreError> {
+        let Some((workspace, after)) = self.sweeps.pop_front() else { return Ok(()) };
+        let rows = self.parts.store.scan(self.parts.partition, Some(workspace.clone()), after, SWEEP_PAGE).await?;
+        let last = rows.last().map(|(key, _)| key.clone()).filter(|_| rows.len() >= SWEEP_PAGE);
+        let told = rows.into_iter().filter(|(_, conversation)| conversation.told.timer != ToldTimer::None);
+        let keys: Vec<ConversationKey> = told.map(|(key, _)| key).collect();
+        if !keys.is_empty() {
+            self.admit(keys.iter().cloned()).await?;
+            let barrier = self.caught_up().await?;
+            self.look(keys, &barrier).await?;
+        }
+        if last.is_some() {
+            self.sweeps.push_back((workspace, last));
+        }
+        self.rounds.more |= !self.sweeps.is_empty();
+        Ok(())
+    }
+
+    /// Puts quiet conversations to rest; while the node is full, all that are not due at once.
+    fn rest(&mut self) {
+        let options = &self.parts.options;
+        let full = self.residents.node_has() >= options.live_max;
+        let idle = Span::from_millis(i64::try_from(options.idle.as_millis()).unwrap_or(i64::MAX));
+        let (idle, horizon) = if full { (Span::ZERO, Span::from_secs(10)) } else { (idle, options.horizon) };
+        self.residents.rest_idle(idle, horizon);
+    }
+
+    /// Compares with the master documents: a change whose marker was lost on the way is put into the log again.
+    async fn follow_master(&mut self) -> Result<(), StoreError> {
+        for (workspace, settings) in self.parts.store.all_settings().await? {
+            if settings.version > self.settings_of(&workspace).version {
+                let marker = Entry::Settings { workspace, settings: Box::new(settings) };
+                self.parts.store.append(vec![(self.parts.partition, marker)]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes rows of conversations that closed, or never opened and were not heard of, `retention` ago.
+    async fn retain(&mut self) -> Result<(), StoreError> {
+        let after = self.rounds.retention_after.take();
+        let rows = self.parts.store.scan(self.parts.partition, None, after, RETENTION_PAGE).await?;
+        self.rounds.retention_after = rows.last().map(|(key, _)| key.clone()).filter(|_| rows.len() >= RETENTION_PAGE);
+        let barrier = self.caught_up().await?;
+        let before = self.trusted(&barrier).minus(self.parts.options.retention);
+        let mut draft = self.draft();
+        for (key, _) in rows.into_iter().filter(|(key, row)| is_past(row, before) && !self.residents.contains(key)) {
+            draft.remove(key, None);
+        }
+        self.commit(draft).await
+    }
+}
+
+fn is_past(row: &Conversation, before: Timestamp) -> bool {
+    let over = row.closing.as_ref().map_or(row.episode == 0, |_| true);
+    over && row.touched_at < before && row.set_aside == 0
+}

@@ -1,0 +1,69 @@
+//! The stored forms of what a log holds, and of what was set aside from it.
+
+use super::RecordError;
+use super::form::{Form, Reader, Writer, fields, variants};
+use crate::domain::event::MessageSource;
+use crate::domain::settings::NotesMode;
+use crate::domain::{Event, EventKind, PartitionId, Settings};
+use crate::store::{DeadLetter, DeadLetterAction, Entry, LogId, Unreadable};
+
+fields!(Event { conversation, time, name, kind });
+fields!(LogId { ms, seq });
+fields!(DeadLetter { partition, id, conversation, reason, entry });
+fields!(Settings {
+    version,
+    enable_epoch,
+    enabled,
+    period,
+    echo_arms,
+    late_reply_window,
+    notes_mode,
+    notes_auto_generate,
+    warning_before,
+    farewell,
+});
+
+variants!(Entry, "a log entry" { 0 = Event(event), 1 = Settings { workspace, settings }, 2 = DeadLetter { id, action } });
+variants!(EventKind, "an event" {
+    0 = Message { source, agent, message_id },
+    1 = MessageFailed { message_id },
+    2 = Opened { source, by },
+    3 = Closed { source, by, note },
+    4 = Assigned(assignee),
+    5 = Unassigned,
+    6 = Snoozed { until },
+    7 = Unsnoozed,
+    8 = Blocked,
+    9 = Unblocked,
+});
+variants!(MessageSource, "a message's source" {
+    0 = Contact, 1 = User, 2 = Echo, 3 = Broadcast, 4 = Workflow, 5 = AiAgent, 6 = Bot, 7 = Api, 8 = Zapier, 9 = Make, 10 = N8n,
+});
+variants!(NotesMode, "a notes mode" { 0 = Off, 1 = Optional, 2 = CategoryRequired, 3 = CategoryAndSummaryRequired });
+variants!(DeadLetterAction, "what to do with a dead letter" { 0 = Replay, 1 = Dismiss });
+variants!(Result<Entry, Unreadable>, "an entry or what could not be read" { 0 = Ok(entry), 1 = Err(unreadable) });
+
+impl Form for PartitionId {
+    fn write<'a>(&'a self, to: &mut Writer<'a>) {
+        to.uint(u64::from(self.0));
+    }
+
+    fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
+        from.int("a partition").map(Self)
+    }
+}
+
+impl Form for Unreadable {
+    fn write<'a>(&'a self, to: &mut Writer<'a>) {
+        let Self { reason, bytes } = self;
+        to.array(2);
+        reason.write(to);
+        to.bin(bytes.len());
+        to.raw(bytes);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
+        from.array(2, "unreadable bytes")?;
+        Ok(Self { reason: Form::read(from)?, bytes: from.bin("unreadable bytes")?.to_vec() })
+    }
+}

@@ -1,0 +1,194 @@
+//! Bytes that were written once and must be readable for ever. If a test here fails, rows in the field would not be read:
+//! give the new form a new version, and keep reading the old one.
+
+use crate::domain::commands::*;
+use crate::domain::conversation::*;
+use crate::domain::event::*;
+use crate::domain::facts::*;
+use crate::domain::id::Fingerprint;
+use crate::domain::order::{Border, Position};
+use crate::domain::settings::NotesMode;
+use crate::domain::step::{Input, step};
+use crate::domain::testing::at;
+use crate::domain::*;
+use crate::store::record::form::Form;
+use crate::store::record::*;
+use crate::store::{DeadLetterAction, Entry};
+
+const NOON: i64 = 1_760_000_000_000;
+
+fn event(id: &str, minute: i64, source: MessageSource, agent: Option<&str>) -> Accepted {
+    let name = EventName::new("/ingest/whatsapp", id).unwrap();
+    let kind = EventKind::Message { source, agent: agent.map(Into::into), message_id: None };
+    let time = at(NOON + minute * 60_000);
+    let conversation = ConversationKey::new("ws_42", "conv_991827").unwrap();
+    Accepted { event: Event { name, conversation, time, kind }, accepted_at: time.plus(Span::from_millis(40)) }
+}
+
+pub fn entry() -> Entry {
+    Entry::Event(event("wamid.HBgL8812", 0, MessageSource::User, Some("ana")).event)
+}
+
+/// A contact asks, a person of the team answers twice: the row that most conversations have most of the time.
+pub fn typical() -> Conversation {
+    let messages = [
+        event("wamid.HBgL8811", 0, MessageSource::Contact, None),
+        event("wamid.HBgL8812", 7, MessageSource::User, Some("ana")),
+        event("wamid.HBgL8813", 9, MessageSource::User, Some("ana")),
+    ];
+    let settings = Settings { enabled: true, enable_epoch: 1, ..Settings::default() };
+    let new = Conversation::new(messages[0].accepted_at);
+    messages.into_iter().fold(new, |before, accepted| {
+        let (key, now) = (accepted.event.conversation.clone(), accepted.accepted_at);
+        step(&key, before, &Input::Event(accepted), &settings, now).after
+    })
+}
+
+fn position(minute: i64, id: &str) -> Position {
+    let time = at(NOON + minute * 60_000);
+    Position { effective: time, time, contact_message: false, name: EventName::new("/ui", id).unwrap() }
+}
+
+/// Every part filled, no two values alike: no two fields can change places unnoticed.
+fn full() -> Conversation {
+    let text = |text: &str| Some(text.into());
+    let note = || Some(Note { category: Some("billing".into()), summary: None });
+    let opener = |minute, id, source| Opener { position: position(minute, id), source };
+    let human = HumanMessage {
+        position: Position { time: at(NOON + 1), contact_message: true, ..position(0, "h1") },
+        accepted_at: at(NOON + 2),
+        message_id: text("m1"),
+        period: Span::from_mins(30),
+        arms: true,
+        failed: false,
+    };
+    let snoozes = CommandLog {
+        base: SnoozeState { until: Some(at(NOON + 3)), ended: Some(at(NOON + 4)) },
+        floor: Some(position(5, "s0")),
+        recent: vec![(position(6, "s1"), SnoozeCommand::Until(at(NOON + 7))), (position(8, "s2"), SnoozeCommand::End)],
+    };
+    let blocks = CommandLog {
+        base: BlockState { blocked: true, unblocked_at: Some(at(NOON + 9)) },
+        floor: None,
+        recent: vec![(position(10, "b1"), BlockCommand::Unblock)],
+    };
+    let close = CloseCommand { position: position(11, "c1"), source: ClosingSource::Bot, by: text("bo"), note: note() };
+    let facts = Facts {
+        contact: Some(position(12, "in")),
+        last_human_at: Some(at(NOON + 13)),
+        humans: vec![human],
+        failures: vec![(position(14, "f1"), "m9".into())],
+        openers: vec![opener(15, "o1", OpeningSource::Api)],
+        last_opened: Some(opener(16, "o2", OpeningSource::CtcAds)),
+        snoozes,
+        closes: vec![close],
+    };
+    let auto =
+        AutoClosing { deadline: at(NOON + 17), period: Span::from_hours(1), armed_by: position(18, "h0").name, armed_at: at(NOON + 19) };
+    Conversation {
+        created_at: at(NOON),
+        touched_at: at(NOON + 20),
+        version: 21,
+        seen: Seen { recent: [Fingerprint(22), Fingerprint(23)].into(), ahead: vec![(Fingerprint(24), at(NOON + 25))] },
+        messages: MessageCounts { incoming: 26, outgoing: 27 },
+        assignment: Assignment {
+            assigned: Some((position(28, "a1"), Assignee { kind: AssigneeKind::AiAgent, id: "ai".into(), name: text("Ada") })),
+            unassigned: Some(position(29, "a2")),
+        },
+        blocks,
+        episode: 30,
+        opening: Some(Opening { position: position(31, "o0"), source: OpeningSource::Make, enable_epoch: Some(32) }),
+        closing: Some(Closing {
+            source: ClosingSource::AutoClose,
+            by: text("cy"),
+            note: note(),
+            closed_at: at(NOON + 33),
+            border: Border::Instant(at(NOON + 34)),
+            auto: Some(auto),
+        }),
+        floor: Some(Border::Event(position(35, "c0"))),
+        facts,
+        next: Facts { contact: Some(position(36, "n1")), ..Facts::default() },
+        told: Told { timer: ToldTimer::Snoozed(at(NOON + 37)), snoozed_until: Some(at(NOON + 38)) },
+        set_aside: 39,
+        last_notification: Some(40),
+    }
+}
+
+/// `value` is written as these bytes, and they are read as `value`.
+fn check<T: Form + PartialEq + std::fmt::Debug>(value: &T, golden: &str) {
+    let hex: String = super::encode(value, 0).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, golden);
+    let bytes: Vec<u8> = (0..golden.len()).step_by(2).map(|at| u8::from_str_radix(&golden[at..at + 2], 16).unwrap()).collect();
+    assert_eq!(super::decode::<T>(&bytes).as_ref(), Ok(value));
+}
+
+#[test]
+fn entries_of_version_1() {
+    check(
+        &entry(),
+        "01920094b177735f34322f636f6e765f393931383237cf00000199c82cc00092ae77616d69642e4842674c38383132b02f69\
+         6e676573742f7768617473617070940001a3616e61c0",
+    );
+}
+
+#[test]
+fn rows_of_version_1() {
+    check(
+        &full(),
+        "01dc0010cf00000199c82cc000151e9394ce001c61a000c292a26f30a32f7569052098919294d2fff15a0000c292a26f3101\
+         039294cdea6000c292a26f32010694d2fffc568000c292a2696e01919694d2fff5038001c392a268310101a26d31ce001b77\
+         40c3c20b919294ce000cd13300c292a2663101a26d399392d2fff32ec30194ce000493dc00c292a2733001929294cdea6000\
+         c292a27331019201d2fffa81c79294ce000752f900c292a273320100919494ce0002bf2000c292a263310104a2626f92a762\
+         696c6c696e67c0d2fff5edf492920211019608a26379920ec0fb92000194efce001b774092a268300102920194ce00200b0d\
+         00c292a26330019890c094cdea6000c292a26e310190c090c090929294d2fff8ad0000c292a26131019301a26169a3416461\
+         94cdea6000c292a26132019392c3d2ffe57329c0919294ce000927b700c292a262310100921a1b272892c410000000000000\
+         00160000000000000017919218d2fff6d859",
+    );
+}
+
+#[test]
+fn settings_of_version_1() {
+    check(&Settings::default(), "019a0000c2ce05265c00c3d2fae2cbc000c2c0c0");
+}
+
+#[test]
+fn a_typical_row_is_small() {
+    let bytes = encode_conversation(&typical()).len();
+    assert!(bytes <= 190, "{bytes} bytes: a million conversations in memory or on disk are a million of these");
+}
+
+/// What a number of an enum means never changes.
+fn check_codes<T: Form + Copy + PartialEq + std::fmt::Debug>(all: &[T], codes: &[u8]) {
+    assert_eq!(all.len(), codes.len());
+    for (value, code) in all.iter().zip(codes) {
+        assert_eq!(super::encode(value, 0), [FORM_VERSION, *code], "{value:?}");
+    }
+}
+
+#[test]
+fn numbers_of_enums_never_change() {
+    use DeadLetterAction::{Dismiss, Replay};
+    use MessageSource as M;
+    check_codes(
+        &[M::Contact, M::User, M::Echo, M::Broadcast, M::Workflow, M::AiAgent, M::Bot, M::Api, M::Zapier, M::Make, M::N8n],
+        &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+    );
+    use OpeningSource as O;
+    check_codes(&[O::User, O::Contact, O::Workflow, O::Api, O::Zapier, O::Make, O::CtcAds, O::GrowthWidget], &[0, 1, 2, 3, 4, 5, 6, 7]);
+    use ClosingSource as C;
+    check_codes(
+        &[C::User, C::Workflow, C::Api, C::Zapier, C::Bot, C::Make, C::N8n, C::AiAgent, C::AutoClose],
+        &[0, 1, 2, 3, 4, 5, 6, 7, 8],
+    );
+    check_codes(&[AssigneeKind::Human, AssigneeKind::AiAgent], &[0, 1]);
+    use NotesMode as N;
+    check_codes(&[N::Off, N::Optional, N::CategoryRequired, N::CategoryAndSummaryRequired], &[0, 1, 2, 3]);
+    check_codes(&[Replay, Dismiss], &[0, 1]);
+    use crate::domain::notice::Status as S;
+    check_codes(&[S::Open, S::Snoozed, S::Closed], &[0, 1, 2]);
+    use NoticeKind as K;
+    check_codes(&[K::Armed, K::Reset, K::Cancelled, K::Suspended, K::Resumed], &[0, 1, 2, 3, 4]);
+    check_codes(&[K::Opened, K::Closed, K::Reopened, K::Reversed, K::Assigned, K::Unassigned], &[5, 6, 7, 8, 9, 10]);
+    check_codes(&[K::Snoozed, K::Unsnoozed, K::Blocked, K::Unblocked, K::SettingsChanged], &[11, 12, 13, 14, 15]);
+}

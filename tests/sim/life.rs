@@ -1,0 +1,135 @@
+//! Who lives and who rests; what settings do to those who run.
+
+use std::time::Duration;
+
+use adjourn::actors::{ListQuery, NodeOptions};
+use adjourn::domain::notice::Status;
+use adjourn::domain::{NoticeKind, Span, step};
+
+use crate::world::{World, minute, options};
+
+#[actix::test]
+async fn quiet_conversations_rest_and_come_back_in_time() {
+    let idle = NodeOptions { idle: Duration::ZERO, horizon: Span::from_mins(5), ..options() };
+    let world = World::start_with(idle, step).await;
+    world.human("c").await;
+    world.steady.jump(1);
+    world.eventually("the actor to rest", async || world.node.live_actors() == 0).await;
+    world.pass(57);
+    world.eventually("the look-ahead to bring it back", async || world.node.live_actors() == 1).await;
+    world.pass(4);
+    world.eventually("the close", async || world.closes("c").await == 1).await;
+}
+
+#[actix::test]
+async fn a_full_node_shrinks_its_horizon_and_still_closes() {
+    let full = NodeOptions { idle: Duration::from_secs(3_600), live_max: 1, ..options() };
+    let world = World::start_with(full, step).await;
+    for i in 0..20 {
+        world.human(&format!("c{i}")).await;
+    }
+    world.eventually("the node to make room", async || world.node.live_actors() <= 1).await;
+    world.pass(61);
+    for i in 0..20 {
+        world.eventually("every close", async || world.closes(&format!("c{i}")).await == 1).await;
+    }
+}
+
+#[actix::test]
+async fn an_actors_own_timer_suffices() {
+    use adjourn::clock::{Clock, SteadyClock, WallClock};
+    use std::sync::Arc;
+
+    // Real clocks, no tick within the hour: only the actor can ring.
+    let store = adjourn::store::memory::MemoryStore::new(adjourn::domain::PartitionCount::new(1).unwrap(), Arc::new(WallClock));
+    let period = Span::from_millis(40);
+    let mut lonely = options();
+    lonely.defaults.period = period;
+    lonely.tick = Duration::from_secs(3_600);
+    let node = adjourn::actors::node::start(store, Arc::new(SteadyClock::start()), lonely);
+    let mut feed = node.follow();
+    let sent = WallClock.now();
+    node.ingest(vec![crate::world::message("m", "c", sent, adjourn::domain::event::MessageSource::User)]).await.unwrap();
+    let closed = async {
+        loop {
+            if let adjourn::actors::Fed::Notifications(told) = feed.next().await.unwrap()
+                && let Some(adjourn::domain::Notice::Conversation(last)) = told.last().map(|n| n.notice.clone())
+                && last.kind == NoticeKind::Closed
+            {
+                return last;
+            }
+        }
+    };
+    let closed = tokio::time::timeout(crate::world::PATIENCE, closed).await.expect("the timer of the actor itself");
+    assert!(closed.snapshot.closed_at.unwrap() >= sent.plus(period));
+}
+
+#[actix::test]
+async fn t22_switching_off_cancels_and_nothing_closes_after_the_answer() {
+    let world = World::start().await;
+    world.human("c").await;
+    world.switch(false).await;
+    assert_eq!(world.snapshot("c").await.scheduled_close_at, None);
+    world.eventually("the cancellation", async || world.kinds("c").await.last() == Some(&NoticeKind::Cancelled)).await;
+    world.pass(600);
+    world.ticks(2).await;
+    assert_eq!(world.closes("c").await, 0);
+    world.switch(true).await;
+    world.human("c").await;
+    assert_eq!(world.snapshot("c").await.scheduled_close_at, None, "T21: never again in that episode");
+}
+
+#[actix::test]
+async fn t21_a_later_episode_closes() {
+    let world = World::start().await;
+    world.switch(false).await;
+    world.human("c").await;
+    world.switch(true).await;
+    world.human("c").await;
+    world.pass(120);
+    world.ticks(2).await;
+    assert_eq!(world.closes("c").await, 0);
+    let close = adjourn::domain::EventKind::Closed { source: adjourn::domain::event::ClosingSource::User, by: None, note: None };
+    world.take(vec![crate::world::event("close", "c", minute(121), close)]).await;
+    world.pass(2);
+    world.human("c").await;
+    world.pass(61);
+    world.eventually("the auto-close", async || world.closes("c").await == 2).await;
+}
+
+#[actix::test]
+async fn retention_takes_what_is_old() {
+    let short = NodeOptions { retention: Span::from_hours(2), idle: Duration::ZERO, ..options() };
+    let world = World::start_with(short, step).await;
+    world.human("c").await;
+    world.pass(61);
+    world.eventually("the close", async || world.closes("c").await == 1).await;
+    world.pass(121);
+    world
+        .eventually("the row to go", async || {
+            world.node.list("acme", &ListQuery { limit: 10, ..ListQuery::default() }).await.unwrap().items.is_empty()
+        })
+        .await;
+    world.human("c").await;
+    assert_eq!(world.snapshot("c").await.episode, 1);
+}
+
+#[actix::test]
+async fn lists_merge_partitions_in_order_and_page() {
+    let world = World::start().await;
+    for i in 0..25 {
+        world.human(&format!("c{i:02}")).await;
+    }
+    world.contact("c03").await;
+    let mut seen = Vec::new();
+    let mut query = ListQuery { limit: 10, ..ListQuery::default() };
+    loop {
+        let page = world.node.list("acme", &query).await.unwrap();
+        seen.extend(page.items.into_iter().map(|(key, _)| key.conversation().to_owned()));
+        let Some(next) = page.next else { break };
+        query.after = Some(next);
+    }
+    assert_eq!(seen, (0..25).map(|i| format!("c{i:02}")).collect::<Vec<_>>());
+    let due = ListQuery { limit: 100, due_before: Some(minute(61)), status: Some(Status::Open), ..ListQuery::default() };
+    assert_eq!(world.node.list("acme", &due).await.unwrap().items.len(), 24);
+}

@@ -1,0 +1,121 @@
+//! Events nobody can apply, records nobody can read: set aside with their reason, and the rest goes on.
+
+use adjourn::actors::NodeOptions;
+use adjourn::domain::{Conversation, ConversationKey, Input, Settings, Step, Timestamp, step};
+use adjourn::store::{DeadLetterAction, Store};
+
+use crate::world::{PATIENCE, World, key, minute, options};
+
+/// The state machine, but for one event.
+fn poisoned(key: &ConversationKey, before: Conversation, input: &Input, settings: &Settings, now: Timestamp) -> Step {
+    if let Input::Event(accepted) = input {
+        assert!(!accepted.event.name.id.starts_with("poison"), "an event that nobody can apply");
+    }
+    step(key, before, input, settings, now)
+}
+
+fn quiet_panics() {
+    std::panic::set_hook(Box::new(|_| {}));
+}
+
+#[actix::test]
+async fn an_event_that_makes_the_step_panic_is_set_aside_and_holds_its_timer() {
+    quiet_panics();
+    let world = World::start_with(options(), poisoned).await;
+    world.human("c").await;
+    world.human("d").await;
+    let poison = crate::world::message("poison-1", "c", minute(0), adjourn::domain::event::MessageSource::Contact);
+    world.take(vec![poison, world.says("c", adjourn::domain::event::MessageSource::User)]).await;
+    let letters = world.node.dead_letters(10).await.unwrap();
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].conversation, Some(key("c")));
+    assert!(letters[0].reason.contains("nobody can apply"), "{}", letters[0].reason);
+    assert_eq!(world.snapshot("c").await.messages.outgoing, 2, "its neighbours were applied");
+    world.pass(61);
+    world.eventually("the other conversation's close", async || world.closes("d").await == 1).await;
+    assert_eq!(world.closes("c").await, 0, "it might have been the reply");
+
+    let letter = &letters[0];
+    assert!(world.node.act_on_dead_letter(letter.partition, letter.id, DeadLetterAction::Replay, PATIENCE).await.unwrap());
+    assert_eq!(world.node.dead_letters(10).await.unwrap().len(), 1, "it still cannot be applied");
+    assert_eq!(world.closes("c").await, 0);
+    assert!(world.node.act_on_dead_letter(letter.partition, letter.id, DeadLetterAction::Dismiss, PATIENCE).await.unwrap());
+    world.eventually("the close that was held", async || world.closes("c").await == 1).await;
+    assert!(world.node.dead_letters(10).await.unwrap().is_empty());
+}
+
+#[actix::test]
+async fn a_replayed_reply_cancels_the_timer() {
+    quiet_panics();
+    let mut world = World::start_with(options(), poisoned).await;
+    world.human("c").await;
+    let poison = crate::world::message("poison-2", "c", minute(0), adjourn::domain::event::MessageSource::Contact);
+    world.take(vec![poison]).await;
+    world.restart().await; // with a state machine that can apply it
+    world.pass(61);
+    world.ticks(2).await;
+    assert_eq!(world.closes("c").await, 0);
+    let letter = world.node.dead_letters(10).await.unwrap().remove(0);
+    assert!(world.node.act_on_dead_letter(letter.partition, letter.id, DeadLetterAction::Replay, PATIENCE).await.unwrap());
+    world.ticks(2).await;
+    assert_eq!(world.closes("c").await, 0, "the contact spoke last");
+    assert_eq!(world.snapshot("c").await.messages.incoming, 1);
+    assert!(world.node.dead_letters(10).await.unwrap().is_empty());
+}
+
+#[actix::test]
+async fn a_record_nobody_can_read_costs_only_its_own_conversation() {
+    let idle = NodeOptions { idle: std::time::Duration::ZERO, ..options() };
+    let world = World::start_with(idle, step).await;
+    world.human("broken").await;
+    world.human("fine").await;
+    world.steady.jump(1);
+    world.eventually("both to rest", async || world.node.live_actors() == 0).await;
+    world.store.faults().corrupt_row(&key("broken"));
+    world.take(vec![world.says("broken", adjourn::domain::event::MessageSource::User)]).await;
+    assert_eq!(world.node.dead_letters(10).await.unwrap().len(), 1);
+    assert!(world.node.conversation(&key("broken")).await.is_err());
+    world.pass(61);
+    world.eventually("the other's close", async || world.closes("fine").await == 1).await;
+}
+
+#[actix::test]
+async fn an_entry_nobody_can_read_is_set_aside() {
+    let world = World::start().await;
+    world.human("c").await;
+    world.store.faults().stall_commits(1);
+    world.accept(vec![world.says("c", adjourn::domain::event::MessageSource::User)]).await;
+    world.eventually("the commit to hang", async || world.store.faults().stalled() == 1).await;
+    let broken = world.accept(vec![world.says("c", adjourn::domain::event::MessageSource::User)]).await;
+    world.store.faults().corrupt_entry(broken[0].partition, broken[0].id);
+    world.store.faults().release_stalled();
+    world.human("c").await;
+    let letters = world.node.dead_letters(10).await.unwrap();
+    assert_eq!(letters.iter().map(|letter| letter.id).collect::<Vec<_>>(), [broken[0].id]);
+    assert_eq!(world.snapshot("c").await.messages.outgoing, 3);
+}
+
+#[actix::test]
+async fn an_entry_that_kills_its_owner_is_found_and_set_aside() {
+    // Owners that die are claims without a commit; here they are made by hand, as a process that died would leave them.
+    let mut world = World::start().await;
+    world.human("c").await;
+    world.node.stop().await;
+    let partition = key("c").partition(world.store.partitions());
+    let fatal = crate::world::message("fatal", "c", minute(0), adjourn::domain::event::MessageSource::User);
+    let id = world.store.append(vec![(partition, adjourn::store::Entry::Event(fatal))]).await.unwrap()[0];
+    let mut claim = world.store.claim(partition).await.unwrap();
+    for _ in 0..2 {
+        claim = world.store.claim(partition).await.unwrap();
+    }
+    assert!(claim.attempts >= 3);
+    let mut mark = adjourn::store::Batch::new(claim.head, claim.checkpoint);
+    mark.trying = Some((id, 2));
+    world.store.commit(claim.lease, mark).await.unwrap();
+    let options = world.node.options().clone();
+    world.node = adjourn::actors::node::start(world.store.clone(), world.steady.clone(), options);
+    world.eventually("the letter", async || world.node.dead_letters(10).await.unwrap().len() == 1).await;
+    assert!(world.node.dead_letters(10).await.unwrap()[0].reason.contains("died"));
+    world.human("c").await;
+    assert_eq!(world.snapshot("c").await.messages.outgoing, 2);
+}
