@@ -44,7 +44,7 @@ async fn time_without_an_offset() {
 
 #[actix_rt::test]
 async fn d9_time_six_minutes_ahead() {
-    refused_alone(bad(json!({"time": "2026-11-22T10:06:00Z"})), 422, "time-ahead").await;
+    refused_alone(bad(json!({"time": "2026-11-22T10:06:10Z"})), 422, "time-ahead").await;
 }
 
 #[actix_rt::test]
@@ -92,7 +92,7 @@ async fn a_thousand_levels_of_json() {
 #[actix_rt::test]
 async fn d9_time_up_to_five_minutes_ahead_is_taken() {
     let app = TestApp::start().await;
-    let ahead = with(message("m-1", "c-1"), json!({"time": "2026-11-22T10:05:00Z"}));
+    let ahead = with(message("m-1", "c-1"), json!({"time": "2026-11-22T10:05:10Z"}));
     assert_eq!(app.post(JSON, ahead.to_string()).await.json["accepted"], 1);
     app.stop().await;
 }
@@ -196,11 +196,12 @@ async fn all_rejected_is_422_with_every_reason() {
 #[actix_rt::test]
 async fn t9_snooze_until_the_past_is_an_un_snooze() {
     let app = TestApp::start().await;
-    let snooze = |id: &str, until: &str| event(id, "c-1", "inbox.conversation.snoozed.v1", json!({"until": until}));
-    let snoozed = app.apply(&[message("m-1", "c-1"), snooze("s-1", "2026-11-22T11:00:00Z")]).await;
+    let snooze = |id: &str, time: &str, until: &str| {
+        with(event(id, "c-1", "inbox.conversation.snoozed.v1", json!({"until": until})), json!({"time": time}))
+    };
+    let snoozed = app.apply(&[message("m-1", "c-1"), snooze("s-1", "2026-11-22T10:00:01Z", "2026-11-22T11:00:00Z")]).await;
     assert_eq!(snoozed.json["conversations"][0]["status"], "snoozed");
-    let later = with(snooze("s-2", "2026-11-22T09:00:00Z"), json!({"time": "2026-11-22T10:00:01Z"}));
-    let awake = app.apply(&[later]).await;
+    let awake = app.apply(&[snooze("s-2", "2026-11-22T10:00:02Z", "2026-11-22T09:00:00Z")]).await;
     assert_eq!(awake.json["conversations"][0]["status"], "open", "{}", awake.json);
     app.stop().await;
 }

@@ -16,7 +16,7 @@ async fn every_refusal_is_a_problem_document() {
     let options = Answer::of(app.client.request(reqwest::Method::OPTIONS, app.url("/v1/topology"))).await;
     assert_eq!((options.status.as_u16(), options.header("allow")), (204, "GET, HEAD, OPTIONS"));
     let encoded = app.get("/v1/workspaces/%ff/conversations").await;
-    assert_eq!(encoded.problem(), "not-found");
+    assert_eq!(encoded.problem(), "invalid-name");
     app.stop().await;
 }
 

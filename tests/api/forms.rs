@@ -64,7 +64,7 @@ async fn packed() {
 
 #[actix_rt::test]
 async fn gzip() {
-    let app = TestApp::start_with(&[("limits.body_bytes", "100000")]).await;
+    let app = TestApp::start_with(&[("limits.body_bytes", "100000"), ("limits.line_bytes", "100000")]).await;
     let zip = |text: &[u8]| {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         encoder.write_all(text).unwrap();

@@ -36,15 +36,16 @@ async fn what_was_never_opened_is_not_there() {
 async fn four() -> TestApp {
     let app = TestApp::start().await;
     app.put_settings("acme", json!({"auto_close": {"enabled": true, "period": "1h"}})).await;
+    let later = |event| with(event, json!({"time": "2026-11-22T10:00:01Z"}));
     let assignee = json!({"assignee": {"kind": "human", "id": "ana"}});
     app.apply(&[
         human("m-1", "c-1"),
         message("m-2", "c-2"),
         event("a-2", "c-2", "inbox.conversation.assigned.v1", assignee),
         message("m-3", "c-3"),
-        event("s-3", "c-3", "inbox.conversation.snoozed.v1", json!({"until": "2026-11-22T12:00:00Z"})),
+        later(event("s-3", "c-3", "inbox.conversation.snoozed.v1", json!({"until": "2026-11-22T12:00:00Z"}))),
         message("m-4", "c-4"),
-        with(event("x-4", "c-4", "inbox.conversation.closed.v1", json!({"source": "user"})), json!({"time": "2026-11-22T10:00:01Z"})),
+        later(event("x-4", "c-4", "inbox.conversation.closed.v1", json!({"source": "user"}))),
     ])
     .await;
     app
@@ -120,7 +121,7 @@ async fn why_it_closes_or_not() {
     let armed = why("c-1").await;
     assert_eq!((&armed["reason"], &armed["period"]), (&json!("timer_running"), &json!("1h")));
     assert_eq!((&armed["armed_by"]["id"], &armed["closes_at"]), (&json!("m-1"), &json!("2026-11-22T11:00:00.000Z")));
-    assert_eq!(armed["now"], "2026-11-22T10:00:00.000Z");
+    assert_eq!(armed["now"], "2026-11-22T10:00:10.000Z");
     assert_eq!(why("c-2").await["reason"], "contact_spoke_last");
     assert_eq!(why("c-4").await["reason"], "not_open");
     assert!(why("c-2").await["explanation"].as_str().unwrap().ends_with('.'));

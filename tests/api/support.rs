@@ -18,8 +18,9 @@ pub const BATCH: &str = "application/cloudevents-batch+json";
 pub const NDJSON: &str = "application/x-ndjson";
 pub const MSGPACK: &str = "application/vnd.msgpack";
 
-/// 2026-11-22T10:00:00Z, when every test begins.
-pub const START: Timestamp = Timestamp::from_millis(1_795_341_600_000);
+/// When every test begins: ten seconds after the messages of [`message`] were written, so that what is stamped a second
+/// after them has happened as well.
+pub const START: Timestamp = Timestamp::from_millis(1_795_341_610_000);
 
 pub struct TestApp {
     pub public: SocketAddr,
@@ -138,7 +139,7 @@ pub fn kind(problem: &Value) -> &str {
     problem["type"].as_str().unwrap().strip_prefix("https://adjourn.dev/problems/").unwrap()
 }
 
-/// A contact's message, now, in a conversation of the workspace acme.
+/// A contact's message, written at 10:00:00, in a conversation of the workspace acme.
 pub fn message(id: &str, conversation: &str) -> Value {
     json!({"specversion": "1.0", "id": id, "source": "/ingest/test", "type": "inbox.message.v1", "subject": conversation,
            "workspace": "acme", "time": "2026-11-22T10:00:00Z", "data": {"source": "contact", "text": "Hello?"}})
