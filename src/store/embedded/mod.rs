@@ -1,1 +1,349 @@
-//! (to be written)
+//! The store in one directory: one process, nothing else to run.
+//!
+//! ```text
+//! lock           held while the store is open: a second process is refused
+//! state.redb     conversations, deadlines, notifications, settings, checkpoints, leases (tables.rs)
+//! log/*.seg      the event log over all partitions (segment.rs)
+//! ```
+//! What it promises: whatever was answered is on the disk, also after a power cut. Two threads write, one each: the log
+//! (log.rs) and the state (writer.rs); both write together what waits together, so that many partitions share an
+//! `fsync`. A commit is one transaction of the state file, checkpoint included; after a crash between log and state the
+//! log is read on from there, so nothing is lost and nothing applied twice. The store's clock is the wall clock; no entry
+//! is ever accepted before a clock that a barrier told or a close went by, also when the date steps back (D1, D2).
+//!
+//! After a failed write the store answers `Unavailable` until it is opened again: nobody knows what a disk holds that
+//! failed an `fsync`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt};
+use redb::Database;
+
+use super::{
+    Barrier, Batch, Claim, DeadLetter, DueKey, Entry, Lease, Loaded, LogEntry, LogId, NotificationPage, PartitionStats, Store, StoreError,
+};
+use crate::clock::SharedClock;
+use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
+use crate::store::record;
+
+mod batch;
+mod lock;
+mod log;
+mod open;
+mod order;
+mod partition;
+mod reads;
+mod segment;
+mod tables;
+mod tail;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use segment::read_log;
+
+use batch::Prepared;
+use lock::DirectoryLock;
+use log::Log;
+use writer::{Heads, Request, Writer};
+
+/// Rows read on the caller's own thread. A row in the cache takes about 2 µs, one read from disk some 100 µs: so few
+/// block an actor no longer than handing them to another thread and back costs. More go to a thread for blocking work.
+const INLINE_ROWS_MAX: usize = 16;
+
+/// Partitions of a new store unless said otherwise.
+const PARTITIONS_DEFAULT: u16 = 64;
+
+pub struct EmbeddedOptions {
+    /// `None`: as the store has it; 64 for a new one.
+    pub partitions: Option<PartitionCount>,
+    pub clock: SharedClock,
+    /// Pages of the state file kept in memory, in bytes; half of it at most while they wait to be written.
+    pub cache_bytes: usize,
+    /// Entries accepted and not applied, over all partitions, from which on appends are refused with `Behind`: they are
+    /// held in memory, about 500 bytes each.
+    pub backlog_max: u64,
+    /// Keep the log's segments after everything in them was applied, for checking a store from outside.
+    pub log_retention: bool,
+    /// Size of a segment, in bytes, at which the next one begins.
+    pub segment_bytes: u64,
+}
+
+impl EmbeddedOptions {
+    pub fn new(clock: SharedClock) -> Self {
+        Self { partitions: None, clock, cache_bytes: 64 << 20, backlog_max: 100_000, log_retention: false, segment_bytes: 64 << 20 }
+    }
+}
+
+/// Why a store did not open, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("another adjourn process is using {}: stop it, or give this one a directory of its own", dir.display())]
+    InUse { dir: PathBuf },
+    #[error("{} has {stored} partitions, {asked} were asked for: the number is fixed when a store is created, so ask for {stored} or for none", dir.display())]
+    Partitions { dir: PathBuf, stored: u16, asked: u16 },
+    #[error("{} has format {found}, this version reads format {}: use the version of adjourn that wrote it, or a newer one", file.display(), open::FORMAT)]
+    Format { file: PathBuf, found: u64 },
+    #[error("{} is damaged at byte {offset}, and sound entries follow: restore the directory from a backup, or move it away to begin anew", file.display())]
+    Damaged { file: PathBuf, offset: u64 },
+    #[error("{} belongs to another store: a log and a state file only fit the pair they were written as; restore both from one backup", file.display())]
+    ForeignSegment { file: PathBuf },
+    #[error("{} holds a log but no state: restore state.redb from a backup, or move the directory away to begin anew", dir.display())]
+    StateMissing { dir: PathBuf },
+    #[error("cannot {action} {}: {cause}", path.display())]
+    Io { action: &'static str, path: PathBuf, cause: io::Error },
+    #[error("the state file {} cannot be used: {cause}", path.display())]
+    State { path: PathBuf, cause: redb::Error },
+}
+
+impl OpenError {
+    fn io(action: &'static str, path: &Path, cause: io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), cause }
+    }
+}
+
+fn log_dir(store: &Path) -> PathBuf {
+    store.join("log")
+}
+
+/// Set once, when the store can no longer be trusted or was closed: from then on everything answers `Unavailable`.
+#[derive(Default)]
+struct Health(OnceLock<Arc<str>>);
+
+impl Health {
+    fn check(&self) -> Result<(), StoreError> {
+        self.0.get().map_or(Ok(()), |reason| Err(StoreError::Unavailable(Arc::clone(reason))))
+    }
+
+    /// The first reason stays.
+    fn fail(&self, reason: String) -> StoreError {
+        tracing::error!(%reason, "the store is out of order");
+        StoreError::Unavailable(Arc::clone(self.0.get_or_init(|| reason.into())))
+    }
+
+    fn closed(&self) -> StoreError {
+        StoreError::Unavailable(Arc::clone(self.0.get_or_init(|| "it was closed".into())))
+    }
+}
+
+/// See the module.
+pub struct EmbeddedStore {
+    partitions: PartitionCount,
+    incarnation: u64,
+    clock: SharedClock,
+    log: Arc<Log>,
+    writer: Writer,
+    heads: Arc<Heads>,
+    health: Arc<Health>,
+    files: RwLock<Option<Files>>,
+}
+
+/// What is let go of when the store is closed.
+struct Files {
+    db: Arc<Database>,
+    _lock: DirectoryLock,
+}
+
+impl EmbeddedStore {
+    /// Opens the store in the directory `path`, or creates it there. Ends with what a crash left behind: a torn end of
+    /// the log is cut off, entries not applied are read back into memory.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what to do.
+    pub fn open(path: &Path, options: EmbeddedOptions) -> Result<Arc<Self>, OpenError> {
+        open::open(path, options).map(Arc::new)
+    }
+
+    /// Finishes what was asked, ends the threads and lets go of the directory. Waiting readers get `Unavailable`, as does
+    /// everybody from now on. Blocks for as long as one commit takes. Dropping the store does the same.
+    pub fn close(&self) {
+        self.log.close();
+        self.writer.close();
+        self.health.closed();
+        self.log.wake_readers();
+        self.files.write().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn known(&self, partition: PartitionId) -> Result<(), StoreError> {
+        let count = self.partitions.get();
+        if partition.0 < count { Ok(()) } else { Err(StoreError::Refused(format!("there is no partition {partition} of {count}").into())) }
+    }
+
+    fn database(&self) -> Result<Arc<Database>, StoreError> {
+        self.health.check()?;
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        files.as_ref().map(|files| Arc::clone(&files.db)).ok_or_else(|| self.health.closed())
+    }
+
+    /// Reads about `rows` rows, inline or on a thread for blocking work.
+    async fn ask<T, F>(&self, partition: Option<PartitionId>, rows: usize, question: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Database) -> Result<T, reads::ReadError> + Send + 'static,
+    {
+        partition.map_or(Ok(()), |partition| self.known(partition))?;
+        let db = self.database()?;
+        if rows <= INLINE_ROWS_MAX {
+            return Ok(question(&db)?);
+        }
+        let answer = tokio::task::spawn_blocking(move || question(&db)).await;
+        Ok(answer.map_err(|_| StoreError::Unavailable("a read of the state file was given up".into()))??)
+    }
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Store for EmbeddedStore {
+    fn partitions(&self) -> PartitionCount {
+        self.partitions
+    }
+
+    fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    fn clock(&self) -> BoxFuture<'_, Result<Timestamp, StoreError>> {
+        async { self.health.check().map(|()| self.clock.now()) }.boxed()
+    }
+
+    fn append(&self, entries: Vec<(PartitionId, Entry)>) -> BoxFuture<'_, Result<Vec<LogId>, StoreError>> {
+        async {
+            entries.iter().try_for_each(|(partition, _)| self.known(*partition))?;
+            self.log.append(entries).await
+        }
+        .boxed()
+    }
+
+    fn read(&self, partition: PartitionId, after: LogId, limit: usize, wait: Duration) -> BoxFuture<'_, Result<Vec<LogEntry>, StoreError>> {
+        async move {
+            self.known(partition)?;
+            self.log.read(partition, after, limit, wait).await
+        }
+        .boxed()
+    }
+
+    fn barrier(&self, partition: PartitionId) -> BoxFuture<'_, Result<Barrier, StoreError>> {
+        async move {
+            self.known(partition)?;
+            self.log.barrier(partition)
+        }
+        .boxed()
+    }
+
+    fn claim(&self, partition: PartitionId) -> BoxFuture<'_, Result<Claim, StoreError>> {
+        async move {
+            self.known(partition)?;
+            let claimed = self.writer.ask(|answer| Request::Claim { partition, answer }).await?;
+            // Read after the claim is durable: nobody else can change them any more.
+            let settings = self.ask(None, 0, move |db| reads::all_applied_settings(db, partition)).await?;
+            let state = claimed.state;
+            Ok(Claim {
+                lease: claimed.lease,
+                head: state.head,
+                checkpoint: state.checkpoint,
+                last_notification: state.last_notification,
+                attempts: state.attempts,
+                trying: state.trying,
+                settings,
+            })
+        }
+        .boxed()
+    }
+
+    fn release(&self, lease: Lease) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            self.known(lease.partition)?;
+            self.writer.ask(|answer| Request::Release { lease, answer }).await
+        }
+        .boxed()
+    }
+
+    fn commit(&self, lease: Lease, batch: Batch) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            self.known(lease.partition)?;
+            let batch = Prepared::new(lease.partition, batch).map_err(|reason| StoreError::Refused(reason.into()))?;
+            let batch = Box::new(batch);
+            self.writer.ask(|answer| Request::Commit { lease, batch, answer }).await
+        }
+        .boxed()
+    }
+
+    fn load(&self, partition: PartitionId, keys: Vec<ConversationKey>) -> BoxFuture<'_, Result<Vec<Loaded>, StoreError>> {
+        async move { self.ask(Some(partition), keys.len(), move |db| reads::load(db, partition, &keys)).await }.boxed()
+    }
+
+    fn due(
+        &self,
+        partition: PartitionId,
+        until: Timestamp,
+        after: Option<DueKey>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<DueKey>, StoreError>> {
+        // Neighbours in one or two pages, whatever the limit: inline, for every shard asks this several times a second.
+        async move { self.ask(Some(partition), 0, move |db| reads::due(db, partition, until, after.as_ref(), limit)).await }.boxed()
+    }
+
+    fn scan(
+        &self,
+        partition: PartitionId,
+        workspace: Option<Box<str>>,
+        after: Option<ConversationKey>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<(ConversationKey, Conversation)>, StoreError>> {
+        let scan = move |db: &Database| reads::scan(db, partition, workspace.as_deref(), after.as_ref(), limit);
+        async move { self.ask(Some(partition), usize::MAX, scan).await }.boxed()
+    }
+
+    fn notifications(&self, partition: PartitionId, after: u64, limit: usize) -> BoxFuture<'_, Result<NotificationPage, StoreError>> {
+        async move { self.ask(Some(partition), limit, move |db| reads::notifications(db, partition, after, limit)).await }.boxed()
+    }
+
+    fn notification_heads(&self) -> Vec<u64> {
+        self.heads.all()
+    }
+
+    fn notification_signal(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.heads.subscribe()
+    }
+
+    fn applied_settings(&self, partition: PartitionId, workspace: Box<str>) -> BoxFuture<'_, Result<Option<Settings>, StoreError>> {
+        async move { self.ask(Some(partition), 1, move |db| reads::applied_settings(db, partition, &workspace)).await }.boxed()
+    }
+
+    fn settings(&self, workspace: Box<str>) -> BoxFuture<'_, Result<Option<Settings>, StoreError>> {
+        async move { self.ask(None, 1, move |db| reads::settings(db, &workspace)).await }.boxed()
+    }
+
+    fn all_settings(&self) -> BoxFuture<'_, Result<Vec<(Box<str>, Settings)>, StoreError>> {
+        async { self.ask(None, usize::MAX, reads::all_settings).await }.boxed()
+    }
+
+    fn put_settings(&self, workspace: Box<str>, expected: u64, settings: Settings) -> BoxFuture<'_, Result<bool, StoreError>> {
+        let value = record::encode_settings(&settings);
+        async move { self.writer.ask(|answer| Request::PutSettings { workspace, expected, value, answer }).await }.boxed()
+    }
+
+    fn dead_letters(&self, partition: PartitionId, after: LogId, limit: usize) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>> {
+        async move { self.ask(Some(partition), limit, move |db| reads::dead_letters(db, partition, after, limit)).await }.boxed()
+    }
+
+    fn stats(&self) -> BoxFuture<'_, Result<Vec<PartitionStats>, StoreError>> {
+        async {
+            let count = self.partitions.get();
+            let states = self.ask(None, 0, move |db| reads::partition_states(db, count)).await?;
+            let stats = |(partition, state): (PartitionId, partition::PartitionState)| {
+                let (last, backlog) = self.log.last_and_backlog(partition);
+                state.stats(last, backlog)
+            };
+            Ok(self.partitions.all().zip(states).map(stats).collect())
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,115 @@
+//! A batch as the state file takes it: encoded and sorted by whoever commits, so that the one thread that writes has
+//! only B-trees to work on.
+
+use super::super::{Batch, CommitId, LogId, Notification, RowChange, RowWrite};
+use super::tables::{self, Writes};
+use crate::domain::{PartitionId, Timestamp};
+use crate::store::record;
+
+pub struct Prepared {
+    pub id: CommitId,
+    pub based_on: CommitId,
+    pub checkpoint: LogId,
+    pub not_before: Option<Timestamp>,
+    pub trying: Option<(LogId, u32)>,
+    pub trim_notifications_below: u64,
+    /// First and last number; `None` when there are none.
+    pub numbers: Option<(u64, u64)>,
+    pub states: Writes,
+    pub deadlines: Writes,
+    pub notifications: Writes,
+    pub dead_letters: Writes,
+    pub settings: Writes,
+}
+
+impl Prepared {
+    /// # Errors
+    /// The reason, where the notifications are not numbered without a gap.
+    pub fn new(partition: PartitionId, batch: Batch) -> Result<Self, &'static str> {
+        let mut prepared = Self {
+            id: batch.id,
+            based_on: batch.based_on,
+            checkpoint: batch.checkpoint,
+            not_before: batch.not_before,
+            trying: batch.trying,
+            trim_notifications_below: batch.trim_notifications_below,
+            numbers: numbers(&batch.notifications)?,
+            states: Writes::default(),
+            deadlines: Writes::default(),
+            notifications: Writes::default(),
+            dead_letters: Writes::default(),
+            settings: Writes::default(),
+        };
+        batch.rows.iter().for_each(|row| prepared.row(partition, row));
+        batch.notifications.iter().for_each(|notification| prepared.notification(partition, notification));
+        for letter in &batch.dead {
+            let key = tables::dead_letter_key(partition, letter.id);
+            prepared.dead_letters.put(|out| out.extend_from_slice(&key), |out| out.extend(record::encode_dead_letter(letter)));
+        }
+        for id in &batch.dead_removed {
+            prepared.dead_letters.remove(|out| out.extend_from_slice(&tables::dead_letter_key(partition, *id)));
+        }
+        for (workspace, settings) in &batch.settings {
+            let value = record::encode_settings(settings);
+            prepared.settings.put(|out| tables::state_key(out, partition, workspace), |out| out.extend(value));
+        }
+        prepared.sort();
+        Ok(prepared)
+    }
+
+    /// How many B-tree writes this is, about: what a group is bounded by.
+    pub fn weight(&self) -> usize {
+        self.states.len() + self.deadlines.len() + self.notifications.len() + self.dead_letters.len() + self.settings.len()
+    }
+
+    fn row(&mut self, partition: PartitionId, row: &RowWrite) {
+        let name = row.key.as_str();
+        let look_at = match &row.change {
+            RowChange::Put { conversation, look_at } => {
+                let value = record::encode_conversation(conversation);
+                let fill = |out: &mut Vec<u8>| {
+                    tables::put_look_at(out, *look_at);
+                    out.extend_from_slice(&value);
+                };
+                self.states.put(|out| tables::state_key(out, partition, name), fill);
+                *look_at
+            }
+            RowChange::Remove => {
+                self.states.remove(|out| tables::state_key(out, partition, name));
+                None
+            }
+        };
+        // A deadline that did not move is where the index has it.
+        if row.indexed_at == look_at {
+            return;
+        }
+        if let Some(at) = row.indexed_at {
+            self.deadlines.remove(|out| tables::deadline_key(out, partition, at, name));
+        }
+        if let Some(at) = look_at {
+            self.deadlines.put(|out| tables::deadline_key(out, partition, at, name), |_| {});
+        }
+    }
+
+    fn notification(&mut self, partition: PartitionId, notification: &Notification) {
+        let key = tables::notification_key(partition, notification.number);
+        let notice = record::encode_notice(&notification.notice);
+        let fill = |out: &mut Vec<u8>| {
+            tables::put_previous(out, notification.previous);
+            out.extend_from_slice(&notice);
+        };
+        self.notifications.put(|out| out.extend_from_slice(&key), fill);
+    }
+
+    fn sort(&mut self) {
+        for writes in [&mut self.states, &mut self.deadlines, &mut self.notifications, &mut self.dead_letters, &mut self.settings] {
+            writes.sort();
+        }
+    }
+}
+
+fn numbers(notifications: &[Notification]) -> Result<Option<(u64, u64)>, &'static str> {
+    let (Some(first), Some(last)) = (notifications.first(), notifications.last()) else { return Ok(None) };
+    let gapless = notifications.windows(2).all(|pair| Some(pair[1].number) == pair[0].number.checked_add(1));
+    if gapless { Ok(Some((first.number, last.number))) } else { Err("notifications are not numbered without a gap") }
+}

@@ -1,0 +1,128 @@
+//! How a store comes up: lock, state file, log, threads, in this order; each step trusts only the ones before it.
+
+use std::path::Path;
+use std::sync::{Arc, RwLock};
+
+use redb::{Database, ReadableTable};
+
+use super::log::{Log, LogOptions};
+use super::partition::PartitionState;
+use super::writer::{Heads, Writer};
+use super::{DirectoryLock, EmbeddedOptions, EmbeddedStore, Files, Health, OpenError, PARTITIONS_DEFAULT, log_dir, reads, segment, tables};
+use crate::domain::PartitionCount;
+
+/// The format of the directory: state file, keys and segments together.
+pub const FORMAT: u64 = 1;
+
+/// What is fixed when a store is created.
+struct Fixed {
+    format: u64,
+    partitions: u16,
+    incarnation: u64,
+}
+
+pub fn open(path: &Path, options: EmbeddedOptions) -> Result<EmbeddedStore, OpenError> {
+    std::fs::create_dir_all(log_dir(path)).map_err(|cause| OpenError::io("create", path, cause))?;
+    let lock = DirectoryLock::take(path)?;
+    let (db, fixed) = open_state(path, options.partitions, options.cache_bytes)?;
+    segment::sync_dir(path).map_err(|cause| OpenError::io("sync", path, cause))?;
+    let partitions = reads::partition_states(&db, fixed.partitions).map_err(|error| OpenError::state(path, error))?;
+    let health = Arc::new(Health::default());
+    let log = Arc::new(Log::open(&log_dir(path), log_options(&options, &fixed, &partitions), Arc::clone(&health))?);
+    let heads = Arc::new(Heads::new(&partitions));
+    let db = Arc::new(db);
+    let writer = Writer::start(Arc::clone(&db), Arc::clone(&log), partitions, Arc::clone(&heads), Arc::clone(&health))
+        .map_err(|cause| OpenError::io("start the commit thread for", path, cause))?;
+    let partitions = PartitionCount::new(fixed.partitions).ok_or_else(|| OpenError::corrupt(path, "it has no partitions"))?;
+    let files = RwLock::new(Some(Files { db, _lock: lock }));
+    Ok(EmbeddedStore { partitions, incarnation: fixed.incarnation, clock: options.clock, log, writer, heads, health, files })
+}
+
+fn log_options(options: &EmbeddedOptions, fixed: &Fixed, partitions: &[PartitionState]) -> LogOptions {
+    LogOptions {
+        clock: Arc::clone(&options.clock),
+        incarnation: fixed.incarnation,
+        checkpoints: partitions.iter().map(|state| state.checkpoint).collect(),
+        floor_ms: partitions.iter().map(|state| state.closed_at_ms).max().unwrap_or(0),
+        backlog_max: options.backlog_max,
+        keep_segments: options.log_retention,
+        segment_bytes: options.segment_bytes,
+    }
+}
+
+fn open_state(path: &Path, asked: Option<PartitionCount>, cache_bytes: usize) -> Result<(Database, Fixed), OpenError> {
+    let file = path.join("state.redb");
+    let failed = |cause: redb::Error| OpenError::State { path: file.clone(), cause };
+    let db = Database::builder().set_cache_size(cache_bytes).create(&file).map_err(|cause| failed(cause.into()))?;
+    let fixed = match stored(&db).map_err(failed)? {
+        Some(fixed) => fixed,
+        None => {
+            let segments = segment::segment_numbers(&log_dir(path)).map_err(|cause| OpenError::io("list", path, cause))?;
+            if !segments.is_empty() {
+                return Err(OpenError::StateMissing { dir: path.to_owned() });
+            }
+            let fixed = Fixed {
+                format: FORMAT,
+                partitions: asked.map_or(PARTITIONS_DEFAULT, PartitionCount::get),
+                incarnation: uuid::Uuid::new_v4().as_u64_pair().0,
+            };
+            create(&db, &fixed).map_err(failed)?;
+            fixed
+        }
+    };
+    if fixed.format != FORMAT {
+        return Err(OpenError::Format { file, found: fixed.format });
+    }
+    match asked {
+        Some(asked) if asked.get() != fixed.partitions => {
+            Err(OpenError::Partitions { dir: path.to_owned(), stored: fixed.partitions, asked: asked.get() })
+        }
+        _ => Ok((db, fixed)),
+    }
+}
+
+/// `None` in a file that was just created, or whose creation a crash cut short.
+fn stored(db: &Database) -> Result<Option<Fixed>, redb::Error> {
+    let txn = db.begin_write()?;
+    let table = txn.open_table(tables::META)?;
+    let get = |name: &str| Ok::<_, redb::Error>(table.get(name)?.map(|value| value.value()));
+    let Some(format) = get("format")? else { return Ok(None) };
+    let partitions = get("partitions")?.and_then(|count| u16::try_from(count).ok()).unwrap_or(0);
+    Ok(Some(Fixed { format, partitions, incarnation: get("incarnation")?.unwrap_or(0) }))
+}
+
+/// One transaction: a store is there with all its tables and partitions, or not at all.
+fn create(db: &Database, fixed: &Fixed) -> Result<(), redb::Error> {
+    let txn = db.begin_write()?;
+    {
+        let mut meta = txn.open_table(tables::META)?;
+        meta.insert("format", fixed.format)?;
+        meta.insert("partitions", u64::from(fixed.partitions))?;
+        meta.insert("incarnation", fixed.incarnation)?;
+        let mut partitions = txn.open_table(tables::PARTITIONS)?;
+        let new = PartitionState { oldest_notification: 1, ..PartitionState::default() }.encode();
+        for partition in 0..fixed.partitions {
+            partitions.insert(partition, new.as_slice())?;
+        }
+        txn.open_table(tables::STATES)?;
+        txn.open_table(tables::DEADLINES)?;
+        txn.open_table(tables::NOTIFICATIONS)?;
+        txn.open_table(tables::DEAD_LETTERS)?;
+        txn.open_table(tables::SETTINGS)?;
+        txn.open_table(tables::APPLIED_SETTINGS)?;
+    }
+    Ok(txn.commit()?)
+}
+
+impl OpenError {
+    fn corrupt(path: &Path, reason: &str) -> Self {
+        Self::State { path: path.join("state.redb"), cause: redb::Error::Corrupted(reason.into()) }
+    }
+
+    fn state(path: &Path, error: reads::ReadError) -> Self {
+        match error {
+            reads::ReadError::File(cause) => Self::State { path: path.join("state.redb"), cause },
+            reads::ReadError::Settings { reason, .. } => Self::corrupt(path, &reason),
+        }
+    }
+}

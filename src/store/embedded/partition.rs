@@ -1,0 +1,128 @@
+//! What a partition's row in the state file says: who owns it, where its chain and its log stand, what it counts.
+
+use super::super::{CommitId, Lease, LogId, PartitionStats};
+use crate::domain::PartitionId;
+
+/// The first byte of the stored form. A reader refuses any other.
+const VERSION: u8 = 1;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PartitionState {
+    /// Claims so far.
+    pub epoch: u64,
+    /// Of the claim that holds; `None` once it was given back.
+    pub nonce: Option<u64>,
+    pub head: CommitId,
+    pub checkpoint: LogId,
+    pub last_notification: u64,
+    pub oldest_notification: u64,
+    pub attempts: u32,
+    pub trying: Option<(LogId, u32)>,
+    /// The store's clock under which a close was last allowed, in ms: nothing is accepted before it any more.
+    pub closed_at_ms: u64,
+    pub conversations: u64,
+    pub timers: u64,
+    pub dead_letters: u64,
+}
+
+impl PartitionState {
+    pub fn holds(&self, lease: Lease) -> bool {
+        self.epoch == lease.epoch && self.nonce == Some(lease.nonce)
+    }
+
+    pub fn lease(&self, partition: PartitionId, nonce: u64) -> Lease {
+        Lease { partition, epoch: self.epoch, nonce }
+    }
+
+    pub fn stats(&self, last: LogId, backlog: u64) -> PartitionStats {
+        PartitionStats {
+            conversations: self.conversations,
+            timers: self.timers,
+            checkpoint: self.checkpoint,
+            last,
+            backlog,
+            dead_letters: self.dead_letters,
+            last_notification: self.last_notification,
+            oldest_notification: self.oldest_notification,
+        }
+    }
+
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(160);
+        out.push(VERSION);
+        let (trying, tries) = self.trying.map_or((LogId::ZERO, 0), |(id, tries)| (id, tries));
+        let flags = u64::from(self.nonce.is_some()) | u64::from(self.trying.is_some()) << 1;
+        let words = [
+            flags,
+            self.epoch,
+            self.nonce.unwrap_or(0),
+            self.head.0 as u64,
+            (self.head.0 >> 64) as u64,
+            self.checkpoint.ms,
+            self.checkpoint.seq,
+            self.last_notification,
+            self.oldest_notification,
+            u64::from(self.attempts),
+            trying.ms,
+            trying.seq,
+            u64::from(tries),
+            self.closed_at_ms,
+            self.conversations,
+            self.timers,
+            self.dead_letters,
+        ];
+        words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
+        out
+    }
+
+    /// `None` when this is no partition's row of version 1.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (version, bytes) = bytes.split_first()?;
+        let (words, rest) = bytes.as_chunks::<8>();
+        let words: [u64; 17] = words.iter().map(|word| u64::from_le_bytes(*word)).collect::<Vec<u64>>().try_into().ok()?;
+        let [flags, epoch, nonce, head_low, head_high, ms, seq, last, oldest, attempts, words @ ..] = words;
+        let [trying_ms, trying_seq, tries, closed_at_ms, conversations, timers, dead_letters] = words;
+        (*version == VERSION && rest.is_empty()).then_some(Self {
+            epoch,
+            nonce: (flags & 1 != 0).then_some(nonce),
+            head: CommitId(u128::from(head_high) << 64 | u128::from(head_low)),
+            checkpoint: LogId { ms, seq },
+            last_notification: last,
+            oldest_notification: oldest,
+            attempts: attempts as u32,
+            trying: (flags & 2 != 0).then_some((LogId { ms: trying_ms, seq: trying_seq }, tries as u32)),
+            closed_at_ms,
+            conversations,
+            timers,
+            dead_letters,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_reads_back() {
+        let full = PartitionState {
+            epoch: 3,
+            nonce: Some(u64::MAX),
+            head: CommitId(u128::MAX - 5),
+            checkpoint: LogId { ms: 7, seq: 8 },
+            last_notification: 9,
+            oldest_notification: 4,
+            attempts: 2,
+            trying: Some((LogId { ms: 9, seq: 1 }, 3)),
+            closed_at_ms: 11,
+            conversations: 12,
+            timers: 13,
+            dead_letters: 14,
+        };
+        for state in [full, PartitionState::default()] {
+            assert_eq!(PartitionState::decode(&state.encode()), Some(state));
+        }
+        assert_eq!(PartitionState::decode(&full.encode()[1..]), None);
+        assert_eq!(PartitionState::decode(&[2; 137]), None);
+    }
+}

@@ -1,0 +1,434 @@
+//! The thread that alone changes the state file.
+//!
+//! What waits is written together: one transaction and one `fsync` for the batches of many partitions (a *group*). Each
+//! request is checked against the partitions' rows, which this thread keeps in memory, before any table is touched: a
+//! refused one leaves no trace and its neighbours go through. Everybody is answered after the `fsync`. When a
+//! transaction fails, its requests have an unknown outcome and the store is broken until it is opened again.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use redb::{Database, ReadableTable, WriteTransaction};
+use tokio::sync::{oneshot, watch};
+
+use super::super::{Lease, StoreError};
+use super::Health;
+use super::batch::Prepared;
+use super::log::Log;
+use super::order::TooEarly;
+use super::partition::PartitionState;
+use super::tables::{self, Writes};
+use crate::domain::PartitionId;
+use crate::store::record;
+
+/// B-tree writes taken into one group, give or take one batch. Larger groups share the `fsync` and the upper pages among
+/// more, but everybody in a group waits for all of it: this is about a tenth of a second's work.
+const GROUP_WRITES_MAX: usize = 12_000;
+
+pub type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+
+pub enum Request {
+    Commit { lease: Lease, batch: Box<Prepared>, answer: Answer<()> },
+    Claim { partition: PartitionId, answer: Answer<Claimed> },
+    Release { lease: Lease, answer: Answer<()> },
+    PutSettings { workspace: Box<str>, expected: u64, value: Vec<u8>, answer: Answer<bool> },
+}
+
+/// A claim without its settings, which the caller reads.
+pub struct Claimed {
+    pub lease: Lease,
+    pub state: PartitionState,
+}
+
+/// The number of the last notification of every partition, for those who only look.
+pub struct Heads {
+    heads: Vec<AtomicU64>,
+    signal: watch::Sender<u64>,
+}
+
+impl Heads {
+    pub fn new(partitions: &[PartitionState]) -> Self {
+        let heads = partitions.iter().map(|state| AtomicU64::new(state.last_notification)).collect();
+        Self { heads, signal: watch::Sender::new(0) }
+    }
+
+    pub fn all(&self) -> Vec<u64> {
+        self.heads.iter().map(|head| head.load(Ordering::Acquire)).collect()
+    }
+
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.signal.subscribe()
+    }
+}
+
+pub struct Writer {
+    sender: Mutex<Option<Sender<Request>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    health: Arc<Health>,
+}
+
+impl Writer {
+    pub fn start(
+        db: Arc<Database>,
+        log: Arc<Log>,
+        partitions: Vec<PartitionState>,
+        heads: Arc<Heads>,
+        health: Arc<Health>,
+    ) -> std::io::Result<Self> {
+        let (sender, receiver) = channel();
+        let thread = WriterThread { db, log, partitions, heads, health: Arc::clone(&health) };
+        let thread = std::thread::Builder::new().name("adjourn-commit".into()).spawn(move || thread.run(&receiver))?;
+        Ok(Self { sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), health })
+    }
+
+    /// Asks and waits for the answer.
+    pub async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, StoreError> {
+        self.health.check()?;
+        let (answer, answered) = oneshot::channel();
+        let sent = match &*self.sender.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(sender) => sender.send(request(answer)).is_ok(),
+            None => false,
+        };
+        if !sent {
+            return Err(self.health.closed());
+        }
+        answered.await.unwrap_or_else(|_| Err(StoreError::OutcomeUnknown("the commit thread ended".into())))
+    }
+
+    /// Writes what was asked so far, then ends the thread.
+    pub fn close(&self) {
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // A panic of the thread was answered to its callers as an unknown outcome.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct WriterThread {
+    db: Arc<Database>,
+    log: Arc<Log>,
+    /// As they will be once the group at hand is durable.
+    partitions: Vec<PartitionState>,
+    heads: Arc<Heads>,
+    health: Arc<Health>,
+}
+
+/// What passed its check, to be written together.
+#[derive(Default)]
+struct Group {
+    commits: Vec<Commit>,
+    claims: Vec<(Claimed, Answer<Claimed>)>,
+    releases: Vec<Answer<()>>,
+    puts: Vec<Put>,
+    touched: BTreeSet<PartitionId>,
+}
+
+struct Commit {
+    partition: PartitionId,
+    batch: Box<Prepared>,
+    /// Notifications numbered in here are no longer kept.
+    trimmed: std::ops::Range<u64>,
+    answer: Answer<()>,
+}
+
+struct Put {
+    workspace: Box<str>,
+    expected: u64,
+    value: Vec<u8>,
+    replaced: Result<bool, StoreError>,
+    answer: Answer<bool>,
+}
+
+impl WriterThread {
+    fn run(mut self, requests: &Receiver<Request>) {
+        while let Ok(first) = requests.recv() {
+            let mut group = Group::default();
+            for request in gather(first, requests) {
+                self.check(request, &mut group);
+            }
+            if group.is_empty() {
+                continue;
+            }
+            match self.write(&mut group) {
+                Ok(()) => self.announce(group),
+                Err(cause) => self.fail(&cause, group),
+            }
+        }
+    }
+
+    /// Refuses, or changes the partition's row in memory and takes the request into the group.
+    fn check(&mut self, request: Request, group: &mut Group) {
+        if let Err(error) = self.health.check() {
+            return refuse(request, error);
+        }
+        match request {
+            Request::Commit { lease, batch, answer } => match self.check_commit(lease, &batch) {
+                Ok(trimmed) => {
+                    group.touched.insert(lease.partition);
+                    group.commits.push(Commit { partition: lease.partition, batch, trimmed, answer });
+                }
+                Err(error) => reply(answer, Err(error)),
+            },
+            Request::Claim { partition, answer } => {
+                group.touched.insert(partition);
+                group.claims.push((self.claim(partition), answer));
+            }
+            Request::Release { lease, answer } => {
+                let state = self.state(lease.partition);
+                if !state.holds(lease) {
+                    return reply(answer, Ok(()));
+                }
+                state.nonce = None;
+                group.touched.insert(lease.partition);
+                group.releases.push(answer);
+            }
+            Request::PutSettings { workspace, expected, value, answer } => {
+                group.puts.push(Put { workspace, expected, value, replaced: Ok(false), answer });
+            }
+        }
+    }
+
+    /// Fence, chain, order and clock, in this order; then the row as the batch leaves it, but for its counters.
+    fn check_commit(&mut self, lease: Lease, batch: &Prepared) -> Result<std::ops::Range<u64>, StoreError> {
+        let mut next = *self.state(lease.partition);
+        if !next.holds(lease) {
+            return Err(StoreError::Fenced { partition: lease.partition });
+        }
+        if next.head != batch.based_on {
+            return Err(refused("the batch does not build on the last commit"));
+        }
+        if batch.checkpoint < next.checkpoint {
+            return Err(refused(format!("the checkpoint would go back from {} to {}", next.checkpoint, batch.checkpoint)));
+        }
+        if let Some((first, last)) = batch.numbers {
+            if first != next.last_notification + 1 {
+                return Err(refused(format!("notification {first} does not follow {}", next.last_notification)));
+            }
+            next.last_notification = last;
+        }
+        if let Some(not_before) = batch.not_before {
+            let allowed = self.log.allow_close(lease.partition, batch.checkpoint, not_before);
+            next.closed_at_ms = allowed.map_err(|early| too_early(&early))?;
+        }
+        let kept_from =
+            batch.trim_notifications_below.clamp(next.oldest_notification, (next.last_notification + 1).max(next.oldest_notification));
+        let trimmed = next.oldest_notification..kept_from;
+        next.oldest_notification = kept_from;
+        if batch.checkpoint > next.checkpoint {
+            next.attempts = 0;
+            self.log.raise_last(batch.checkpoint);
+        }
+        next.head = batch.id;
+        next.checkpoint = batch.checkpoint;
+        next.trying = batch.trying;
+        *self.state(lease.partition) = next;
+        Ok(trimmed)
+    }
+
+    fn claim(&mut self, partition: PartitionId) -> Claimed {
+        let nonce = uuid::Uuid::new_v4().as_u64_pair().0;
+        let log = Arc::clone(&self.log);
+        let state = self.state(partition);
+        state.epoch += 1;
+        state.nonce = Some(nonce);
+        state.attempts = if log.expects(partition, state.checkpoint) { state.attempts.saturating_add(1) } else { 0 };
+        Claimed { lease: state.lease(partition, nonce), state: *state }
+    }
+
+    /// One transaction, durable when this returns.
+    fn write(&mut self, group: &mut Group) -> Result<(), redb::Error> {
+        // Batches of one partition stay in their order; partition after partition the keys only grow.
+        group.commits.sort_by_key(|commit| commit.partition);
+        let txn = self.db.begin_write()?;
+        self.write_states(&txn, &group.commits)?;
+        self.write_deadlines(&txn, &group.commits)?;
+        write_notifications(&txn, &group.commits)?;
+        self.write_dead_letters(&txn, &group.commits)?;
+        write_settings(&txn, group)?;
+        let mut table = txn.open_table(tables::PARTITIONS)?;
+        for partition in &group.touched {
+            table.insert(partition.0, self.partitions[usize::from(partition.0)].encode().as_slice())?;
+        }
+        drop(table);
+        txn.commit()?;
+        Ok(())
+    }
+
+    fn write_states(&mut self, txn: &WriteTransaction, commits: &[Commit]) -> Result<(), redb::Error> {
+        let mut table = txn.open_table(tables::STATES)?;
+        for commit in commits {
+            let conversations = &mut self.partitions[usize::from(commit.partition.0)].conversations;
+            *conversations = conversations.saturating_add_signed(put_all(&mut table, &commit.batch.states)?);
+        }
+        Ok(())
+    }
+
+    fn write_deadlines(&mut self, txn: &WriteTransaction, commits: &[Commit]) -> Result<(), redb::Error> {
+        let mut table = txn.open_table(tables::DEADLINES)?;
+        for commit in commits {
+            let mut more = 0;
+            for (key, value) in commit.batch.deadlines.iter() {
+                match value {
+                    Some(_) => more += i64::from(table.insert(key, ())?.is_none()),
+                    None => more -= i64::from(table.remove(key)?.is_some()),
+                }
+            }
+            let timers = &mut self.partitions[usize::from(commit.partition.0)].timers;
+            *timers = timers.saturating_add_signed(more);
+        }
+        Ok(())
+    }
+
+    fn write_dead_letters(&mut self, txn: &WriteTransaction, commits: &[Commit]) -> Result<(), redb::Error> {
+        if commits.iter().all(|commit| commit.batch.dead_letters.is_empty()) {
+            return Ok(());
+        }
+        let mut table = txn.open_table(tables::DEAD_LETTERS)?;
+        for commit in commits {
+            let letters = &mut self.partitions[usize::from(commit.partition.0)].dead_letters;
+            *letters = letters.saturating_add_signed(put_all(&mut table, &commit.batch.dead_letters)?);
+        }
+        Ok(())
+    }
+
+    /// Shows what became durable, then answers.
+    fn announce(&self, group: Group) {
+        let mut notified = false;
+        for commit in &group.commits {
+            self.log.applied(commit.partition, commit.batch.checkpoint);
+            if let Some((_, last)) = commit.batch.numbers {
+                self.heads.heads[usize::from(commit.partition.0)].store(last, Ordering::Release);
+                notified = true;
+            }
+        }
+        if notified {
+            self.heads.signal.send_modify(|turns| *turns += 1);
+        }
+        group.commits.into_iter().for_each(|commit| reply(commit.answer, Ok(())));
+        group.claims.into_iter().for_each(|(claimed, answer)| reply(answer, Ok(claimed)));
+        group.releases.into_iter().for_each(|answer| reply(answer, Ok(())));
+        group.puts.into_iter().for_each(|put| reply(put.answer, put.replaced));
+    }
+
+    fn fail(&self, cause: &redb::Error, group: Group) {
+        self.health.fail(format!("the state file could not be written: {cause}; free the disk or replace it, then start again"));
+        let unknown = || StoreError::OutcomeUnknown(format!("writing the state file failed: {cause}").into());
+        group.commits.into_iter().for_each(|commit| reply(commit.answer, Err(unknown())));
+        group.claims.into_iter().for_each(|(_, answer)| reply(answer, Err(unknown())));
+        group.releases.into_iter().for_each(|answer| reply(answer, Err(unknown())));
+        group.puts.into_iter().for_each(|put| reply(put.answer, Err(unknown())));
+    }
+
+    fn state(&mut self, partition: PartitionId) -> &mut PartitionState {
+        &mut self.partitions[usize::from(partition.0)]
+    }
+}
+
+impl Group {
+    fn is_empty(&self) -> bool {
+        self.touched.is_empty() && self.puts.is_empty()
+    }
+}
+
+/// The first request and all that wait behind it, up to a group full.
+fn gather(first: Request, requests: &Receiver<Request>) -> Vec<Request> {
+    let mut weight = first.weight();
+    let mut group = vec![first];
+    while weight < GROUP_WRITES_MAX {
+        let Ok(next) = requests.try_recv() else { break };
+        weight += next.weight();
+        group.push(next);
+    }
+    group
+}
+
+impl Request {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Commit { batch, .. } => batch.weight(),
+            Self::Claim { .. } | Self::Release { .. } | Self::PutSettings { .. } => 1,
+        }
+    }
+}
+
+/// Writes in order of key; answers by how many rows the table grew.
+fn put_all(table: &mut redb::Table<'_, &'static [u8], &'static [u8]>, writes: &Writes) -> Result<i64, redb::Error> {
+    let mut more = 0;
+    for (key, value) in writes.iter() {
+        match value {
+            Some(value) => more += i64::from(table.insert(key, value)?.is_none()),
+            None => more -= i64::from(table.remove(key)?.is_some()),
+        }
+    }
+    Ok(more)
+}
+
+fn write_notifications(txn: &WriteTransaction, commits: &[Commit]) -> Result<(), redb::Error> {
+    let mut table = txn.open_table(tables::NOTIFICATIONS)?;
+    for commit in commits {
+        put_all(&mut table, &commit.batch.notifications)?;
+        for number in commit.trimmed.clone() {
+            table.remove(tables::notification_key(commit.partition, number).as_slice())?;
+        }
+    }
+    Ok(())
+}
+
+fn write_settings(txn: &WriteTransaction, group: &mut Group) -> Result<(), redb::Error> {
+    if group.commits.iter().any(|commit| !commit.batch.settings.is_empty()) {
+        let mut table = txn.open_table(tables::APPLIED_SETTINGS)?;
+        for commit in &group.commits {
+            put_all(&mut table, &commit.batch.settings)?;
+        }
+    }
+    if !group.puts.is_empty() {
+        let mut table = txn.open_table(tables::SETTINGS)?;
+        for put in &mut group.puts {
+            put.replaced = replace_settings(&mut table, put)?;
+        }
+    }
+    Ok(())
+}
+
+/// Compare and set: within the transaction, so two puts of one group see each other.
+fn replace_settings(table: &mut redb::Table<'_, &'static str, &'static [u8]>, put: &Put) -> Result<Result<bool, StoreError>, redb::Error> {
+    let stored = table.get(&*put.workspace)?.map(|value| record::decode_settings(value.value()));
+    let version = match stored {
+        None => 0,
+        Some(Ok(settings)) => settings.version,
+        Some(Err(error)) => return Ok(Err(refused(format!("the stored settings of {} cannot be read: {error}", put.workspace)))),
+    };
+    if version != put.expected {
+        return Ok(Ok(false));
+    }
+    table.insert(&*put.workspace, put.value.as_slice())?;
+    Ok(Ok(true))
+}
+
+fn too_early(early: &TooEarly) -> StoreError {
+    match early {
+        TooEarly::Clock(clock) => refused(format!("the store's clock, {} ms, is not past the deadline of a close", clock.as_millis())),
+        TooEarly::Entry(id) => refused(format!("entry {id} was accepted in time and is not applied")),
+    }
+}
+
+fn refuse(request: Request, error: StoreError) {
+    match request {
+        Request::Commit { answer, .. } | Request::Release { answer, .. } => reply(answer, Err(error)),
+        Request::Claim { answer, .. } => reply(answer, Err(error)),
+        Request::PutSettings { answer, .. } => reply(answer, Err(error)),
+    }
+}
+
+fn refused(reason: impl Into<Arc<str>>) -> StoreError {
+    StoreError::Refused(reason.into())
+}
+
+/// A caller who went away does not want the answer.
+fn reply<T>(to: Answer<T>, with: Result<T, StoreError>) {
+    let _ = to.send(with);
+}
