@@ -3,7 +3,7 @@
 //! Any order of arrival of the same events gives the same facts (D5): registers keep the latest by [`Position`], lists
 //! are kept in that order and cut at its old end.
 
-use super::commands::{CommandLog, SnoozeCommand};
+use super::commands::{BlockCommand, CommandLog, SnoozeCommand};
 use super::event::{ClosingSource, Note, OpeningSource};
 use super::order::{Border, Position};
 use super::time::{Span, Timestamp};
@@ -121,13 +121,13 @@ impl Facts {
         }
     }
 
-    /// Remembers what could open an episode. `held_back` tells whether the contact was blocked at a position: only the
-    /// first opener that was not, and those before it, can ever matter.
-    pub fn record_opener(&mut self, opener: Opener, held_back: impl Fn(&Position) -> bool) {
+    /// Remembers what could open an episode. Only the first opener that no block held back, and those before it, can ever
+    /// matter.
+    pub fn record_opener(&mut self, opener: Opener, blocks: &CommandLog<BlockCommand>) {
         if let Err(place) = self.openers.binary_search_by(|o| o.position.cmp(&opener.position)) {
             self.openers.insert(place, opener);
         }
-        if let Some(first) = self.openers.iter().position(|o| !held_back(&o.position)) {
+        if let Some(first) = self.openers.iter().position(|o| !blocks.fold_until(&o.position).blocked) {
             self.openers.truncate(first + 1);
         }
         if self.openers.len() > OPENERS_MAX {
@@ -175,8 +175,8 @@ impl Facts {
         later
     }
 
-    /// Takes in what had been put aside for a next episode that never came: the close was taken back (D7).
-    pub fn merge(&mut self, other: Self, held_back: impl Fn(&Position) -> bool) {
+    /// Takes in what had been put aside, for the next episode or for none: the close was taken back (D7).
+    pub fn merge(&mut self, other: Self, blocks: &CommandLog<BlockCommand>) {
         let Self { contact, last_human_at, humans, failures, openers, last_opened, snoozes, closes } = other;
         for (position, message_id) in failures {
             self.record_failure(position, message_id);
@@ -187,7 +187,7 @@ impl Facts {
         self.last_human_at = self.last_human_at.max(last_human_at);
         self.snoozes.merge(snoozes);
         for opener in openers {
-            self.record_opener(opener, &held_back);
+            self.record_opener(opener, blocks);
         }
         if let Some(opened) = last_opened {
             self.record_opened(&opened);
