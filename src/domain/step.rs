@@ -221,13 +221,14 @@ impl<'a> Turn<'a> {
     /// come, or of one whose close may yet be taken back. `None`: recorded only (D5).
     fn facts_at(&mut self, position: &Position) -> Option<(&mut Facts, &CommandLog<BlockCommand>)> {
         let (later, of_the_closed) = (self.is_later(position), self.is_of_the_closed(position));
+        let is_open = self.after.is_open();
         let Conversation { facts, next, late, blocks, closing, .. } = &mut self.after;
-        let facts = match closing {
-            None => later.then_some(facts),
-            Some(_) if later => Some(next),
-            Some(closing) => (closing.auto.is_some() && of_the_closed).then_some(late),
-        };
-        Some((facts?, blocks))
+        let may_be_taken_back = closing.as_ref().is_some_and(|closing| closing.auto.is_some());
+        match (later, is_open) {
+            (true, true) => Some((facts, blocks)),
+            (true, false) => Some((next, blocks)),
+            (false, _) => (of_the_closed && may_be_taken_back).then_some((late, blocks)),
+        }
     }
 
     /// Where a failure waits for its message, whenever either comes (T19).
