@@ -25,7 +25,7 @@ pub struct Facts {
     pub last_human_at: Option<Timestamp>,
     /// Human messages later than `contact`, the latest sixteen, in order.
     pub humans: Vec<HumanMessage>,
-    /// Failures whose message is not among `humans`, in order.
+    /// Failures whose message was not among `humans` when they came, in order.
     pub failures: Vec<(Position, Box<str>)>,
     /// The earliest of what opens an episode: those a block held back, then the first it did not.
     pub openers: Vec<Opener>,
@@ -88,14 +88,17 @@ impl Facts {
             return;
         }
         let Err(place) = self.humans.binary_search_by(|h| h.position.cmp(&message.position)) else { return };
-        if let Some(failure) = self.failures.iter().position(|(_, id)| **id == *message.message_id()) {
-            self.failures.remove(failure);
-            message.failed = true;
-        }
+        message.failed = self.has_failed(message.message_id());
         self.humans.insert(place, message);
         if self.humans.len() > HUMAN_MESSAGES_MAX {
             self.humans.remove(0);
         }
+    }
+
+    /// Whether a failure of this message came before it, or before the same message in another event.
+    fn has_failed(&self, message_id: &str) -> bool {
+        self.failures.iter().any(|(_, id)| **id == *message_id)
+            || self.humans.iter().any(|human| human.failed && human.message_id() == message_id)
     }
 
     /// A message did not reach the contact (T19); remembered where the message itself is still to come.
