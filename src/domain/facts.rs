@@ -3,7 +3,7 @@
 //! Any order of arrival of the same events gives the same facts (D5): registers keep the latest by [`Position`], lists
 //! are kept in that order and cut at its old end.
 
-use super::commands::{CommandLog, SnoozeCommand};
+use super::commands::{BlockCommand, CommandLog, SnoozeCommand};
 use super::event::{ClosingSource, Note, OpeningSource};
 use super::order::{Border, Position};
 use super::time::{Span, Timestamp};
@@ -25,7 +25,7 @@ pub struct Facts {
     pub last_human_at: Option<Timestamp>,
     /// Human messages later than `contact`, the latest sixteen, in order.
     pub humans: Vec<HumanMessage>,
-    /// Failures whose message is not among `humans`, in order.
+    /// Failures whose message was not among `humans` when they came, in order.
     pub failures: Vec<(Position, Box<str>)>,
     /// The earliest of what opens an episode: those a block held back, then the first it did not.
     pub openers: Vec<Opener>,
@@ -88,14 +88,17 @@ impl Facts {
             return;
         }
         let Err(place) = self.humans.binary_search_by(|h| h.position.cmp(&message.position)) else { return };
-        if let Some(failure) = self.failures.iter().position(|(_, id)| **id == *message.message_id()) {
-            self.failures.remove(failure);
-            message.failed = true;
-        }
+        message.failed = self.has_failed(message.message_id());
         self.humans.insert(place, message);
         if self.humans.len() > HUMAN_MESSAGES_MAX {
             self.humans.remove(0);
         }
+    }
+
+    /// Whether a failure of this message came before it, or before the same message in another event.
+    fn has_failed(&self, message_id: &str) -> bool {
+        self.failures.iter().any(|(_, id)| **id == *message_id)
+            || self.humans.iter().any(|human| human.failed && human.message_id() == message_id)
     }
 
     /// A message did not reach the contact (T19); remembered where the message itself is still to come.
@@ -121,13 +124,13 @@ impl Facts {
         }
     }
 
-    /// Remembers what could open an episode. `held_back` tells whether the contact was blocked at a position: only the
-    /// first opener that was not, and those before it, can ever matter.
-    pub fn record_opener(&mut self, opener: Opener, held_back: impl Fn(&Position) -> bool) {
+    /// Remembers what could open an episode. Only the first opener that no block held back, and those before it, can ever
+    /// matter.
+    pub fn record_opener(&mut self, opener: Opener, blocks: &CommandLog<BlockCommand>) {
         if let Err(place) = self.openers.binary_search_by(|o| o.position.cmp(&opener.position)) {
             self.openers.insert(place, opener);
         }
-        if let Some(first) = self.openers.iter().position(|o| !held_back(&o.position)) {
+        if let Some(first) = self.openers.iter().position(|o| !blocks.fold_until(&o.position).blocked) {
             self.openers.truncate(first + 1);
         }
         if self.openers.len() > OPENERS_MAX {
@@ -175,8 +178,8 @@ impl Facts {
         later
     }
 
-    /// Takes in what had been put aside for a next episode that never came: the close was taken back (D7).
-    pub fn merge(&mut self, other: Self, held_back: impl Fn(&Position) -> bool) {
+    /// Takes in what had been put aside, for the next episode or for none: the close was taken back (D7).
+    pub fn merge(&mut self, other: Self, blocks: &CommandLog<BlockCommand>) {
         let Self { contact, last_human_at, humans, failures, openers, last_opened, snoozes, closes } = other;
         for (position, message_id) in failures {
             self.record_failure(position, message_id);
@@ -187,7 +190,7 @@ impl Facts {
         self.last_human_at = self.last_human_at.max(last_human_at);
         self.snoozes.merge(snoozes);
         for opener in openers {
-            self.record_opener(opener, &held_back);
+            self.record_opener(opener, blocks);
         }
         if let Some(opened) = last_opened {
             self.record_opened(&opened);
