@@ -40,6 +40,8 @@
 //!   actor that dies all the same costs its shard a reload.
 
 pub mod actors;
+pub mod cli;
 pub mod clock;
 pub mod domain;
 pub mod store;
+pub mod wire;
