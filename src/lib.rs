@@ -43,5 +43,6 @@ pub mod actors;
 pub mod cli;
 pub mod clock;
 pub mod domain;
+pub mod edge;
 pub mod store;
 pub mod wire;

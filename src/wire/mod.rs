@@ -6,11 +6,17 @@
 //!
 //! Never here: I/O, a clock, a decision about a conversation.
 
+pub mod conversation;
 pub mod event;
 pub mod member;
+pub mod notification;
 pub mod problem;
+pub mod settings;
 pub mod split;
 pub mod time;
 
+pub use conversation::ConversationView;
 pub use event::{Parsed, parse_binary, parse_json, parse_msgpack};
+pub use notification::CloudEvent;
 pub use problem::{EventProblem, Fault};
+pub use settings::SettingsView;

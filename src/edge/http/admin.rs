@@ -1,0 +1,119 @@
+//! The admin port: is it alive, is it ready, has it started, and what does it count. Plain text, for probes and people.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix_web::http::StatusCode;
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use super::{Edge, get, resource};
+
+/// Clocks further apart than this mean that one of them was stepped: closes wait for the slower one (D1).
+const SKEW_MAX_MS: i64 = 5_000;
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+/// What the admin port speaks of.
+pub struct Admin {
+    edge: Arc<Edge>,
+    metrics: PrometheusHandle,
+    started: AtomicBool,
+}
+
+/// One thing readiness depends on.
+struct Check {
+    name: &'static str,
+    result: Result<(), String>,
+}
+
+impl Admin {
+    pub fn new(edge: Arc<Edge>, metrics: PrometheusHandle) -> Arc<Self> {
+        Arc::new(Self { edge, metrics, started: AtomicBool::new(false) })
+    }
+
+    async fn checks(&self) -> Vec<Check> {
+        let node = &self.edge.node;
+        let (running, all) = (node.shards_ready(), usize::from(node.partitions()));
+        let shards = if running == all { Ok(()) } else { Err(format!("{running} of {all} partitions are running")) };
+        let skew = node.clock_skew_ms().await;
+        let clocks = match &skew {
+            Ok(skew) if skew.abs() > SKEW_MAX_MS => Err(format!("the store's clock and this node's are {skew} ms apart")),
+            _ => Ok(()),
+        };
+        let serving = if self.edge.is_stopping() { Err("stopping".to_owned()) } else { Ok(()) };
+        vec![
+            Check { name: "serving", result: serving },
+            Check { name: "store", result: skew.map(|_| ()).map_err(|error| error.to_string()) },
+            Check { name: "clocks", result: clocks },
+            Check { name: "partitions", result: shards },
+        ]
+    }
+}
+
+/// The admin port's paths.
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        .service(resource("/livez", "GET, HEAD, OPTIONS", [get().to(livez)]))
+        .service(resource("/readyz", "GET, HEAD, OPTIONS", [get().to(readyz)]))
+        .service(resource("/startupz", "GET, HEAD, OPTIONS", [get().to(startupz)]))
+        .service(resource("/metrics", "GET, HEAD, OPTIONS", [get().to(metrics)]));
+}
+
+/// Alive is whoever answers: a restart does not help a store that is away.
+async fn livez() -> HttpResponse {
+    HttpResponse::Ok().content_type(PLAIN).body("ok\n")
+}
+
+async fn readyz(admin: web::Data<Admin>, request: HttpRequest) -> HttpResponse {
+    answer(&admin.checks().await, request.query_string().split('&').any(|name| name.split('=').next() == Some("verbose")))
+}
+
+/// Ready once is started for good.
+async fn startupz(admin: web::Data<Admin>) -> HttpResponse {
+    if admin.started.load(Ordering::Relaxed) {
+        return answer(&[], false);
+    }
+    let checks = admin.checks().await;
+    let ready = checks.iter().all(|check| check.result.is_ok());
+    admin.started.store(ready, Ordering::Relaxed);
+    answer(&checks, true)
+}
+
+fn answer(checks: &[Check], verbose: bool) -> HttpResponse {
+    let ready = checks.iter().all(|check| check.result.is_ok());
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut text = String::new();
+    for Check { name, result } in checks {
+        // Writing to a String cannot fail.
+        let _ = match result {
+            Ok(()) if verbose => writeln!(text, "[+]{name} ok"),
+            Ok(()) => Ok(()),
+            Err(reason) => writeln!(text, "[-]{name} {reason}"),
+        };
+    }
+    text.push_str(if ready { "ok\n" } else { "not ready\n" });
+    HttpResponse::build(status).content_type(PLAIN).body(text)
+}
+
+async fn metrics(admin: web::Data<Admin>) -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(admin.metrics.render())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix_rt::test]
+    async fn what_is_wrong_is_always_said() {
+        let text = |verbose| async move {
+            let checks = [Check { name: "store", result: Ok(()) }, Check { name: "clocks", result: Err("apart".into()) }];
+            let answer = answer(&checks, verbose);
+            assert_eq!(answer.status(), 503);
+            String::from_utf8(actix_web::body::to_bytes(answer.into_body()).await.unwrap().to_vec()).unwrap()
+        };
+        assert_eq!(text(true).await, "[+]store ok\n[-]clocks apart\nnot ready\n");
+        assert_eq!(text(false).await, "[-]clocks apart\nnot ready\n");
+    }
+}

@@ -1,0 +1,166 @@
+//! Reading a request's body: bounded in size, before and after decompression, and in time, from piece to piece and in all.
+//! Without these bounds one slow or endless sender would hold a worker's memory for as long as it likes.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::web::{Bytes, Payload};
+use flate2::write::MultiGzDecoder;
+use futures_util::StreamExt;
+use std::io::Write;
+use tokio::time::Sleep;
+
+use super::Limits;
+use super::error::Problem;
+
+/// Decompressed at a time: DEFLATE makes at most about a thousand bytes of one, so the bound is noticed in time.
+const DEFLATED_PIECE: usize = 4 * 1024;
+/// After a refusal, this many bodies' worth is still read and thrown away: a sender that only looks at the answer when it
+/// has written everything would otherwise see a reset connection instead.
+const DRAINED_BODIES: usize = 4;
+
+/// A body, piece by piece.
+pub struct Body {
+    payload: Payload,
+    limits: Limits,
+    whole: Pin<Box<Sleep>>,
+    received: usize,
+    unpacked: usize,
+    gzip: Option<MultiGzDecoder<Vec<u8>>>,
+    ended: bool,
+}
+
+impl Body {
+    /// # Errors
+    /// 413 when the announced length is too large, 415 for an unknown encoding.
+    pub async fn new(request: &HttpRequest, payload: Payload, limits: &Limits) -> Result<Self, Problem> {
+        let encoding = request.headers().get(header::CONTENT_ENCODING).map(|value| value.as_bytes().to_ascii_lowercase());
+        let gzip = match encoding.as_deref() {
+            None | Some(b"identity") => None,
+            Some(b"gzip" | b"x-gzip") => Some(MultiGzDecoder::new(Vec::new())),
+            Some(_) => {
+                let action = "Send it as gzip or without an encoding.";
+                let detail = "this Content-Encoding is not supported";
+                return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-encoding", detail, action).closing());
+            }
+        };
+        let whole = Box::pin(tokio::time::sleep(limits.total));
+        let mut body = Self { payload, limits: limits.clone(), whole, received: 0, unpacked: 0, gzip, ended: false };
+        let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|length| length > limits.body_bytes as u64) {
+            return Err(body.refuse(body.too_large()).await);
+        }
+        Ok(body)
+    }
+
+    /// The next piece, decompressed; `None`: that was all.
+    ///
+    /// # Errors
+    /// 413 too large, 408 too slow, 400 not what its encoding says; the connection ends with the answer.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        while !self.ended {
+            let Some(piece) = self.receive().await? else {
+                self.ended = true;
+                return self.last();
+            };
+            self.received += piece.len();
+            if self.received > self.limits.body_bytes {
+                return Err(self.refuse(self.too_large()).await);
+            }
+            let unpacked = match self.unpack(piece) {
+                Ok(unpacked) => unpacked,
+                Err(problem) => return Err(self.refuse(problem).await),
+            };
+            if !unpacked.is_empty() {
+                return Ok(Some(unpacked));
+            }
+        }
+        Ok(None)
+    }
+
+    /// All of it.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub async fn whole(mut self) -> Result<Vec<u8>, Problem> {
+        let mut bytes = Vec::new();
+        while let Some(piece) = self.next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
+    }
+
+    /// Reads on for a while, so that the sender gets to see `problem`.
+    pub async fn refuse(&mut self, problem: Problem) -> Problem {
+        let mut left = self.limits.body_bytes.saturating_mul(DRAINED_BODIES);
+        let drained = async {
+            while let Some(Ok(piece)) = self.payload.next().await {
+                left = left.saturating_sub(piece.len());
+                if left == 0 {
+                    break;
+                }
+            }
+        };
+        // Whether it came to its end makes no difference: the connection is closed either way.
+        let _ = tokio::time::timeout(self.limits.stall, drained).await;
+        problem.closing()
+    }
+
+    async fn receive(&mut self) -> Result<Option<Bytes>, Problem> {
+        let Limits { stall, total, .. } = self.limits;
+        tokio::select! {
+            piece = tokio::time::timeout(stall, self.payload.next()) => match piece {
+                Ok(None) => Ok(None),
+                Ok(Some(Ok(piece))) => Ok(Some(piece)),
+                Ok(Some(Err(error))) => {
+                    let action = "Nothing was accepted: send the request again.";
+                    Err(Problem::bad_request("incomplete-body", format!("the body broke off: {error}"), action).closing())
+                }
+                Err(_) => Err(too_slow("nothing arrived", stall)),
+            },
+            () = &mut self.whole => Err(too_slow("the body was not complete", total)),
+        }
+    }
+
+    fn unpack(&mut self, piece: Bytes) -> Result<Bytes, Problem> {
+        let Some(gzip) = &mut self.gzip else { return Ok(piece) };
+        let mut unpacked = Vec::new();
+        for part in piece.chunks(DEFLATED_PIECE) {
+            gzip.write_all(part).map_err(not_gzip)?;
+            self.unpacked += gzip.get_ref().len();
+            unpacked.append(gzip.get_mut());
+            if self.unpacked > self.limits.body_bytes {
+                return Err(self.too_large());
+            }
+        }
+        Ok(unpacked.into())
+    }
+
+    /// What the decoder still holds at the end.
+    fn last(&mut self) -> Result<Option<Bytes>, Problem> {
+        let Some(mut gzip) = self.gzip.take() else { return Ok(None) };
+        gzip.try_finish().map_err(not_gzip)?;
+        let rest = std::mem::take(gzip.get_mut());
+        if self.unpacked + rest.len() > self.limits.body_bytes {
+            return Err(self.too_large());
+        }
+        Ok((!rest.is_empty()).then(|| rest.into()))
+    }
+
+    fn too_large(&self) -> Problem {
+        let detail = format!("the body is larger than {} bytes", self.limits.body_bytes);
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail, "Nothing was accepted: send it in several requests.")
+    }
+}
+
+fn too_slow(what: &str, after: Duration) -> Problem {
+    let detail = format!("{what} for {} s", after.as_secs_f64());
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", detail, "Nothing was accepted: send the request again.").closing()
+}
+
+fn not_gzip(error: std::io::Error) -> Problem {
+    Problem::bad_request("not-gzip", format!("the body is not gzip: {error}"), "Nothing was accepted: send it again.").closing()
+}

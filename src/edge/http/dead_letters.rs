@@ -1,0 +1,58 @@
+//! Events that were set aside, for an operator to take up again or to give up.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+
+use super::conversations::Items;
+use super::query::Parameters;
+use super::{Edge, Problem};
+use crate::domain::PartitionId;
+use crate::store::{DeadLetter, DeadLetterAction, Entry, LogId};
+use crate::wire::time::Rfc3339;
+
+/// # Errors
+/// When the store does not answer.
+pub async fn list(edge: web::Data<Edge>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let limit = Parameters::of(&request, &["limit"])?.limit()?;
+    let letters = edge.node.dead_letters(limit).await?;
+    Ok(HttpResponse::Ok().json(Items { items: letters.iter().map(view).collect(), next: None }))
+}
+
+/// # Errors
+/// 404 when there is no such letter, 503 when its partition does not answer in time.
+pub async fn replay(edge: web::Data<Edge>, path: web::Path<(u16, String)>) -> Result<HttpResponse, Problem> {
+    act(&edge, path.into_inner(), DeadLetterAction::Replay).await
+}
+
+/// # Errors
+/// As [`replay`].
+pub async fn dismiss(edge: web::Data<Edge>, path: web::Path<(u16, String)>) -> Result<HttpResponse, Problem> {
+    act(&edge, path.into_inner(), DeadLetterAction::Dismiss).await
+}
+
+async fn act(edge: &Edge, (partition, id): (u16, String), action: DeadLetterAction) -> Result<HttpResponse, Problem> {
+    let unknown = || Problem::not_found("there is no such dead letter; perhaps it was replayed or dismissed already");
+    let id = LogId::parse(&id).ok_or_else(unknown)?;
+    let acted = edge.node.act_on_dead_letter(PartitionId(partition), id, action, edge.limits.apply).await?;
+    if acted { Ok(HttpResponse::NoContent().finish()) } else { Err(unknown()) }
+}
+
+/// What it is and why it is here; its text, if it ever had any, is not kept.
+fn view(letter: &DeadLetter) -> Value {
+    let event = match &letter.entry {
+        Ok(Entry::Event(event)) => {
+            let name = &event.name;
+            Some(json!({"id": name.id, "source": name.source, "type": event.kind.type_name(), "time": Rfc3339(event.time)}))
+        }
+        Ok(Entry::Settings { .. } | Entry::DeadLetter { .. }) | Err(_) => None,
+    };
+    json!({
+        "partition": letter.partition.0,
+        "id": letter.id.to_string(),
+        "accepted_at": Rfc3339(letter.id.accepted_at()),
+        "workspace": letter.conversation.as_ref().map(|key| key.workspace()),
+        "conversation": letter.conversation.as_ref().map(|key| key.conversation()),
+        "reason": letter.reason,
+        "event": event,
+    })
+}

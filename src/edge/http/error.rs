@@ -1,0 +1,236 @@
+//! Every error this API answers with: RFC 9457 problem documents, with what to do about it. Status codes live here and in
+//! the handlers, nowhere below.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::{HttpResponse, ResponseError};
+use serde_json::{Map, Value, json};
+
+use crate::actors::handle::SettingsRefused;
+use crate::actors::{Rejection, Unready};
+use crate::store::StoreError;
+use crate::wire::settings::SettingsProblem;
+use crate::wire::split::SplitProblem;
+use crate::wire::{EventProblem, Fault};
+
+/// What problem types begin with; the rest is the kind.
+const TYPE_BASE: &str = "https://adjourn.dev/problems/";
+
+/// A problem document, on its way to becoming an answer.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    kind: &'static str,
+    detail: Cow<'static, str>,
+    action: Cow<'static, str>,
+    retry_after_secs: Option<u32>,
+    allow: Option<&'static str>,
+    /// The rest of the request cannot be read sensibly: the connection ends with this answer.
+    close: bool,
+    more: Map<String, Value>,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, kind: &'static str, detail: impl Into<Cow<'static, str>>, action: impl Into<Cow<'static, str>>) -> Self {
+        let (detail, action) = (detail.into(), action.into());
+        Self { status, kind, detail, action, retry_after_secs: None, allow: None, close: false, more: Map::new() }
+    }
+
+    /// Not now; come back after `retry_after_secs`.
+    pub fn unavailable(kind: &'static str, detail: impl Into<Cow<'static, str>>, retry_after_secs: u32) -> Self {
+        let action = "Nothing to correct: send the same request again after Retry-After.";
+        Self { retry_after_secs: Some(retry_after_secs), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, detail, action) }
+    }
+
+    pub fn bad_request(kind: &'static str, detail: impl Into<Cow<'static, str>>, action: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, kind, detail, action)
+    }
+
+    pub fn not_found(what: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", what, "Check the path and the ids in it.")
+    }
+
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        let action = format!("Use one of {allow}.");
+        let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this path does not take this method", action);
+        Self { allow: Some(allow), ..problem }
+    }
+
+    /// One event, in a body of several, that cannot be taken.
+    pub fn of_event(problem: &EventProblem) -> Self {
+        let status = match problem.fault {
+            Fault::MalformedJson { .. } | Fault::MalformedMsgpack { .. } | Fault::InvalidUtf8 { .. } => StatusCode::BAD_REQUEST,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Self::new(status, problem.kind(), problem.to_string(), problem.action())
+    }
+
+    pub fn with(mut self, member: &'static str, value: Value) -> Self {
+        self.more.insert(member.to_owned(), value);
+        self
+    }
+
+    pub fn closing(self) -> Self {
+        Self { close: true, ..self }
+    }
+
+    pub const fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The document, also where it stands inside another answer.
+    pub fn document(&self) -> Value {
+        let mut document = json!({
+            "type": format!("{TYPE_BASE}{}", self.kind), "title": title(self.kind), "status": self.status.as_u16(),
+            "detail": self.detail, "action": self.action,
+        });
+        if let Value::Object(members) = &mut document {
+            members.extend(self.more.clone());
+        }
+        document
+    }
+}
+
+/// The kind as a title: the words, with the names of formats as they are written.
+fn title(kind: &str) -> String {
+    let word = |word: &str| match word {
+        "json" => "JSON".to_owned(),
+        "msgpack" => "MessagePack".to_owned(),
+        "utf8" => "UTF-8".to_owned(),
+        word => word.to_owned(),
+    };
+    let text = kind.split('-').map(word).collect::<Vec<_>>().join(" ");
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().collect::<String>() + letters.as_str()).unwrap_or_default()
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind, self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        response.content_type("application/problem+json");
+        if let Some(seconds) = self.retry_after_secs {
+            response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
+        if let Some(allow) = self.allow {
+            response.insert_header((header::ALLOW, HeaderValue::from_static(allow)));
+        }
+        let mut response = response.body(self.document().to_string());
+        if self.close {
+            response.head_mut().set_connection_type(ConnectionType::Close);
+        }
+        response
+    }
+}
+
+impl From<&Rejection> for Problem {
+    fn from(rejection: &Rejection) -> Self {
+        let (kind, action) = match rejection {
+            Rejection::TimeAhead { .. } => ("time-ahead", "Set the producer's clock, or send the event when its time has come."),
+            Rejection::SnoozeTooLong { .. } => ("snooze-too-long", "Snooze for less, or ask the operator to raise snooze_max."),
+        };
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, kind, rejection.to_string(), action)
+    }
+}
+
+impl From<SplitProblem> for Problem {
+    fn from(problem: SplitProblem) -> Self {
+        match problem {
+            SplitProblem::Unreadable(fault) => Self::bad_request(fault.kind(), fault.to_string(), fault.action()),
+            SplitProblem::NotAnArray => {
+                let action = "Send an array, or a single event as application/cloudevents+json.";
+                Self::bad_request("not-an-array", problem.to_string(), action)
+            }
+            SplitProblem::TooMany { .. } => {
+                let action = "Nothing was accepted: send the events in several requests.";
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-many-events", problem.to_string(), action)
+            }
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let (kind, retry_after_secs) = match &error {
+            StoreError::Behind { .. } => ("behind", 1),
+            StoreError::Fenced { .. } => ("partition-moving", 1),
+            StoreError::Refused(_) => ("store-refused", 1),
+            StoreError::OutcomeUnknown(_) => ("outcome-unknown", 1),
+            StoreError::Unavailable(_) => ("store-unavailable", 10),
+        };
+        Self::unavailable(kind, error.to_string(), retry_after_secs)
+    }
+}
+
+impl From<Unready> for Problem {
+    fn from(unready: Unready) -> Self {
+        match unready {
+            Unready::Store(error) => error.into(),
+            Unready::NotYetApplied => Self::unavailable("not-yet-applied", unready.to_string(), 2),
+            Unready::NoOwner { .. } => Self::unavailable("no-owner", unready.to_string(), 2),
+        }
+    }
+}
+
+impl From<SettingsRefused> for Problem {
+    fn from(refused: SettingsRefused) -> Self {
+        match refused {
+            SettingsRefused::Unready(unready) => unready.into(),
+            SettingsRefused::Invalid(error) => {
+                let action = "Nothing was changed: choose a value within the bounds.";
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-settings", error.to_string(), action)
+            }
+            SettingsRefused::VersionMismatch { .. } => {
+                let action = "Nothing was changed: read them again and send the change with their new ETag.";
+                Self::new(StatusCode::PRECONDITION_FAILED, "version-mismatch", refused.to_string(), action)
+            }
+        }
+    }
+}
+
+impl From<SettingsProblem> for Problem {
+    fn from(problem: SettingsProblem) -> Self {
+        if let SettingsProblem::Unreadable(fault) = &problem {
+            return Self::bad_request(fault.kind(), fault.to_string(), fault.action());
+        }
+        let action = "Nothing was changed: correct the member and send the change again.";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-settings", problem.to_string(), action)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_says_what_to_do() {
+        let document = Problem::of_event(&Fault::TooDeep.into()).document();
+        assert_eq!(document["type"], "https://adjourn.dev/problems/too-deep");
+        assert_eq!((&document["title"], &document["status"]), (&json!("Too deep"), &json!(422)));
+        assert!(document["detail"].as_str().is_some() && document["action"].as_str().is_some());
+        assert_eq!(title("malformed-json"), "Malformed JSON");
+    }
+
+    #[test]
+    fn not_now_says_when() {
+        let answer = Problem::from(StoreError::Behind { unapplied: 9, limit: 5 }).error_response();
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.headers().get(header::RETRY_AFTER).unwrap(), "1");
+    }
+}

@@ -1,0 +1,215 @@
+//! `POST /v1/events`: five forms of one thing. Each event stands for itself; what is accepted is durable before the answer.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::body::Body;
+use super::lines::{Line, Lines};
+use super::media::{self, Form};
+use super::{Edge, Problem, counts};
+use crate::actors::{Node, Receipt, Verdict};
+use crate::domain::{ConversationKey, Event, Snapshot};
+use crate::store::StoreError;
+use crate::wire::split::{SplitProblem, json_array, msgpack_array};
+use crate::wire::{ConversationView, EventProblem, Fault, Parsed, parse_binary, parse_json, parse_msgpack};
+
+/// # Errors
+/// A problem document: nothing was accepted (4xx), or perhaps something (5xx).
+pub async fn post(edge: web::Data<Edge>, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
+    if edge.is_stopping() {
+        return Err(Problem::unavailable("draining", "this node is stopping", 1).closing());
+    }
+    let read = match Form::of(request.headers()) {
+        Ok(form) => read(form, &edge, &request, payload).await,
+        Err(problem) => Err(problem),
+    };
+    let batch = read.inspect_err(|problem| counts::rejected(problem.kind()))?;
+    let outcome = batch.ingest(&edge.node).await.map_err(Problem::from).inspect_err(|problem| counts::rejected(problem.kind()))?;
+    outcome.count();
+    outcome.answer(&edge.node, media::wait(request.headers())).await
+}
+
+async fn read(form: Form, edge: &Edge, request: &HttpRequest, payload: web::Payload) -> Result<Batch, Problem> {
+    let mut body = Body::new(request, payload, &edge.limits).await?;
+    let max = edge.limits.events;
+    let mut batch = Batch::default();
+    match form {
+        Form::Lines => {
+            let mut lines = Lines::new(edge.limits.line_bytes);
+            while let Some(piece) = body.next().await? {
+                if let Err(problem) = lines.push(&piece, |line| batch.line(line, edge)) {
+                    return Err(body.refuse(problem).await);
+                }
+            }
+            lines.finish(|line| batch.line(line, edge))?;
+        }
+        Form::One => batch.add(parse_json(&body.whole().await?)),
+        Form::Binary => batch.add(parse_binary(media::attributes(request.headers()), &body.whole().await?)),
+        Form::Batch => json_array(&body.whole().await?, max)?.into_iter().for_each(|event| batch.add(parse_json(event))),
+        Form::Msgpack => msgpack_array(&body.whole().await?, max)?.into_iter().for_each(|event| batch.add(parse_msgpack(event))),
+    }
+    Ok(batch)
+}
+
+/// The events of one request, as far as they could be read.
+#[derive(Default)]
+struct Batch {
+    /// Read so far, good or bad: the next one's index.
+    count: usize,
+    events: Vec<Event>,
+    /// Of each event, for the answer.
+    names: Vec<Name>,
+    ignored: u64,
+    rejected: Vec<Rejected>,
+}
+
+struct Name {
+    index: usize,
+    id: Box<str>,
+    conversation: ConversationKey,
+}
+
+struct Rejected {
+    index: usize,
+    id: Option<Box<str>>,
+    problem: Problem,
+}
+
+impl Batch {
+    fn line(&mut self, line: Line, edge: &Edge) -> Result<(), Problem> {
+        let max = edge.limits.events;
+        if self.count == max {
+            return Err(SplitProblem::TooMany { max }.into());
+        }
+        self.add(match line {
+            Line::Whole(line) => parse_json(line),
+            Line::TooLong => Err(Fault::EventTooLong { limit: edge.limits.line_bytes }.into()),
+        });
+        Ok(())
+    }
+
+    fn add(&mut self, parsed: Result<Parsed, EventProblem>) {
+        let index = self.count;
+        self.count += 1;
+        match parsed {
+            Ok(Parsed::Event(event)) => {
+                self.names.push(Name { index, id: event.name.id.clone(), conversation: event.conversation.clone() });
+                self.events.push(event);
+            }
+            Ok(Parsed::Ignored { type_name }) => {
+                counts::ignored(&type_name);
+                self.ignored += 1;
+            }
+            Err(problem) => self.rejected.push(Rejected { index, problem: Problem::of_event(&problem), id: problem.id }),
+        }
+    }
+
+    async fn ingest(self, node: &Node) -> Result<Outcome, StoreError> {
+        let Self { count, events, names, ignored, mut rejected } = self;
+        let verdicts = if events.is_empty() { Vec::new() } else { node.ingest(events).await? };
+        let mut receipts = Vec::with_capacity(verdicts.len());
+        let mut conversations = Vec::with_capacity(verdicts.len());
+        for (name, verdict) in names.into_iter().zip(verdicts) {
+            match verdict {
+                Verdict::Accepted(receipt) => {
+                    receipts.push(receipt);
+                    conversations.push(name.conversation);
+                }
+                Verdict::Rejected(rejection) => {
+                    rejected.push(Rejected { index: name.index, id: Some(name.id), problem: Problem::from(&rejection) });
+                }
+            }
+        }
+        rejected.sort_unstable_by_key(|rejected| rejected.index);
+        Ok(Outcome { count, receipts, conversations, ignored, rejected })
+    }
+}
+
+/// What became of the events of one request.
+struct Outcome {
+    count: usize,
+    receipts: Vec<Receipt>,
+    /// Of each accepted event.
+    conversations: Vec<ConversationKey>,
+    ignored: u64,
+    rejected: Vec<Rejected>,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    accepted: u64,
+    duplicates: usize,
+    rejected: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversations: Option<Vec<ConversationView<'a>>>,
+}
+
+impl Outcome {
+    fn accepted(&self) -> u64 {
+        self.receipts.len() as u64 + self.ignored
+    }
+
+    fn count(&self) {
+        counts::accepted(self.accepted());
+        self.rejected.iter().for_each(|rejected| counts::rejected(rejected.problem.kind()));
+    }
+
+    async fn answer(mut self, node: &Node, wait: Option<Duration>) -> Result<HttpResponse, Problem> {
+        if self.count > 0 && self.accepted() == 0 {
+            return Ok(self.all_rejected().error_response());
+        }
+        let Some(wait) = wait else { return Ok(HttpResponse::Accepted().json(self.view(None))) };
+        // They are durable: whatever is in the way of applying them now, the answer is that they were accepted.
+        if let Err(unready) = node.wait_applied(&mut self.receipts, wait).await {
+            tracing::debug!(%unready, "answered before the events were applied");
+            return Ok(HttpResponse::Accepted().json(self.view(None)));
+        }
+        let states = self.states(node).await?;
+        let views = states.iter().map(|(key, snapshot)| ConversationView::new(key, snapshot)).collect();
+        let applied = ("preference-applied", format!("wait={}", wait.as_secs()));
+        Ok(HttpResponse::Ok().insert_header(applied).json(self.view(Some(views))))
+    }
+
+    /// The conversations these events were about, each once; those never opened are left out.
+    async fn states(&mut self, node: &Node) -> Result<Vec<(ConversationKey, Snapshot)>, StoreError> {
+        let mut keys = std::mem::take(&mut self.conversations);
+        keys.sort_unstable();
+        keys.dedup();
+        let mut states = Vec::with_capacity(keys.len());
+        for key in keys {
+            if let Some(snapshot) = node.conversation(&key).await? {
+                states.push((key, snapshot));
+            }
+        }
+        Ok(states)
+    }
+
+    /// One event's own problem where it came alone; else one about them all.
+    fn all_rejected(mut self) -> Problem {
+        let view = self.view(None);
+        let problem = match self.rejected.pop() {
+            Some(only) if self.count == 1 => only.problem,
+            _ => {
+                let detail = format!("none of the {} events could be taken", self.count);
+                let action = "Nothing was accepted: `rejected` says of each what to correct.";
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "all-rejected", detail, action)
+            }
+        };
+        let Answer { accepted, duplicates, rejected, .. } = view;
+        problem.with("accepted", json!(accepted)).with("duplicates", json!(duplicates)).with("rejected", json!(rejected))
+    }
+
+    fn view<'a>(&self, conversations: Option<Vec<ConversationView<'a>>>) -> Answer<'a> {
+        let rejected = |r: &Rejected| json!({"index": r.index, "id": r.id, "problem": r.problem.document()});
+        Answer {
+            accepted: self.accepted(),
+            duplicates: self.receipts.iter().filter(|receipt| receipt.duplicate).count(),
+            rejected: self.rejected.iter().map(rejected).collect(),
+            conversations,
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! CloudEvents 1.0 out (CONTRACT.md, "Events out"). A function of the notice alone: the same fact is the same event, with
+//! the same id, whoever renders it and however often.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::conversation::{ConversationView, NoteView};
+use super::settings::SettingsView;
+use super::time::{self, Rfc3339};
+use crate::domain::notice::Cause;
+use crate::domain::{ConversationNotice, EventName, Notice, NoticeKind, Settings, Timestamp};
+
+/// A notification as the CloudEvent everybody gets.
+#[derive(Serialize)]
+pub struct CloudEvent<'a> {
+    specversion: &'static str,
+    id: String,
+    source: &'static str,
+    #[serde(rename = "type")]
+    type_name: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    workspace: &'a str,
+    time: Rfc3339,
+    sequence: String,
+    datacontenttype: &'static str,
+    data: DataView<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum DataView<'a> {
+    Conversation {
+        conversation: Box<ConversationView<'a>>,
+        cause: CauseView<'a>,
+        #[serde(flatten)]
+        closed: Option<ClosedView<'a>>,
+    },
+    Settings {
+        settings: SettingsView<'a>,
+        cause: CauseView<'a>,
+    },
+}
+
+/// What a close says beyond the conversation. The first two are null where it was not the timer.
+#[derive(Serialize)]
+struct ClosedView<'a> {
+    closed_source: Option<&'static str>,
+    scheduled_close_at: Option<Rfc3339>,
+    late_ms: Option<i64>,
+    episode: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<NoteView<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum CauseView<'a> {
+    Event {
+        id: &'a str,
+        source: &'a str,
+        #[serde(rename = "type")]
+        type_name: &'a str,
+        time: Rfc3339,
+    },
+    AutoClose {
+        deadline: Rfc3339,
+        late_ms: i64,
+        period: String,
+        armed_by: ArmedByView<'a>,
+    },
+    SnoozeElapsed,
+    Settings {
+        version: u64,
+    },
+}
+
+#[derive(Serialize)]
+struct ArmedByView<'a> {
+    id: &'a str,
+    source: &'a str,
+    time: Rfc3339,
+}
+
+impl<'a> CloudEvent<'a> {
+    pub fn new(notice: &'a Notice) -> Self {
+        match notice {
+            Notice::Conversation(notice) => Self::of_conversation(notice),
+            Notice::Settings { workspace, at, settings } => Self::of_settings(workspace, *at, settings),
+        }
+    }
+
+    fn of_conversation(notice: &'a ConversationNotice) -> Self {
+        let ConversationNotice { key, kind, at, cause, snapshot } = notice;
+        let name = Named { workspace: key.workspace(), conversation: key.conversation(), opened_at: snapshot.opened_at };
+        let data = DataView::Conversation {
+            conversation: Box::new(ConversationView::new(key, snapshot)),
+            cause: CauseView::new(cause),
+            closed: (*kind == NoticeKind::Closed).then(|| ClosedView::new(notice)),
+        };
+        Self {
+            subject: Some(key.conversation()),
+            sequence: sequence(snapshot.created_at, snapshot.version),
+            ..Self::envelope(&name, *kind, snapshot.version, *at, data)
+        }
+    }
+
+    fn of_settings(workspace: &'a str, at: Timestamp, settings: &'a Settings) -> Self {
+        let version = settings.version;
+        let name = Named { workspace, conversation: "", opened_at: None };
+        let data = DataView::Settings { settings: SettingsView::new(settings), cause: CauseView::Settings { version } };
+        Self::envelope(&name, NoticeKind::SettingsChanged, version, at, data)
+    }
+
+    fn envelope(name: &Named<'a>, kind: NoticeKind, version: u64, at: Timestamp, data: DataView<'a>) -> Self {
+        Self {
+            specversion: "1.0",
+            id: name.id(version, kind),
+            source: "/adjourn",
+            type_name: kind.as_str(),
+            subject: None,
+            workspace: name.workspace,
+            time: Rfc3339(at),
+            sequence: sequence(Timestamp::from_millis(0), version),
+            datacontenttype: "application/json",
+            data,
+        }
+    }
+}
+
+/// Whom a notification is about, in the life that began with this opening.
+struct Named<'a> {
+    workspace: &'a str,
+    conversation: &'a str,
+    opened_at: Option<Timestamp>,
+}
+
+impl Named<'_> {
+    fn id(&self, version: u64, kind: NoticeKind) -> String {
+        let opened_at = self.opened_at.map(time::format).unwrap_or_default();
+        let text = format!("{}/{}/{opened_at}/{version}/{}", self.workspace, self.conversation, kind.as_str());
+        Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()).hyphenated().to_string()
+    }
+}
+
+/// Sorts as text: a conversation's notifications by version, those of a later life after those of an earlier one.
+fn sequence(created_at: Timestamp, version: u64) -> String {
+    format!("{:015}-{version:010}", created_at.as_millis())
+}
+
+impl<'a> ClosedView<'a> {
+    fn new(notice: &'a ConversationNotice) -> Self {
+        let ConversationNotice { cause, snapshot, .. } = notice;
+        let late_ms = match cause {
+            Cause::AutoClose { late, .. } => Some(late.as_millis()),
+            Cause::Event { .. } | Cause::SnoozeElapsed | Cause::Settings { .. } => None,
+        };
+        Self {
+            closed_source: snapshot.closed_source.map(|source| source.as_str()),
+            scheduled_close_at: snapshot.scheduled_close_at.map(Rfc3339),
+            late_ms,
+            episode: snapshot.episode,
+            note: snapshot.closing_note.as_ref().map(NoteView::new),
+        }
+    }
+}
+
+impl<'a> CauseView<'a> {
+    fn new(cause: &'a Cause) -> Self {
+        match cause {
+            Cause::Event { name: EventName { id, source }, type_name, time } => Self::Event { id, source, type_name, time: Rfc3339(*time) },
+            Cause::AutoClose { deadline, late, period, armed_by: EventName { id, source }, armed_at } => Self::AutoClose {
+                deadline: Rfc3339(*deadline),
+                late_ms: late.as_millis(),
+                period: period.to_string(),
+                armed_by: ArmedByView { id, source, time: Rfc3339(*armed_at) },
+            },
+            Cause::SnoozeElapsed => Self::SnoozeElapsed,
+            Cause::Settings { version } => Self::Settings { version: *version },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::conversation::samples;
+    use super::*;
+    use crate::domain::Span;
+    use crate::domain::event::ClosingSource;
+    use crate::domain::notice::Status;
+
+    fn armed_by() -> EventName {
+        EventName::new("/ingest", "m-1").unwrap()
+    }
+
+    fn notice(kind: NoticeKind, cause: Cause) -> ConversationNotice {
+        ConversationNotice { key: samples::key(), kind, at: Timestamp::from_millis(1_795_428_000_040), cause, snapshot: samples::open() }
+    }
+
+    fn json_of(notice: ConversationNotice) -> Value {
+        serde_json::to_value(CloudEvent::new(&Notice::Conversation(Box::new(notice)))).unwrap()
+    }
+
+    #[test]
+    fn a_timer_notification_carries_the_conversation_and_its_cause() {
+        let at = Timestamp::from_millis(1_795_341_600_000);
+        let json = json_of(notice(NoticeKind::Armed, Cause::Event { name: armed_by(), type_name: "inbox.message.v1".into(), time: at }));
+        let text = "acme/conv-42/2026-11-22T10:00:00.000Z/17/adjourn.timer.armed.v1";
+        assert_eq!(json["id"], Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()).to_string());
+        assert_eq!(json["type"], "adjourn.timer.armed.v1");
+        assert_eq!((&json["subject"], &json["workspace"]), (&json!("conv-42"), &json!("acme")));
+        assert_eq!(json["sequence"], "001795341600001-0000000017");
+        assert_eq!(json["time"], "2026-11-23T10:00:00.040Z");
+        assert_eq!(json["data"]["conversation"]["scheduled_close_at"], "2026-11-23T10:00:00.000Z");
+        let cause =
+            json!({"kind": "event", "id": "m-1", "source": "/ingest", "type": "inbox.message.v1", "time": "2026-11-22T10:00:00.000Z"});
+        assert_eq!(json["data"]["cause"], cause);
+        assert_eq!(json["data"].as_object().unwrap().len(), 2, "only a close says more");
+    }
+
+    #[test]
+    fn l13_an_auto_close_tells_its_story() {
+        let deadline = Timestamp::from_millis(1_795_428_000_000);
+        let cause = Cause::AutoClose {
+            deadline,
+            late: Span::from_millis(40),
+            period: Span::from_hours(24),
+            armed_by: armed_by(),
+            armed_at: Timestamp::from_millis(1_795_341_600_000),
+        };
+        let mut closed = notice(NoticeKind::Closed, cause);
+        closed.snapshot.status = Status::Closed;
+        closed.snapshot.closed_source = Some(ClosingSource::AutoClose);
+        let data = &json_of(closed)["data"];
+        assert_eq!((&data["closed_source"], &data["late_ms"], &data["episode"]), (&json!("auto_close"), &json!(40), &json!(3)));
+        assert_eq!(data["scheduled_close_at"], "2026-11-23T10:00:00.000Z");
+        assert_eq!(
+            data["cause"],
+            json!({"kind": "auto_close", "deadline": "2026-11-23T10:00:00.000Z", "late_ms": 40, "period": "24h",
+                   "armed_by": {"id": "m-1", "source": "/ingest", "time": "2026-11-22T10:00:00.000Z"}})
+        );
+        assert!(data.get("note").is_none());
+    }
+
+    #[test]
+    fn settings_have_no_subject() {
+        let notice = Notice::Settings {
+            workspace: "acme".into(),
+            at: Timestamp::from_millis(0),
+            settings: Box::new(Settings { version: 4, ..Settings::default() }),
+        };
+        let json = serde_json::to_value(CloudEvent::new(&notice)).unwrap();
+        assert!(json.get("subject").is_none());
+        assert_eq!(json["id"], Uuid::new_v5(&Uuid::NAMESPACE_URL, b"acme///4/adjourn.settings.changed.v1").to_string());
+        assert_eq!(json["data"]["settings"]["auto_close"]["period"], "24h");
+        assert_eq!(json["data"]["cause"], json!({"kind": "settings", "version": 4}));
+    }
+
+    #[test]
+    fn sequences_sort_as_text() {
+        let at = |ms, version| sequence(Timestamp::from_millis(ms), version);
+        assert!(at(1, 9) < at(1, 10) && at(1, u64::from(u32::MAX)) < at(2, 1));
+    }
+}
