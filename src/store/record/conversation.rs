@@ -22,6 +22,7 @@ fields!(Conversation {
     closing,
     floor,
     next,
+    late,
     assignment,
     blocks,
     messages,
