@@ -1,0 +1,306 @@
+//! The model: plain maps behind one lock, and switches that make it fail.
+//!
+//! What the other stores must match, and what the simulation runs on. It survives nothing but its own process. In debug
+//! builds whatever is written goes through its stored form and back, so that the simulation tests those too.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt};
+use tokio::sync::{Notify, oneshot, watch};
+
+use super::{record, *};
+use crate::clock::SharedClock;
+use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
+
+mod faults;
+mod partition;
+#[cfg(test)]
+mod tests;
+
+pub use faults::Faults;
+use faults::{Stalled, Switches, strikes};
+use partition::{Partition, refused};
+
+/// Entries a partition may hold unapplied: some seconds of the busiest one. They are kept in memory.
+pub const UNAPPLIED_MAX: u64 = 100_000;
+
+pub struct MemoryStore {
+    partitions: PartitionCount,
+    incarnation: u64,
+    unapplied_max: u64,
+    clock: SharedClock,
+    state: Mutex<State>,
+    /// Of each partition: entries arrived in its log.
+    arrived: Vec<Notify>,
+    signal: watch::Sender<u64>,
+}
+
+struct State {
+    partitions: Vec<Partition>,
+    settings: BTreeMap<Box<str>, Settings>,
+    switches: Switches,
+    stalled: Vec<Stalled>,
+}
+
+impl State {
+    fn partition(&mut self, partition: PartitionId) -> Result<&mut Partition, StoreError> {
+        let count = self.partitions.len();
+        let found = self.partitions.get_mut(usize::from(partition.0));
+        found.ok_or_else(|| refused(format!("there is no partition {partition} of {count}")))
+    }
+}
+
+impl MemoryStore {
+    pub fn new(partitions: PartitionCount, clock: SharedClock) -> Arc<Self> {
+        Self::bounded(partitions, clock, UNAPPLIED_MAX)
+    }
+
+    /// With at most `unapplied_max` entries unapplied in each partition, give or take one append.
+    pub fn bounded(partitions: PartitionCount, clock: SharedClock, unapplied_max: u64) -> Arc<Self> {
+        let state = State {
+            partitions: partitions.all().map(|_| Partition::default()).collect(),
+            settings: BTreeMap::new(),
+            switches: Switches::default(),
+            stalled: Vec::new(),
+        };
+        Arc::new(Self {
+            partitions,
+            incarnation: uuid::Uuid::new_v4().as_u64_pair().0,
+            unapplied_max,
+            clock,
+            state: Mutex::new(state),
+            arrived: partitions.all().map(|_| Notify::new()).collect(),
+            signal: watch::Sender::new(0),
+        })
+    }
+
+    pub fn faults(self: &Arc<Self>) -> Faults {
+        Faults(Arc::clone(self))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // All that could panic under this lock are assertions made before anything is changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One question to one partition, answered under the lock.
+    fn ask<'a, T: Send + 'a>(
+        &'a self,
+        partition: PartitionId,
+        question: impl FnOnce(&mut Partition) -> T + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, StoreError>> {
+        async move { self.lock().partition(partition).map(question) }.boxed()
+    }
+
+    fn take(&self, entries: Vec<(PartitionId, Entry)>) -> Result<Vec<LogId>, StoreError> {
+        entries.iter().for_each(|(_, entry)| guard(entry, record::encode_entry, record::decode_entry));
+        let mut state = self.lock();
+        if strikes(&mut state.switches.refuse_appends) {
+            return Err(refused("a fault switch says so"));
+        }
+        for (partition, _) in &entries {
+            let (unapplied, limit) = (state.partition(*partition)?.log.len() as u64, self.unapplied_max);
+            if unapplied >= limit {
+                return Err(StoreError::Behind { unapplied, limit });
+            }
+        }
+        let clock = self.clock.now();
+        let mut ids = Vec::with_capacity(entries.len());
+        for (partition, entry) in entries {
+            ids.push(state.partition(partition)?.take(entry, clock));
+            self.arrived[usize::from(partition.0)].notify_waiters();
+        }
+        if strikes(&mut state.switches.lose_append_answers) {
+            return Err(answer_lost());
+        }
+        Ok(ids)
+    }
+
+    async fn arrival(&self, partition: PartitionId, after: LogId, limit: usize) -> Result<Vec<LogEntry>, StoreError> {
+        loop {
+            let arrived = self.arrived.get(usize::from(partition.0)).map(Notify::notified);
+            let entries = self.lock().partition(partition)?.entries(after, limit);
+            match arrived {
+                // `notified` counts from its making: what arrives between the look and the wait wakes it.
+                Some(arrived) if entries.is_empty() && limit > 0 => arrived.await,
+                Some(_) | None => return Ok(entries),
+            }
+        }
+    }
+
+    /// A batch reaches the store, be it late.
+    fn arrive(&self, state: &mut State, lease: Lease, batch: Batch) -> Result<(), StoreError> {
+        let again = strikes(&mut state.switches.double_commits).then(|| batch.clone());
+        let result = self.write(state, lease, batch);
+        if let Some(again) = again {
+            // The chain has moved on, or the first was refused for a reason that still holds: this changes nothing.
+            let _ = self.write(state, lease, again);
+        }
+        if strikes(&mut state.switches.lose_commit_answers) { Err(answer_lost()) } else { result }
+    }
+
+    fn write(&self, state: &mut State, lease: Lease, batch: Batch) -> Result<(), StoreError> {
+        let tells = !batch.notifications.is_empty();
+        state.partition(lease.partition)?.commit(lease, batch, self.clock.now())?;
+        if tells {
+            self.signal.send_modify(|commits| *commits += 1);
+        }
+        Ok(())
+    }
+}
+
+impl Store for MemoryStore {
+    fn partitions(&self) -> PartitionCount {
+        self.partitions
+    }
+
+    fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    fn clock(&self) -> BoxFuture<'_, Result<Timestamp, StoreError>> {
+        async { Ok(self.clock.now()) }.boxed()
+    }
+
+    fn append(&self, entries: Vec<(PartitionId, Entry)>) -> BoxFuture<'_, Result<Vec<LogId>, StoreError>> {
+        async { self.take(entries) }.boxed()
+    }
+
+    fn read(&self, partition: PartitionId, after: LogId, limit: usize, wait: Duration) -> BoxFuture<'_, Result<Vec<LogEntry>, StoreError>> {
+        async move {
+            if wait.is_zero() {
+                return Ok(self.lock().partition(partition)?.entries(after, limit));
+            }
+            tokio::time::timeout(wait, self.arrival(partition, after, limit)).await.unwrap_or_else(|_| Ok(Vec::new()))
+        }
+        .boxed()
+    }
+
+    fn barrier(&self, partition: PartitionId) -> BoxFuture<'_, Result<Barrier, StoreError>> {
+        self.ask(partition, |partition| partition.barrier(self.clock.now()))
+    }
+
+    fn claim(&self, partition: PartitionId) -> BoxFuture<'_, Result<Claim, StoreError>> {
+        self.ask(partition, move |state| state.claim(partition))
+    }
+
+    fn release(&self, lease: Lease) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.ask(lease.partition, move |partition| partition.release(lease))
+    }
+
+    fn commit(&self, lease: Lease, batch: Batch) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            guard_batch(&batch);
+            let late = {
+                let mut state = self.lock();
+                if strikes(&mut state.switches.refuse_commits) {
+                    return Err(refused("a fault switch says so"));
+                }
+                if strikes(&mut state.switches.lose_commits) {
+                    return Err(answer_lost());
+                }
+                if !strikes(&mut state.switches.stall_commits) {
+                    return self.arrive(&mut state, lease, batch);
+                }
+                let (answer, answered) = oneshot::channel();
+                state.stalled.push(Stalled { lease, batch, answer });
+                answered
+            };
+            late.await.unwrap_or_else(|_| Err(answer_lost()))
+        }
+        .boxed()
+    }
+
+    fn load(&self, partition: PartitionId, keys: Vec<ConversationKey>) -> BoxFuture<'_, Result<Vec<Loaded>, StoreError>> {
+        self.ask(partition, move |partition| keys.iter().map(|key| partition.load(key)).collect())
+    }
+
+    fn due(
+        &self,
+        partition: PartitionId,
+        until: Timestamp,
+        after: Option<DueKey>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<DueKey>, StoreError>> {
+        self.ask(partition, move |partition| partition.due(until, after, limit))
+    }
+
+    fn scan(
+        &self,
+        partition: PartitionId,
+        workspace: Option<Box<str>>,
+        after: Option<ConversationKey>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<(ConversationKey, Conversation)>, StoreError>> {
+        self.ask(partition, move |partition| partition.scan(workspace.as_deref(), after, limit))
+    }
+
+    fn notifications(&self, partition: PartitionId, after: u64, limit: usize) -> BoxFuture<'_, Result<NotificationPage, StoreError>> {
+        self.ask(partition, move |partition| partition.notifications(after, limit))
+    }
+
+    fn notification_heads(&self) -> Vec<u64> {
+        self.lock().partitions.iter().map(|partition| partition.last_notification).collect()
+    }
+
+    fn notification_signal(&self) -> watch::Receiver<u64> {
+        self.signal.subscribe()
+    }
+
+    fn applied_settings(&self, partition: PartitionId, workspace: Box<str>) -> BoxFuture<'_, Result<Option<Settings>, StoreError>> {
+        self.ask(partition, move |partition| partition.settings.get(&workspace).cloned())
+    }
+
+    fn settings(&self, workspace: Box<str>) -> BoxFuture<'_, Result<Option<Settings>, StoreError>> {
+        async move { Ok(self.lock().settings.get(&workspace).cloned()) }.boxed()
+    }
+
+    fn all_settings(&self) -> BoxFuture<'_, Result<Vec<(Box<str>, Settings)>, StoreError>> {
+        async { Ok(self.lock().settings.iter().map(|(workspace, settings)| (workspace.clone(), settings.clone())).collect()) }.boxed()
+    }
+
+    fn put_settings(&self, workspace: Box<str>, expected: u64, settings: Settings) -> BoxFuture<'_, Result<bool, StoreError>> {
+        async move {
+            guard(&settings, record::encode_settings, record::decode_settings);
+            let documents = &mut self.lock().settings;
+            let fits = documents.get(&workspace).map_or(0, |stored| stored.version) == expected;
+            if fits {
+                documents.insert(workspace, settings);
+            }
+            Ok(fits)
+        }
+        .boxed()
+    }
+
+    fn dead_letters(&self, partition: PartitionId, after: LogId, limit: usize) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>> {
+        self.ask(partition, move |partition| partition.dead_letters(after, limit))
+    }
+
+    fn stats(&self) -> BoxFuture<'_, Result<Vec<PartitionStats>, StoreError>> {
+        async { Ok(self.lock().partitions.iter().map(Partition::stats).collect()) }.boxed()
+    }
+}
+
+fn answer_lost() -> StoreError {
+    StoreError::OutcomeUnknown("a fault switch says so".into())
+}
+
+/// What another store would keep as bytes would come back as it is.
+fn guard<T: PartialEq + std::fmt::Debug>(value: &T, encode: fn(&T) -> Vec<u8>, decode: fn(&[u8]) -> Result<T, record::RecordError>) {
+    if cfg!(debug_assertions) {
+        assert_eq!(decode(&encode(value)).as_ref(), Ok(value));
+    }
+}
+
+fn guard_batch(batch: &Batch) {
+    for row in &batch.rows {
+        if let RowChange::Put { conversation, .. } = &row.change {
+            guard(&**conversation, record::encode_conversation, record::decode_conversation);
+        }
+    }
+    batch.notifications.iter().for_each(|n| guard(&n.notice, record::encode_notice, record::decode_notice));
+    batch.dead.iter().for_each(|letter| guard(letter, record::encode_dead_letter, record::decode_dead_letter));
+    batch.settings.iter().for_each(|(_, settings)| guard(settings, record::encode_settings, record::decode_settings));
+}

@@ -1,0 +1,248 @@
+//! One partition of the model: what its log, rows, index and outbox hold, and the rules of changing them.
+
+use std::collections::btree_map::OccupiedEntry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crate::domain::{Conversation, ConversationKey, Notice, PartitionId, Settings, Timestamp};
+use crate::store::*;
+
+#[derive(Default)]
+pub struct Partition {
+    /// Entries that no checkpoint covers.
+    pub log: BTreeMap<LogId, Result<Entry, Unreadable>>,
+    /// Of the log, applied entries included.
+    pub last: LogId,
+    /// The latest clock that somebody went by, in ms: nothing is accepted before it, also when the clock steps back.
+    floor_ms: u64,
+    epoch: u64,
+    lease: Option<Lease>,
+    head: CommitId,
+    checkpoint: LogId,
+    attempts: u32,
+    trying: Option<(LogId, u32)>,
+    pub rows: BTreeMap<ConversationKey, Row>,
+    index: BTreeSet<DueKey>,
+    outbox: BTreeMap<u64, (Option<u64>, Notice)>,
+    pub last_notification: u64,
+    /// Everything numbered below this was trimmed or never was.
+    trimmed_below: u64,
+    dead: BTreeMap<LogId, DeadLetter>,
+    pub settings: BTreeMap<Box<str>, Settings>,
+}
+
+pub struct Row {
+    conversation: Arc<Conversation>,
+    look_at: Option<Timestamp>,
+    /// Set by a fault: the row is there and cannot be read.
+    pub corrupt: bool,
+}
+
+impl Row {
+    fn loaded(&self) -> Loaded {
+        match self.corrupt {
+            false => Loaded::Found { conversation: Box::new((*self.conversation).clone()), look_at: self.look_at },
+            true => Loaded::Corrupt { reason: "a fault switch says so".into() },
+        }
+    }
+}
+
+// The log.
+impl Partition {
+    pub fn take(&mut self, entry: Entry, clock: Timestamp) -> LogId {
+        self.raise_floor(clock);
+        let before = self.last.max(self.checkpoint);
+        let ms = self.floor_ms.max(before.ms);
+        let id = if ms > before.ms { LogId { ms, seq: 0 } } else { LogId { ms, seq: before.seq + 1 } };
+        self.last = id;
+        self.log.insert(id, Ok(entry));
+        id
+    }
+
+    pub fn entries(&self, after: LogId, limit: usize) -> Vec<LogEntry> {
+        let later = self.log.range((Bound::Excluded(after), Bound::Unbounded));
+        later.take(limit).map(|(id, entry)| LogEntry { id: *id, entry: entry.clone() }).collect()
+    }
+
+    pub fn barrier(&mut self, clock: Timestamp) -> Barrier {
+        self.raise_floor(clock);
+        Barrier { clock, last: self.last }
+    }
+
+    fn raise_floor(&mut self, clock: Timestamp) {
+        self.floor_ms = self.floor_ms.max(u64::try_from(clock.as_millis()).unwrap_or(0));
+    }
+
+    pub fn forget_after(&mut self, id: LogId) {
+        self.log.retain(|kept, _| *kept <= id);
+        self.last = self.last.min(id);
+    }
+}
+
+// The right to write, and writing.
+impl Partition {
+    pub fn claim(&mut self, partition: PartitionId) -> Claim {
+        self.epoch += 1;
+        let lease = Lease { partition, epoch: self.epoch, nonce: uuid::Uuid::new_v4().as_u64_pair().0 };
+        self.lease = Some(lease);
+        self.attempts = if self.log.is_empty() { 0 } else { self.attempts.saturating_add(1) };
+        Claim {
+            lease,
+            head: self.head,
+            checkpoint: self.checkpoint,
+            last_notification: self.last_notification,
+            attempts: self.attempts,
+            trying: self.trying,
+            settings: self.settings.iter().map(|(workspace, settings)| (workspace.clone(), settings.clone())).collect(),
+        }
+    }
+
+    pub fn release(&mut self, lease: Lease) {
+        self.lease.take_if(|held| *held == lease);
+    }
+
+    pub fn commit(&mut self, lease: Lease, batch: Batch, clock: Timestamp) -> Result<(), StoreError> {
+        self.check(lease, &batch, clock)?;
+        self.apply(batch, clock);
+        Ok(())
+    }
+
+    /// Everything that could refuse a batch, before anything is changed: fence, chain, numbering, clock, order.
+    fn check(&self, lease: Lease, batch: &Batch, clock: Timestamp) -> Result<(), StoreError> {
+        if self.lease != Some(lease) {
+            return Err(StoreError::Fenced { partition: lease.partition });
+        }
+        if self.head != batch.based_on {
+            return Err(refused("the batch does not build on the last commit"));
+        }
+        if batch.checkpoint < self.checkpoint {
+            return Err(refused(format!("the checkpoint would go back from {} to {}", self.checkpoint, batch.checkpoint)));
+        }
+        let mut numbers = batch.notifications.iter().map(|n| n.number).zip(self.last_notification + 1..);
+        if let Some((found, expected)) = numbers.find(|(found, expected)| found != expected) {
+            return Err(refused(format!("notification {found} stands where {expected} should")));
+        }
+        if let Some(not_before) = batch.not_before {
+            self.check_close(batch.checkpoint, not_before, clock)?;
+        }
+        batch.rows.iter().for_each(|write| self.assert_indexed(write));
+        Ok(())
+    }
+
+    /// D1 and D2, by the store's own clock and log.
+    fn check_close(&self, checkpoint: LogId, not_before: Timestamp, clock: Timestamp) -> Result<(), StoreError> {
+        if clock <= not_before {
+            let (now, due) = (clock.as_millis(), not_before.as_millis());
+            return Err(refused(format!("the clock, {now}, is not past the deadline, {due}")));
+        }
+        match self.log.range((Bound::Excluded(checkpoint), Bound::Unbounded)).next() {
+            Some((id, _)) if id.accepted_at() <= not_before => Err(refused(format!("{id} was accepted in time and is not applied"))),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Stores that find the index by `indexed_at` alone would keep a ghost: the model says so where it can be seen.
+    fn assert_indexed(&self, write: &RowWrite) {
+        let row = self.rows.get(&write.key).filter(|row| !row.corrupt);
+        debug_assert!(
+            row.is_none_or(|row| row.look_at == write.indexed_at),
+            "{} is indexed at {:?}, its writer believes {:?}",
+            write.key,
+            row.and_then(|row| row.look_at),
+            write.indexed_at
+        );
+    }
+
+    fn apply(&mut self, batch: Batch, clock: Timestamp) {
+        if batch.not_before.is_some() {
+            self.raise_floor(clock);
+        }
+        if batch.checkpoint > self.checkpoint {
+            self.attempts = 0;
+            while self.log.first_entry().filter(|entry| *entry.key() <= batch.checkpoint).map(OccupiedEntry::remove).is_some() {}
+        }
+        (self.head, self.checkpoint, self.trying) = (batch.id, batch.checkpoint, batch.trying);
+        batch.rows.into_iter().for_each(|write| self.write_row(write));
+        for Notification { number, previous, notice } in batch.notifications {
+            self.outbox.insert(number, (previous, notice));
+            self.last_notification = number;
+        }
+        self.trimmed_below = self.trimmed_below.max(batch.trim_notifications_below.min(self.last_notification + 1));
+        while self.outbox.first_entry().filter(|entry| *entry.key() < self.trimmed_below).map(OccupiedEntry::remove).is_some() {}
+        self.dead.extend(batch.dead.into_iter().map(|letter| (letter.id, letter)));
+        batch.dead_removed.iter().for_each(|id| drop(self.dead.remove(id)));
+        self.settings.extend(batch.settings);
+    }
+
+    fn write_row(&mut self, write: RowWrite) {
+        let RowWrite { key, indexed_at: _, change } = write;
+        let replaced = match change {
+            RowChange::Put { conversation, look_at } => {
+                let replaced = self.rows.insert(key.clone(), Row { conversation, look_at, corrupt: false });
+                self.unindex(&key, replaced);
+                self.index.extend(look_at.map(|at| DueKey { at, key }));
+                return;
+            }
+            RowChange::Remove => self.rows.remove(&key),
+        };
+        self.unindex(&key, replaced);
+    }
+
+    fn unindex(&mut self, key: &ConversationKey, replaced: Option<Row>) {
+        if let Some(at) = replaced.and_then(|row| row.look_at) {
+            self.index.remove(&DueKey { at, key: key.clone() });
+        }
+    }
+}
+
+// Reading.
+impl Partition {
+    pub fn load(&self, key: &ConversationKey) -> Loaded {
+        self.rows.get(key).map_or(Loaded::Missing, Row::loaded)
+    }
+
+    pub fn due(&self, until: Timestamp, after: Option<DueKey>, limit: usize) -> Vec<DueKey> {
+        let later = self.index.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
+        later.take_while(|key| key.at <= until).take(limit).cloned().collect()
+    }
+
+    /// Looks at every row after `after`: slow, and plainly right whatever the names are.
+    pub fn scan(&self, workspace: Option<&str>, after: Option<ConversationKey>, limit: usize) -> Vec<(ConversationKey, Conversation)> {
+        let later = self.rows.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
+        let wanted = later.filter(|(key, row)| !row.corrupt && workspace.is_none_or(|workspace| key.workspace() == workspace));
+        wanted.take(limit).map(|(key, row)| (key.clone(), (*row.conversation).clone())).collect()
+    }
+
+    pub fn notifications(&self, after: u64, limit: usize) -> NotificationPage {
+        let later = self.outbox.range((Bound::Excluded(after), Bound::Unbounded)).take(limit);
+        let items = later.map(|(number, (previous, notice))| Notification { number: *number, previous: *previous, notice: notice.clone() });
+        NotificationPage { items: items.collect(), oldest: self.oldest_notification() }
+    }
+
+    /// One above the last where none is kept: whoever read that far has missed nothing.
+    fn oldest_notification(&self) -> u64 {
+        self.trimmed_below.max(1)
+    }
+
+    pub fn dead_letters(&self, after: LogId, limit: usize) -> Vec<DeadLetter> {
+        self.dead.range((Bound::Excluded(after), Bound::Unbounded)).take(limit).map(|(_, letter)| letter.clone()).collect()
+    }
+
+    pub fn stats(&self) -> PartitionStats {
+        PartitionStats {
+            conversations: self.rows.len() as u64,
+            timers: self.index.len() as u64,
+            checkpoint: self.checkpoint,
+            last: self.last,
+            backlog: self.log.len() as u64,
+            dead_letters: self.dead.len() as u64,
+            last_notification: self.last_notification,
+            oldest_notification: self.oldest_notification(),
+        }
+    }
+}
+
+pub fn refused(reason: impl Into<Arc<str>>) -> StoreError {
+    StoreError::Refused(reason.into())
+}

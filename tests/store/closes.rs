@@ -1,0 +1,44 @@
+//! What a store refuses of a batch that closes by timer: only it can compare its clock and its log in one step (D1, D2).
+
+use crate::bench::*;
+
+pub async fn no_close_before_the_clock_is_past_its_deadline(bench: Bench) {
+    let mut owner = bench.claim().await;
+    for early in [START + 60_000, START + 1, START] {
+        let result = bench.commit(&mut owner, |batch| batch.not_before = Some(at(early))).await;
+        assert!(is_refused(&result), "{early}: {result:?}");
+    }
+    bench.clock.jump(1);
+    bench.commit(&mut owner, |batch| batch.not_before = Some(at(START))).await.unwrap();
+}
+
+pub async fn no_close_over_an_entry_accepted_in_time(bench: Bench) {
+    let reply = bench.append(&["reply"]).await[0];
+    bench.clock.jump(60_000);
+    let mut owner = bench.claim().await;
+    for deadline in [START, START + 1] {
+        let result = bench.commit(&mut owner, |batch| batch.not_before = Some(at(deadline))).await;
+        assert!(is_refused(&result), "{deadline}: {result:?}");
+    }
+    // Applied with the same batch, or before: then whoever closes knew of it.
+    let knowing = |batch: &mut adjourn::store::Batch| (batch.not_before, batch.checkpoint) = (Some(at(START + 1)), reply);
+    bench.commit(&mut owner, knowing).await.unwrap();
+    bench.commit(&mut owner, |batch| batch.not_before = Some(at(START + 2))).await.unwrap();
+}
+
+pub async fn an_entry_accepted_later_holds_nothing_up(bench: Bench) {
+    bench.append(&["too late"]).await;
+    bench.store().append(vec![(OTHER, entry("elsewhere"))]).await.unwrap();
+    bench.clock.jump(60_000);
+    let mut owner = bench.claim().await;
+    bench.commit(&mut owner, |batch| batch.not_before = Some(at(START - 1))).await.unwrap();
+}
+
+/// The clock allowed a close and steps back: what comes now came after the deadline all the same.
+pub async fn nothing_is_accepted_in_time_after_a_close(bench: Bench) {
+    let mut owner = bench.claim().await;
+    bench.clock.jump(1_000);
+    bench.commit(&mut owner, |batch| batch.not_before = Some(at(START + 999))).await.unwrap();
+    bench.clock.jump(-1_000);
+    assert!(bench.append(&["late"]).await[0].accepted_at() > at(START + 999));
+}

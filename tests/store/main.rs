@@ -1,0 +1,88 @@
+//! What every store promises (`adjourn::store::Store`), case by case, asked of each store there is. The model is what
+//! the others must match.
+//!
+//! A store joins with a function in `bench.rs` that opens it, and one line at the end of this file.
+
+mod bench;
+mod chain;
+mod closes;
+mod dead;
+mod log;
+mod outbox;
+mod owners;
+mod rows;
+mod settings;
+
+/// Every case as a test of one store.
+macro_rules! suite {
+    ($store:ident) => {
+        suite!(@cases $store:
+            log::ids_grow_within_a_millisecond,
+            log::acceptance_never_goes_back,
+            log::ids_come_in_the_order_of_the_entries,
+            log::every_kind_of_entry_reads_back_as_it_was,
+            log::a_page_begins_after_and_ends_at_its_limit,
+            log::reading_waits_for_the_first_entry,
+            log::reading_gives_up_after_its_wait,
+            log::a_barrier_tells_the_clock_and_the_last_id,
+            log::nothing_is_accepted_before_a_barrier,
+            log::a_full_log_takes_nothing_until_it_was_applied,
+            log::what_was_accepted_survives,
+            owners::every_claim_has_a_token_of_its_own,
+            owners::only_the_last_owner_may_write,
+            owners::a_claim_tells_where_the_last_owner_stood,
+            owners::a_released_partition_belongs_to_nobody,
+            owners::a_late_release_harms_nobody,
+            owners::attempts_count_claims_that_met_the_same_backlog,
+            owners::the_entry_tried_alone_is_marked_until_cleared,
+            chain::a_commit_builds_on_the_last_one,
+            chain::a_commit_is_written_once,
+            chain::the_fence_is_asked_before_the_chain,
+            chain::the_checkpoint_never_goes_back,
+            chain::a_refused_batch_changes_nothing,
+            chain::partitions_have_chains_of_their_own,
+            chain::what_was_committed_survives,
+            closes::no_close_before_the_clock_is_past_its_deadline,
+            closes::no_close_over_an_entry_accepted_in_time,
+            closes::an_entry_accepted_later_holds_nothing_up,
+            closes::nothing_is_accepted_in_time_after_a_close,
+            rows::rows_load_in_the_order_asked,
+            rows::a_removed_row_is_gone,
+            rows::the_index_follows_its_row,
+            rows::due_is_ordered_by_instant_and_key,
+            rows::due_ends_with_its_instant_and_its_limit,
+            rows::due_goes_on_after_a_key,
+            rows::scan_is_ordered_by_key,
+            rows::scan_keeps_workspaces_apart,
+            rows::scan_goes_on_after_a_key,
+            rows::partitions_keep_their_rows_apart,
+            outbox::notifications_read_back_in_order,
+            outbox::a_gap_in_the_numbers_is_refused,
+            outbox::what_was_trimmed_is_told,
+            outbox::heads_are_of_each_partition,
+            outbox::a_commit_with_notifications_wakes_who_listens,
+            outbox::numbers_go_on_after_reopening,
+            settings::the_master_changes_only_from_the_version_named,
+            settings::all_masters_come_in_order_of_workspace,
+            settings::what_a_partition_applied_is_its_own,
+            settings::a_later_version_takes_the_place_of_an_earlier,
+            settings::settings_survive,
+            dead::letters_are_listed_oldest_first,
+            dead::a_letter_goes_when_it_is_removed,
+            dead::unreadable_bytes_are_kept_as_they_are,
+            dead::stats_count_what_there_is,
+        );
+    };
+    (@cases $store:ident: $($module:ident::$case:ident),+ $(,)?) => {
+        mod $store {
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    crate::$module::$case(crate::bench::$store()).await;
+                }
+            )+
+        }
+    };
+}
+
+suite!(memory);
