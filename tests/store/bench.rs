@@ -7,6 +7,7 @@ use adjourn::clock::ManualClock;
 use adjourn::domain::event::MessageSource;
 use adjourn::domain::notice::Cause;
 use adjourn::domain::*;
+use adjourn::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use adjourn::store::memory::MemoryStore;
 use adjourn::store::*;
 
@@ -32,6 +33,21 @@ pub fn memory() -> Bench {
     Bench::new(|clock| {
         let store = MemoryStore::bounded(partitions(), clock, UNAPPLIED_MAX);
         Box::new(move || Arc::clone(&store) as _)
+    })
+}
+
+/// A directory of its own, opened again from what is on the disk.
+pub fn embedded() -> Bench {
+    Bench::new(|clock| {
+        let dir = tempfile::tempdir().unwrap();
+        Box::new(move || {
+            let options = EmbeddedOptions {
+                partitions: Some(partitions()),
+                backlog_max: UNAPPLIED_MAX,
+                ..EmbeddedOptions::new(Arc::clone(&clock) as _)
+            };
+            EmbeddedStore::open(dir.path(), options).unwrap()
+        })
     })
 }
 

@@ -86,3 +86,4 @@ macro_rules! suite {
 }
 
 suite!(memory);
+suite!(embedded);
