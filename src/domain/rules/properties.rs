@@ -129,6 +129,28 @@ impl Story {
     }
 }
 
+/// What no pipeline would send, from clocks that no machine has.
+#[derive(Clone, Debug)]
+enum Ingredient {
+    Event(What, Timestamp),
+    Input(Input),
+    Switch(bool),
+}
+
+fn any_time() -> impl Strategy<Value = Timestamp> {
+    prop_oneof![Just(Timestamp::MIN), Just(Timestamp::MAX), any::<i64>().prop_map(Timestamp::from_millis), (0..200_i64).prop_map(at)]
+}
+
+fn ingredient() -> impl Strategy<Value = (Ingredient, Timestamp)> {
+    let inputs = prop_oneof![4 => Just(Input::WakeUp), 1 => Just(Input::SetAside), 1 => Just(Input::Released)];
+    let ingredient = prop_oneof![
+        8 => (anything(), any_time()).prop_map(|(what, time)| Ingredient::Event(what, time)),
+        4 => inputs.prop_map(Ingredient::Input),
+        1 => any::<bool>().prop_map(Ingredient::Switch),
+    ];
+    (ingredient, any_time())
+}
+
 /// Facts that everybody sees, without how many steps it took to get there.
 fn facts(story: &Story) -> Snapshot {
     Snapshot { version: 0, ..story.snapshot() }
@@ -286,5 +308,28 @@ proptest! {
         story.take(Input::WakeUp, now);
         prop_assert_eq!(story.outcome, Outcome::Unchanged);
         prop_assert_eq!(story.conversation, before);
+    }
+
+    #[test]
+    fn no_soup_makes_it_panic_or_break_a_law(soup in prop::collection::vec(ingredient(), 1..60)) {
+        let mut story = Story::on();
+        for (i, (input, now)) in soup.into_iter().enumerate() {
+            match input {
+                Ingredient::Event(what, time) => {
+                    let event = Event { time, ..what.event(&format!("e{i:02}"), 0) };
+                    story.take(Input::Event(Accepted { event, accepted_at: now }), now);
+                }
+                Ingredient::Input(input) => story.take(input, now),
+                Ingredient::Switch(enabled) => {
+                    let change = SettingsChange { enabled: Some(enabled), ..Default::default() };
+                    story.settings = story.settings.changed(change, &SettingsBounds::default()).unwrap();
+                    story.take(Input::WakeUp, now);
+                }
+            }
+        }
+        prop_assert!(story.all.iter().all(invariant::never_closes_early));
+        prop_assert!(invariant::one_close_per_episode(&story.all));
+        prop_assert!(invariant::opens_and_closes_alternate(&story.all));
+        prop_assert!(invariant::notification_ids_differ(&story.all));
     }
 }
