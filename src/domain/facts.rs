@@ -12,7 +12,8 @@ use super::time::{Span, Timestamp};
 pub const HUMAN_MESSAGES_MAX: usize = 16;
 /// Failures remembered before their message arrives (T19).
 pub const FAILURES_MAX: usize = 16;
-/// Openers remembered that a block held back, should an unblock from before them arrive late.
+/// Openers remembered that a block held back, should an unblock from before them arrive late; and as many `opened`
+/// events of an open conversation, should a `closed` from before them arrive late.
 pub const OPENERS_MAX: usize = 8;
 /// `closed` events remembered that arrived before what opens their episode.
 pub const CLOSES_MAX: usize = 4;
@@ -29,8 +30,9 @@ pub struct Facts {
     pub failures: Vec<(Position, Box<str>)>,
     /// The earliest of what opens an episode: those a block held back, then the first it did not.
     pub openers: Vec<Opener>,
-    /// The latest `opened`: without effect while open, unless a `closed` from before it arrives late (L0a).
-    pub last_opened: Option<Opener>,
+    /// `opened` events later than all messages so far, in order: without effect while open, unless a `closed` from before
+    /// them arrives late (L0a).
+    pub opened: Vec<Opener>,
     /// Snooze commands later than `contact`: a contact's message ends a snooze (T10).
     pub snoozes: CommandLog<SnoozeCommand>,
     /// `closed` commands later than all messages so far, in order.
@@ -78,12 +80,14 @@ impl Facts {
         self.humans.retain(|h| h.position > position);
         self.snoozes.forget_until(&position);
         self.closes.retain(|c| c.position > position);
+        self.opened.retain(|o| o.position > position);
         self.contact = Some(position);
     }
 
     pub fn record_human(&mut self, mut message: HumanMessage) {
         self.last_human_at = self.last_human_at.max(Some(message.position.time));
         self.closes.retain(|c| c.position > message.position);
+        self.opened.retain(|o| o.position > message.position);
         if self.contact.as_ref().is_some_and(|latest| message.position <= *latest) {
             return;
         }
@@ -138,9 +142,15 @@ impl Facts {
         }
     }
 
-    pub fn record_opened(&mut self, opener: &Opener) {
-        if self.last_opened.as_ref().is_none_or(|latest| opener.position > latest.position) {
-            self.last_opened = Some(opener.clone());
+    pub fn record_opened(&mut self, opener: Opener) {
+        if self.latest_message().is_some_and(|latest| opener.position < *latest) {
+            return; // nor can a `closed` from before it count any more
+        }
+        if let Err(place) = self.opened.binary_search_by(|o| o.position.cmp(&opener.position)) {
+            self.opened.insert(place, opener);
+        }
+        if self.opened.len() > OPENERS_MAX {
+            self.opened.remove(0);
         }
     }
 
@@ -171,16 +181,15 @@ impl Facts {
         let mut later = Self { snoozes: self.snoozes.split_after(border), failures: self.failures.clone(), ..Self::default() };
         let (after, before) = std::mem::take(&mut self.closes).into_iter().partition(|c| border.is_before(&c.position));
         (later.closes, self.closes) = (after, before);
-        if let Some(opened) = self.last_opened.take_if(|o| border.is_before(&o.position)) {
-            later.openers.push(opened.clone());
-            later.last_opened = Some(opened);
-        }
+        let (after, before) = std::mem::take(&mut self.opened).into_iter().partition(|o| border.is_before(&o.position));
+        (later.opened, self.opened) = (after, before);
+        later.openers.clone_from(&later.opened);
         later
     }
 
     /// Takes in what had been put aside, for the next episode or for none: the close was taken back (D7).
     pub fn merge(&mut self, other: Self, blocks: &CommandLog<BlockCommand>) {
-        let Self { contact, last_human_at, humans, failures, openers, last_opened, snoozes, closes } = other;
+        let Self { contact, last_human_at, humans, failures, openers, opened, snoozes, closes } = other;
         for (position, message_id) in failures {
             self.record_failure(position, message_id);
         }
@@ -188,12 +197,14 @@ impl Facts {
             self.record_human(human);
         }
         self.last_human_at = self.last_human_at.max(last_human_at);
-        self.snoozes.merge(snoozes);
+        for (position, command) in snoozes.recent {
+            self.record_snooze(position, command);
+        }
         for opener in openers {
             self.record_opener(opener, blocks);
         }
-        if let Some(opened) = last_opened {
-            self.record_opened(&opened);
+        for opener in opened {
+            self.record_opened(opener);
         }
         for close in closes {
             self.record_close(close);

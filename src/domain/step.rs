@@ -194,7 +194,7 @@ impl<'a> Turn<'a> {
     fn opened(&mut self, position: Position, source: OpeningSource) {
         if let Some((facts, blocks)) = self.facts_at(&position) {
             let opener = Opener { position, source };
-            facts.record_opened(&opener);
+            facts.record_opened(opener.clone());
             facts.record_opener(opener, blocks);
         }
     }

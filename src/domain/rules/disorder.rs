@@ -127,6 +127,15 @@ fn d5_a_late_close_between_two_openings_parts_them() {
 }
 
 #[test]
+fn d5_and_the_earlier_of_two_openings_is_where_commands_count_from() {
+    let late = Story::on().event(contact(0)).event(opened(10)).event(snoozed(15, 500)).event(opened(20)).late(closed(5), 30);
+    let in_order = Story::on().event(contact(0)).event(closed(5)).event(opened(10)).event(snoozed(15, 500)).event(opened(20));
+    assert_eq!((late.episode(), in_order.episode()), (2, 2));
+    assert_eq!(late.event(human(40)).closes_at(), Some(500 + D));
+    assert_eq!(in_order.event(human(40)).closes_at(), Some(500 + D));
+}
+
+#[test]
 fn d5_assignments_are_ordered_over_all_episodes() {
     let story = auto_closed().late(to_human(20), 72);
     assert_eq!(story.told(), [NoticeKind::Assigned]);
