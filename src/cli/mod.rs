@@ -1,9 +1,16 @@
 //! The command line: one verb a file, data on stdout, everything else on stderr, exit codes that scripts can use.
 
+mod client;
+mod conversations;
+mod dead_letters;
 mod failure;
 mod input;
+mod notifications;
 mod output;
 mod rehearse;
+mod send;
+mod settings;
+mod sse;
 
 use std::process::ExitCode;
 
@@ -29,6 +36,21 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 
 enum Verb {
     /// Say what a period would have done to past conversations
     Rehearse(rehearse::RehearseArgs),
+    /// Send events
+    #[command(subcommand)]
+    Events(send::EventsVerb),
+    /// Follow what the service tells
+    #[command(subcommand)]
+    Notifications(notifications::NotificationsVerb),
+    /// Look at conversations
+    #[command(subcommand)]
+    Conversations(conversations::ConversationsVerb),
+    /// Look at or change a workspace's settings
+    #[command(subcommand)]
+    Settings(settings::SettingsVerb),
+    /// Look at events that were set aside, and take them up again or give them up
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLettersVerb),
     /// Print a completion script
     Completions { shell: clap_complete::Shell },
 }
@@ -43,11 +65,22 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
+    let format = cli.output;
     match cli.verb {
-        Verb::Rehearse(args) => rehearse::run(&args, cli.output),
+        Verb::Events(send::EventsVerb::Send(args)) => client_runtime(send::run(args, format)),
+        Verb::Notifications(notifications::NotificationsVerb::Tail(args)) => client_runtime(notifications::run(args, format)),
+        Verb::Conversations(verb) => client_runtime(conversations::run(verb, format)),
+        Verb::Settings(verb) => client_runtime(settings::run(verb, format)),
+        Verb::DeadLetters(verb) => client_runtime(dead_letters::run(verb, format)),
+        Verb::Rehearse(args) => rehearse::run(&args, format),
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "adjourn", &mut std::io::stdout());
             Ok(())
         }
     }
+}
+
+/// Runs a client verb: one thread is plenty for one user.
+fn client_runtime(verb: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?.block_on(verb)
 }
