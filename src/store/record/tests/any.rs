@@ -97,9 +97,9 @@ fn blocks() -> impl Strategy<Value = CommandLog<BlockCommand>> {
 
 fn facts() -> impl Strategy<Value = Facts> {
     let lists = (vec(human(), 0..4), vec((position(), text()), 0..3), vec(opener(), 0..3), vec(close(), 0..3));
-    (of(position()), of(timestamp()), lists, of(opener()), snoozes()).prop_map(|(contact, last_human_at, lists, last_opened, snoozes)| {
+    (of(position()), of(timestamp()), lists, vec(opener(), 0..3), snoozes()).prop_map(|(contact, last_human_at, lists, opened, snoozes)| {
         let (humans, failures, openers, closes) = lists;
-        Facts { contact, last_human_at, humans, failures, openers, last_opened, snoozes, closes }
+        Facts { contact, last_human_at, humans, failures, openers, opened, snoozes, closes }
     })
 }
 
