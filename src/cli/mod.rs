@@ -1,0 +1,86 @@
+//! The command line: one verb a file, data on stdout, everything else on stderr, exit codes that scripts can use.
+
+mod client;
+mod conversations;
+mod dead_letters;
+mod failure;
+mod input;
+mod notifications;
+mod output;
+mod rehearse;
+mod send;
+mod settings;
+mod sse;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use failure::Failure;
+use output::Format;
+
+/// Closes customer conversations that have gone quiet: exactly on time, exactly once, never over a reply.
+#[derive(Parser)]
+#[command(name = "adjourn", version, after_help = EXIT_CODES, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    /// How data is written to stdout
+    #[arg(short, long, global = true, value_enum)]
+    output: Option<Format>,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 5 service unavailable.";
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Say what a period would have done to past conversations
+    Rehearse(rehearse::RehearseArgs),
+    /// Send events
+    #[command(subcommand)]
+    Events(send::EventsVerb),
+    /// Follow what the service tells
+    #[command(subcommand)]
+    Notifications(notifications::NotificationsVerb),
+    /// Look at conversations
+    #[command(subcommand)]
+    Conversations(conversations::ConversationsVerb),
+    /// Look at or change a workspace's settings
+    #[command(subcommand)]
+    Settings(settings::SettingsVerb),
+    /// Look at events that were set aside, and take them up again or give them up
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLettersVerb),
+    /// Print a completion script
+    Completions { shell: clap_complete::Shell },
+}
+
+/// Reads the command line, does what it says, and answers with the exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let format = cli.output;
+    match cli.verb {
+        Verb::Events(send::EventsVerb::Send(args)) => client_runtime(send::run(args, format)),
+        Verb::Notifications(notifications::NotificationsVerb::Tail(args)) => client_runtime(notifications::run(args, format)),
+        Verb::Conversations(verb) => client_runtime(conversations::run(verb, format)),
+        Verb::Settings(verb) => client_runtime(settings::run(verb, format)),
+        Verb::DeadLetters(verb) => client_runtime(dead_letters::run(verb, format)),
+        Verb::Rehearse(args) => rehearse::run(&args, format),
+        Verb::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "adjourn", &mut std::io::stdout());
+            Ok(())
+        }
+    }
+}
+
+/// Runs a client verb: one thread is plenty for one user.
+fn client_runtime(verb: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?.block_on(verb)
+}

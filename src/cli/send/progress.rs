@@ -1,0 +1,71 @@
+//! How far a file has been sent: kept beside it while it is under way, so that the next run goes on there.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::pace::Shift;
+use crate::cli::failure::Failure;
+
+#[derive(Serialize, Deserialize, Default)]
+pub struct Progress {
+    /// Size of the file it speaks of; another size is another file.
+    file_bytes: u64,
+    /// Lines acknowledged, from the first.
+    pub lines: u64,
+    pub accepted: u64,
+    pub duplicates: u64,
+    pub rejected: u64,
+    pub shift: Option<Shift>,
+    #[serde(skip)]
+    path: Option<PathBuf>,
+}
+
+impl Progress {
+    /// Takes up what an earlier run left, if it left anything.
+    pub fn open(file: &str, path: Option<&str>) -> Result<Self, Failure> {
+        let path = match (path, file) {
+            (Some(path), _) => Some(PathBuf::from(path)),
+            (None, "-") => None,
+            (None, file) => Some(PathBuf::from(format!("{file}.adjourn-progress"))),
+        };
+        let file_bytes = if file == "-" { 0 } else { fs::metadata(file).map_err(|error| unusable(file, error))?.len() };
+        let fresh = Self { file_bytes, path: path.clone(), ..Self::default() };
+        let Some(path) = path else { return Ok(fresh) };
+        let shown = path.display().to_string();
+        let text = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(fresh),
+            read => read.map_err(|error| unusable(&shown, error))?,
+        };
+        let earlier: Self = serde_json::from_slice(&text).map_err(|error| unusable(&shown, error))?;
+        if earlier.file_bytes != file_bytes {
+            return Err(Failure::failed(format_args!("{shown} speaks of another version of {file}: remove it to start anew")));
+        }
+        Ok(Self { path: fresh.path, ..earlier })
+    }
+
+    pub fn path(&self) -> String {
+        self.path.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
+    }
+
+    /// Written whole, then put in place: an interruption leaves the old one or the new one.
+    pub fn save(&self) -> Result<(), Failure> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let part = path.with_added_extension("part");
+        let text = serde_json::to_vec(self).map_err(Failure::failed)?;
+        fs::write(&part, text).and_then(|()| fs::rename(&part, path)).map_err(|error| unusable(&self.path(), error))
+    }
+
+    /// The file has been sent: there is nothing to go on with.
+    pub fn remove(&self) {
+        if let Some(path) = &self.path {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+fn unusable(what: &str, error: impl std::fmt::Display) -> Failure {
+    Failure::failed(format_args!("{what}: {error}"))
+}
