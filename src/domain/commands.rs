@@ -72,12 +72,6 @@ impl<C: Command> CommandLog<C> {
         self.recent = kept;
         Self { recent: later, ..Self::default() }
     }
-
-    pub fn merge(&mut self, other: Self) {
-        for (position, command) in other.recent {
-            self.insert(position, command);
-        }
-    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

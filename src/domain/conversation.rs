@@ -11,9 +11,10 @@ use super::time::{Span, Timestamp};
 
 /// Events remembered by name, so that a repeat changes nothing (D6).
 pub const SEEN_MAX: usize = 32;
-/// Names remembered beyond that because their `time` still lies ahead: a repeat of one would count as newer than it is
-/// (D9). More than this many within five minutes, all stamped ahead, is a broken clock, not a conversation.
-pub const SEEN_AHEAD_MAX: usize = 64;
+/// Names remembered beyond that because they were stamped ahead: such an event stands at its acceptance (D9), a repeat
+/// taken in once its `time` has come would stand there, and so count as newer than it is. By the time this many more
+/// were stamped ahead, what it could have outdone is long answered.
+pub const SEEN_AHEAD_MAX: usize = 32;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Conversation {
@@ -40,6 +41,9 @@ pub struct Conversation {
     pub facts: Facts,
     /// Later than the last close, or before the first opening: of the episode to come.
     pub next: Facts,
+    /// Not later than an auto-close, and arrived after it: recorded only, unless that close is taken back (D7). Then the
+    /// episode is as if it had never been closed.
+    pub late: Facts,
     /// What subscribers were told last.
     pub told: Told,
     /// Events of this conversation in the dead letters. While there are any, the timer is held: one might be the reply.
@@ -139,6 +143,7 @@ pub enum ToldTimer {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Seen {
     pub recent: VecDeque<Fingerprint>,
+    /// In order of their `time`.
     pub ahead: Vec<(Fingerprint, Timestamp)>,
 }
 
@@ -148,9 +153,12 @@ impl Seen {
     }
 
     pub fn remember(&mut self, name: Fingerprint, time: Timestamp, now: Timestamp) {
-        self.ahead.retain(|(_, until)| *until > now);
-        if time > now && self.ahead.len() < SEEN_AHEAD_MAX {
-            self.ahead.push((name, time));
+        if time > now {
+            if self.ahead.len() == SEEN_AHEAD_MAX {
+                self.ahead.remove(0);
+            }
+            let place = self.ahead.partition_point(|(_, other)| *other <= time);
+            self.ahead.insert(place, (name, time));
         }
         if self.recent.len() == SEEN_MAX {
             self.recent.pop_front();
@@ -176,6 +184,7 @@ impl Conversation {
             floor: None,
             facts: Facts::default(),
             next: Facts::default(),
+            late: Facts::default(),
             told: Told::default(),
             set_aside: 0,
             last_notification: None,

@@ -3,7 +3,7 @@
 //! Any order of arrival of the same events gives the same facts (D5): registers keep the latest by [`Position`], lists
 //! are kept in that order and cut at its old end.
 
-use super::commands::{CommandLog, SnoozeCommand};
+use super::commands::{BlockCommand, CommandLog, SnoozeCommand};
 use super::event::{ClosingSource, Note, OpeningSource};
 use super::order::{Border, Position};
 use super::time::{Span, Timestamp};
@@ -12,7 +12,8 @@ use super::time::{Span, Timestamp};
 pub const HUMAN_MESSAGES_MAX: usize = 16;
 /// Failures remembered before their message arrives (T19).
 pub const FAILURES_MAX: usize = 16;
-/// Openers remembered that a block held back, should an unblock from before them arrive late.
+/// Openers remembered that a block held back, should an unblock from before them arrive late; and as many `opened`
+/// events of an open conversation, should a `closed` from before them arrive late.
 pub const OPENERS_MAX: usize = 8;
 /// `closed` events remembered that arrived before what opens their episode.
 pub const CLOSES_MAX: usize = 4;
@@ -25,12 +26,13 @@ pub struct Facts {
     pub last_human_at: Option<Timestamp>,
     /// Human messages later than `contact`, the latest sixteen, in order.
     pub humans: Vec<HumanMessage>,
-    /// Failures whose message is not among `humans`, in order.
+    /// Failures whose message was not among `humans` when they came, in order.
     pub failures: Vec<(Position, Box<str>)>,
     /// The earliest of what opens an episode: those a block held back, then the first it did not.
     pub openers: Vec<Opener>,
-    /// The latest `opened`: without effect while open, unless a `closed` from before it arrives late (L0a).
-    pub last_opened: Option<Opener>,
+    /// `opened` events later than all messages so far, in order: without effect while open, unless a `closed` from before
+    /// them arrives late (L0a).
+    pub opened: Vec<Opener>,
     /// Snooze commands later than `contact`: a contact's message ends a snooze (T10).
     pub snoozes: CommandLog<SnoozeCommand>,
     /// `closed` commands later than all messages so far, in order.
@@ -78,24 +80,29 @@ impl Facts {
         self.humans.retain(|h| h.position > position);
         self.snoozes.forget_until(&position);
         self.closes.retain(|c| c.position > position);
+        self.opened.retain(|o| o.position > position);
         self.contact = Some(position);
     }
 
     pub fn record_human(&mut self, mut message: HumanMessage) {
         self.last_human_at = self.last_human_at.max(Some(message.position.time));
         self.closes.retain(|c| c.position > message.position);
+        self.opened.retain(|o| o.position > message.position);
         if self.contact.as_ref().is_some_and(|latest| message.position <= *latest) {
             return;
         }
         let Err(place) = self.humans.binary_search_by(|h| h.position.cmp(&message.position)) else { return };
-        if let Some(failure) = self.failures.iter().position(|(_, id)| **id == *message.message_id()) {
-            self.failures.remove(failure);
-            message.failed = true;
-        }
+        message.failed = self.has_failed(message.message_id());
         self.humans.insert(place, message);
         if self.humans.len() > HUMAN_MESSAGES_MAX {
             self.humans.remove(0);
         }
+    }
+
+    /// Whether a failure of this message came before it, or before the same message in another event.
+    fn has_failed(&self, message_id: &str) -> bool {
+        self.failures.iter().any(|(_, id)| **id == *message_id)
+            || self.humans.iter().any(|human| human.failed && human.message_id() == message_id)
     }
 
     /// A message did not reach the contact (T19); remembered where the message itself is still to come.
@@ -121,13 +128,13 @@ impl Facts {
         }
     }
 
-    /// Remembers what could open an episode. `held_back` tells whether the contact was blocked at a position: only the
-    /// first opener that was not, and those before it, can ever matter.
-    pub fn record_opener(&mut self, opener: Opener, held_back: impl Fn(&Position) -> bool) {
+    /// Remembers what could open an episode. Only the first opener that no block held back, and those before it, can ever
+    /// matter.
+    pub fn record_opener(&mut self, opener: Opener, blocks: &CommandLog<BlockCommand>) {
         if let Err(place) = self.openers.binary_search_by(|o| o.position.cmp(&opener.position)) {
             self.openers.insert(place, opener);
         }
-        if let Some(first) = self.openers.iter().position(|o| !held_back(&o.position)) {
+        if let Some(first) = self.openers.iter().position(|o| !blocks.fold_until(&o.position).blocked) {
             self.openers.truncate(first + 1);
         }
         if self.openers.len() > OPENERS_MAX {
@@ -135,9 +142,15 @@ impl Facts {
         }
     }
 
-    pub fn record_opened(&mut self, opener: &Opener) {
-        if self.last_opened.as_ref().is_none_or(|latest| opener.position > latest.position) {
-            self.last_opened = Some(opener.clone());
+    pub fn record_opened(&mut self, opener: Opener) {
+        if self.latest_message().is_some_and(|latest| opener.position < *latest) {
+            return; // nor can a `closed` from before it count any more
+        }
+        if let Err(place) = self.opened.binary_search_by(|o| o.position.cmp(&opener.position)) {
+            self.opened.insert(place, opener);
+        }
+        if self.opened.len() > OPENERS_MAX {
+            self.opened.remove(0);
         }
     }
 
@@ -168,16 +181,15 @@ impl Facts {
         let mut later = Self { snoozes: self.snoozes.split_after(border), failures: self.failures.clone(), ..Self::default() };
         let (after, before) = std::mem::take(&mut self.closes).into_iter().partition(|c| border.is_before(&c.position));
         (later.closes, self.closes) = (after, before);
-        if let Some(opened) = self.last_opened.take_if(|o| border.is_before(&o.position)) {
-            later.openers.push(opened.clone());
-            later.last_opened = Some(opened);
-        }
+        let (after, before) = std::mem::take(&mut self.opened).into_iter().partition(|o| border.is_before(&o.position));
+        (later.opened, self.opened) = (after, before);
+        later.openers.clone_from(&later.opened);
         later
     }
 
-    /// Takes in what had been put aside for a next episode that never came: the close was taken back (D7).
-    pub fn merge(&mut self, other: Self, held_back: impl Fn(&Position) -> bool) {
-        let Self { contact, last_human_at, humans, failures, openers, last_opened, snoozes, closes } = other;
+    /// Takes in what had been put aside, for the next episode or for none: the close was taken back (D7).
+    pub fn merge(&mut self, other: Self, blocks: &CommandLog<BlockCommand>) {
+        let Self { contact, last_human_at, humans, failures, openers, opened, snoozes, closes } = other;
         for (position, message_id) in failures {
             self.record_failure(position, message_id);
         }
@@ -185,12 +197,14 @@ impl Facts {
             self.record_human(human);
         }
         self.last_human_at = self.last_human_at.max(last_human_at);
-        self.snoozes.merge(snoozes);
-        for opener in openers {
-            self.record_opener(opener, &held_back);
+        for (position, command) in snoozes.recent {
+            self.record_snooze(position, command);
         }
-        if let Some(opened) = last_opened {
-            self.record_opened(&opened);
+        for opener in openers {
+            self.record_opener(opener, blocks);
+        }
+        for opener in opened {
+            self.record_opened(opener);
         }
         for close in closes {
             self.record_close(close);

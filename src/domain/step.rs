@@ -4,11 +4,11 @@
 //! conversation by timer: only a wake-up does, and the shard lets it happen only when both clocks are past the deadline
 //! and everything accepted up to it has been applied (D1, D2).
 
-use super::commands::{BlockCommand, SnoozeCommand};
+use super::commands::{BlockCommand, CommandLog, SnoozeCommand};
 use super::conversation::{AutoClosing, Closing, Conversation, Opening, ToldTimer};
 use super::deadline::{Timer, deadline, timer};
 use super::event::{Accepted, ClosingSource, EventKind, OpeningSource, Speaker};
-use super::facts::{CloseCommand, HumanMessage, Opener};
+use super::facts::{CloseCommand, Facts, HumanMessage, Opener};
 use super::id::ConversationKey;
 use super::notice::{Cause, ConversationNotice, Notice, NoticeKind, Snapshot};
 use super::order::{Border, Position};
@@ -162,42 +162,46 @@ impl<'a> Turn<'a> {
             Speaker::Human => true,
             Speaker::HumanElsewhere => self.settings.echo_arms, // T8
         };
-        if !self.is_later(&position) {
-            return; // recorded only (D5)
-        }
         let period = self.settings.period;
         let opener = Opener { position: position.clone(), source: OpeningSource::User };
         let message = HumanMessage { position, accepted_at, message_id: message_id.clone(), period, arms, failed: false };
-        self.facts_to_come().record_human(message);
-        self.record_opener(opener);
+        if let Some((facts, blocks)) = self.facts_at(&opener.position) {
+            facts.record_human(message);
+            facts.record_opener(opener, blocks);
+        }
     }
 
     fn contact_message(&mut self, position: Position) {
         if self.is_later(&position) {
-            self.facts_to_come().record_contact(position.clone());
-            self.record_opener(Opener { position, source: OpeningSource::Contact });
-        } else if self.is_news(&position) {
-            self.take_news(position);
+            let Some((facts, blocks)) = self.facts_at(&position) else { return };
+            facts.record_contact(position.clone());
+            facts.record_opener(Opener { position, source: OpeningSource::Contact }, blocks);
+        } else if self.is_of_the_closed(&position) {
+            if self.is_news(&position) {
+                return self.take_news(position);
+            }
+            // Never news again: were it only forgotten, a repeat after an unblock would reopen (D6).
+            self.after.facts.record_contact(position);
         }
     }
 
     fn snooze(&mut self, position: Position, command: SnoozeCommand) {
-        if self.is_later(&position) {
-            self.facts_to_come().record_snooze(position, command);
+        if let Some((facts, _)) = self.facts_at(&position) {
+            facts.record_snooze(position, command);
         }
     }
 
     fn opened(&mut self, position: Position, source: OpeningSource) {
-        if self.is_later(&position) {
+        if let Some((facts, blocks)) = self.facts_at(&position) {
             let opener = Opener { position, source };
-            self.facts_to_come().record_opened(&opener);
-            self.record_opener(opener);
+            facts.record_opened(opener.clone());
+            facts.record_opener(opener, blocks);
         }
     }
 
     fn closed(&mut self, close: CloseCommand) {
-        if self.is_later(&close.position) {
-            self.facts_to_come().record_close(close);
+        if let Some((facts, _)) = self.facts_at(&close.position) {
+            facts.record_close(close);
         }
     }
 
@@ -206,24 +210,36 @@ impl<'a> Turn<'a> {
         self.after.border().is_none_or(|border| border.is_before(position))
     }
 
-    /// The facts that what is later than the last close belongs to.
-    fn facts_to_come(&mut self) -> &mut super::facts::Facts {
+    /// Whether this falls into the latest episode, and that is closed.
+    fn is_of_the_closed(&self, position: &Position) -> bool {
+        let Conversation { closing, floor, .. } = &self.after;
+        closing.as_ref().is_some_and(|closing| !closing.border.is_before(position))
+            && floor.as_ref().is_none_or(|floor| floor.is_before(position))
+    }
+
+    /// The facts that an event at `position` belongs to, and the blocks to judge it by: of the open episode, of the one to
+    /// come, or of one whose close may yet be taken back. `None`: recorded only (D5).
+    fn facts_at(&mut self, position: &Position) -> Option<(&mut Facts, &CommandLog<BlockCommand>)> {
+        let (later, of_the_closed) = (self.is_later(position), self.is_of_the_closed(position));
+        let is_open = self.after.is_open();
+        let Conversation { facts, next, late, blocks, closing, .. } = &mut self.after;
+        let may_be_taken_back = closing.as_ref().is_some_and(|closing| closing.auto.is_some());
+        match (later, is_open) {
+            (true, true) => Some((facts, blocks)),
+            (true, false) => Some((next, blocks)),
+            (false, _) => (of_the_closed && may_be_taken_back).then_some((late, blocks)),
+        }
+    }
+
+    /// Where a failure waits for its message, whenever either comes (T19).
+    fn facts_to_come(&mut self) -> &mut Facts {
         if self.after.is_open() { &mut self.after.facts } else { &mut self.after.next }
     }
 
-    fn record_opener(&mut self, opener: Opener) {
-        let blocks = self.after.blocks.clone();
-        self.facts_to_come().record_opener(opener, |p| blocks.fold_until(p).blocked);
-    }
-
-    /// D7: a contact's message from before the close that nobody has answered. What is not later than the close before
-    /// that is a repeat or history, and reopens nothing (D6).
+    /// D7: a contact's message of the closed episode that nobody has answered. What is older than that episode is a repeat
+    /// or history, and reopens nothing (D6).
     fn is_news(&self, position: &Position) -> bool {
-        let conversation = &self.after;
-        conversation.closing.is_some()
-            && !conversation.is_blocked()
-            && conversation.floor.as_ref().is_none_or(|floor| floor.is_before(position))
-            && conversation.facts.latest_delivered().is_none_or(|latest| position > latest)
+        !self.after.is_blocked() && self.after.facts.latest_delivered().is_none_or(|latest| position > latest)
     }
 
     /// D7: within the window an auto-close is taken back; else the conversation reopens, for nobody has seen this.
@@ -231,11 +247,11 @@ impl<'a> Turn<'a> {
         let Some(closing) = &self.after.closing else { return };
         let in_time = closing.auto.is_some() && self.now <= closing.closed_at.plus(self.settings.late_reply_window);
         if in_time {
-            self.after.closing = None;
-            self.after.facts.record_contact(position);
-            let next = std::mem::take(&mut self.after.next);
-            let blocks = self.after.blocks.clone();
-            self.after.facts.merge(next, |p| blocks.fold_until(p).blocked);
+            let Conversation { closing, facts, next, late, blocks, .. } = &mut self.after;
+            *closing = None;
+            facts.record_contact(position);
+            facts.merge(std::mem::take(late), blocks);
+            facts.merge(std::mem::take(next), blocks);
             self.turn();
             self.tell(NoticeKind::Reversed);
         } else {
@@ -277,6 +293,7 @@ impl<'a> Turn<'a> {
         after.episode += 1;
         after.floor = after.closing.take().map(|closing| closing.border);
         after.facts = std::mem::take(&mut after.next);
+        after.late = Facts::default();
         let Opener { position, source } = opener;
         after.opening = Some(Opening { position, source, enable_epoch: self.settings.epoch_in_force() });
         let kind = if after.episode == 1 { NoticeKind::Opened } else { NoticeKind::Reopened };

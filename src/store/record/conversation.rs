@@ -22,6 +22,7 @@ fields!(Conversation {
     closing,
     floor,
     next,
+    late,
     assignment,
     blocks,
     messages,
@@ -38,7 +39,7 @@ fields!(Closing { source, by, note, closed_at, border, auto });
 fields!(Note { category, summary });
 fields!(AutoClosing { deadline, period, armed_by, armed_at });
 fields!(Told or nil { timer, snoozed_until });
-fields!(Facts or nil { openers, last_opened, contact, humans, last_human_at, failures, snoozes, closes });
+fields!(Facts or nil { openers, opened, contact, humans, last_human_at, failures, snoozes, closes });
 fields!(HumanMessage { position, accepted_at, message_id, period, arms, failed });
 fields!(Opener { position, source });
 fields!(CloseCommand { position, source, by, note });

@@ -97,9 +97,9 @@ fn blocks() -> impl Strategy<Value = CommandLog<BlockCommand>> {
 
 fn facts() -> impl Strategy<Value = Facts> {
     let lists = (vec(human(), 0..4), vec((position(), text()), 0..3), vec(opener(), 0..3), vec(close(), 0..3));
-    (of(position()), of(timestamp()), lists, of(opener()), snoozes()).prop_map(|(contact, last_human_at, lists, last_opened, snoozes)| {
+    (of(position()), of(timestamp()), lists, vec(opener(), 0..3), snoozes()).prop_map(|(contact, last_human_at, lists, opened, snoozes)| {
         let (humans, failures, openers, closes) = lists;
-        Facts { contact, last_human_at, humans, failures, openers, last_opened, snoozes, closes }
+        Facts { contact, last_human_at, humans, failures, openers, opened, snoozes, closes }
     })
 }
 
@@ -152,11 +152,11 @@ pub fn conversation() -> BoxedStrategy<Conversation> {
     });
     let assignment = (of((position(), assignee())), of(position())).prop_map(|(assigned, unassigned)| Assignment { assigned, unassigned });
     let times = (timestamp(), timestamp(), any::<u64>(), any::<u32>(), any::<u32>(), of(any::<u64>()));
-    let episodes = (of(opening.boxed()), of(closing().boxed()), of(border().boxed()), facts_or_none(), facts_or_none());
+    let episodes = (of(opening.boxed()), of(closing().boxed()), of(border().boxed()), facts_or_none(), facts_or_none(), facts_or_none());
     (times, episodes, seen().boxed(), messages(), assignment.boxed(), blocks().boxed(), told().boxed())
         .prop_map(|(times, episodes, seen, messages, assignment, blocks, told)| {
             let (created_at, touched_at, version, episode, set_aside, last_notification) = times;
-            let (opening, closing, floor, facts, next) = episodes;
+            let (opening, closing, floor, facts, next, late) = episodes;
             Conversation {
                 created_at,
                 touched_at,
@@ -171,6 +171,7 @@ pub fn conversation() -> BoxedStrategy<Conversation> {
                 floor,
                 facts,
                 next,
+                late,
                 told,
                 set_aside,
                 last_notification,
