@@ -1,16 +1,15 @@
 //! Reading a request's body: bounded in size, before and after decompression, and in time, from piece to piece and in all.
 //! Without these bounds one slow or endless sender would hold a worker's memory for as long as it likes.
 
+use std::io::Write;
 use std::pin::Pin;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
 use actix_web::web::{Bytes, Payload};
 use flate2::write::MultiGzDecoder;
 use futures_util::StreamExt;
-use std::io::Write;
 use tokio::time::Sleep;
 
 use super::Limits;
@@ -95,18 +94,7 @@ impl Body {
 
     /// Reads on for a while, so that the sender gets to see `problem`.
     pub async fn refuse(&mut self, problem: Problem) -> Problem {
-        let mut left = self.limits.body_bytes.saturating_mul(DRAINED_BODIES);
-        let drained = async {
-            while let Some(Ok(piece)) = self.payload.next().await {
-                left = left.saturating_sub(piece.len());
-                if left == 0 {
-                    break;
-                }
-            }
-        };
-        // Whether it came to its end makes no difference: the connection is closed either way.
-        let _ = tokio::time::timeout(self.limits.stall, drained).await;
-        problem.closing()
+        refuse_unread(&mut self.payload, &self.limits, problem).await
     }
 
     async fn receive(&mut self) -> Result<Option<Bytes>, Problem> {
@@ -154,6 +142,22 @@ impl Body {
         let detail = format!("the body is larger than {} bytes", self.limits.body_bytes);
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail, "Nothing was accepted: send it in several requests.")
     }
+}
+
+/// The same for a request that is refused before its body is looked at.
+pub async fn refuse_unread(payload: &mut Payload, limits: &Limits, problem: Problem) -> Problem {
+    let mut left = limits.body_bytes.saturating_mul(DRAINED_BODIES);
+    let drained = async {
+        while let Some(Ok(piece)) = payload.next().await {
+            left = left.saturating_sub(piece.len());
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // Whether it came to its end makes no difference: the connection is closed either way.
+    let _ = tokio::time::timeout(limits.stall, drained).await;
+    problem.closing()
 }
 
 fn too_slow(what: &str, after: Duration) -> Problem {

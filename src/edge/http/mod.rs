@@ -180,7 +180,7 @@ fn resource(path: &str, allow: &'static str, routes: impl IntoIterator<Item = Ro
             Problem::method_not_allowed(allow).error_response()
         }
     };
-    routes.into_iter().fold(web::resource(path), |resource, route| resource.route(route)).default_service(web::to(other))
+    routes.into_iter().fold(web::resource(path), actix_web::Resource::route).default_service(web::to(other))
 }
 
 /// GET, and HEAD for the same answer without its body.
