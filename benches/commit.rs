@@ -27,7 +27,7 @@ const PARTITIONS: u16 = 64;
 /// Conversations in the store before anything is measured, so that a commit meets a tree of some depth.
 const PRELOADED: usize = 200_000;
 
-criterion_group!(benches, disk, appends, commits);
+criterion_group!(benches, disk, reads, appends, commits);
 criterion_main!(benches);
 
 fn directory() -> TempDir {
@@ -52,6 +52,25 @@ fn disk(c: &mut Criterion) {
             file.sync_data().unwrap();
         });
     });
+    group.finish();
+}
+
+/// What an actor waits for when it asks on its own thread.
+fn reads(c: &mut Criterion) {
+    let world = World::new(PRELOADED);
+    let partition = PartitionId(0);
+    Chain::claim(&world, partition);
+    let mut group = c.benchmark_group("read");
+    for rows in [1, 16, 256] {
+        let keys = &world.keys[0][..rows];
+        group.throughput(Throughput::Elements(rows as u64));
+        group.bench_function(BenchmarkId::new("load", rows), |b| {
+            b.iter(|| world.runtime.block_on(world.store.load(partition, keys.to_vec())).unwrap());
+        });
+        group.bench_function(BenchmarkId::new("due", rows), |b| {
+            b.iter(|| world.runtime.block_on(world.store.due(partition, Timestamp::MAX, None, rows)).unwrap());
+        });
+    }
     group.finish();
 }
 

@@ -344,6 +344,15 @@ impl WriterThread {
     }
 }
 
+impl Drop for WriterThread {
+    /// What a panic left in memory was never written: nothing may build on it.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.health.fail("the commit thread panicked; start again, and report what the log of this process says".into());
+        }
+    }
+}
+
 impl Group {
     fn is_empty(&self) -> bool {
         self.touched.is_empty() && self.puts.is_empty()
