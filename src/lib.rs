@@ -40,9 +40,12 @@
 //!   actor that dies all the same costs its shard a reload.
 
 pub mod actors;
+pub mod app;
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod edge;
 pub mod store;
+pub mod telemetry;
 pub mod wire;

@@ -259,7 +259,10 @@ impl Node {
         let mut page = Page { items: Vec::new(), next: None };
         let mut settings: Vec<Option<Settings>> = vec![None; self.partitions() as usize];
         for _ in 0..LIST_ROWS_MAX {
-            let Some((key, conversation)) = merge.next().await? else { return Ok(page) };
+            let Some((key, conversation)) = merge.next().await? else {
+                page.next = None;
+                return Ok(page);
+            };
             page.next = Some(key.conversation().into());
             let partition = self.partition(&key);
             let known = &mut settings[partition.0 as usize];

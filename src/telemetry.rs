@@ -1,0 +1,106 @@
+//! What operators see: log lines on stderr, metrics in Prometheus' format. Which facts there are is said here; they are
+//! told where they happen.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::Context;
+use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+use crate::actors::Node;
+use crate::config::{LogConfig, LogFormat};
+
+/// Between two rounds of looking after histograms and gauges: the exporter asks for seconds.
+pub const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Lateness is promised in tens of milliseconds and worth knowing up to an hour of outage.
+const LATENESS_SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 300.0, 900.0, 3_600.0];
+/// A commit is one `fsync`: a tenth of a millisecond on a good disk, seconds on a sick one.
+const COMMIT_SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// Log lines on stderr, for the whole process.
+///
+/// # Errors
+/// When the process logs already.
+pub fn start_logging(config: &LogConfig) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&config.level).context("log.level")?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match config.format {
+        LogFormat::Text => lines.try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|error| anyhow::anyhow!("the log cannot be started: {error}"))
+}
+
+/// The process's metrics; started when first asked for.
+///
+/// # Errors
+/// When the process has another recorder.
+pub fn metrics() -> anyhow::Result<PrometheusHandle> {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    if let Some(handle) = HANDLE.get() {
+        return Ok(handle.clone());
+    }
+    // Without buckets the exporter makes summaries, which cannot be added up over nodes.
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full("adjourn_timer_lateness_seconds".to_owned()), &LATENESS_SECONDS)?
+        .set_buckets_for_metric(Matcher::Full("adjourn_store_commit_seconds".to_owned()), &COMMIT_SECONDS)?
+        .install_recorder();
+    match handle {
+        Ok(handle) => {
+            describe();
+            Ok(HANDLE.get_or_init(|| handle).clone())
+        }
+        // Two that started at once: the other one has just won.
+        Err(error) => HANDLE.get().cloned().context(error),
+    }
+}
+
+fn describe() {
+    describe_counter!("adjourn_events_accepted_total", "Events made durable, or known to be, by the door they came through");
+    describe_counter!("adjourn_events_rejected_total", "Events and requests refused, by the kind of their problem");
+    describe_counter!("adjourn_events_ignored_total", "Events of types without a rule, by family");
+    describe_gauge!("adjourn_ingest_lag_seconds", "Age of the oldest event not yet applied");
+    describe_gauge!("adjourn_timers_armed", "Conversations with something to look at: a deadline or the end of a snooze");
+    describe_histogram!("adjourn_timer_lateness_seconds", "From a deadline to the commit of its close");
+    describe_counter!("adjourn_conversations_closed_total", "Closes, by what closed");
+    describe_counter!("adjourn_close_reversals_total", "Auto-closes taken back by a late reply");
+    describe_counter!("adjourn_fenced_writes_total", "Writes refused because the partition has another owner");
+    describe_gauge!("adjourn_partitions_owned", "Partitions whose shard is running on this node");
+    describe_gauge!("adjourn_actors_live", "Conversations in memory");
+    describe_counter!("adjourn_notifications_total", "Notifications committed, by type");
+    describe_counter!("adjourn_dead_letters_total", "Entries set aside");
+    describe_gauge!("adjourn_dead_letters", "Entries in the dead letters now");
+    describe_gauge!("adjourn_backlog", "Events accepted and not yet applied");
+    describe_histogram!("adjourn_store_commit_seconds", "Time one commit took");
+    describe_gauge!("adjourn_clock_skew_seconds", "The store's clock minus this node's");
+    describe_gauge!("adjourn_build_info", "1, with the version");
+    gauge!("adjourn_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+}
+
+/// Looks after the metrics until it is dropped: lets histograms forget, and reads what nobody tells.
+pub async fn upkeep(handle: PrometheusHandle, node: Node) {
+    let mut rounds = tokio::time::interval(UPKEEP);
+    loop {
+        rounds.tick().await;
+        handle.run_upkeep();
+        observe(&node).await;
+    }
+}
+
+/// A store that does not answer says so at `/readyz`; the gauges keep their last value.
+async fn observe(node: &Node) {
+    gauge!("adjourn_partitions_owned").set(node.shards_ready() as f64);
+    gauge!("adjourn_actors_live").set(node.live_actors() as f64);
+    if let Ok(skew) = node.clock_skew_ms().await {
+        gauge!("adjourn_clock_skew_seconds").set(skew as f64 / 1_000.0);
+    }
+    let Ok(stats) = node.stats().await else { return };
+    for (partition, stats) in stats.iter().enumerate() {
+        gauge!("adjourn_timers_armed", "partition" => partition.to_string()).set(stats.timers as f64);
+    }
+    gauge!("adjourn_backlog").set(stats.iter().map(|stats| stats.backlog).sum::<u64>() as f64);
+    gauge!("adjourn_dead_letters").set(stats.iter().map(|stats| stats.dead_letters).sum::<u64>() as f64);
+}

@@ -1,0 +1,92 @@
+//! Who may ask, what every refusal looks like, and the admin port.
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::*;
+
+#[actix_rt::test]
+async fn every_refusal_is_a_problem_document() {
+    let app = TestApp::start().await;
+    let nowhere = app.get("/v1/nowhere").await;
+    assert_eq!((nowhere.status.as_u16(), nowhere.problem()), (404, "not-found"));
+    let method = Answer::of(app.client.delete(app.url("/v1/events"))).await;
+    assert_eq!((method.status.as_u16(), method.problem(), method.header("allow")), (405, "method-not-allowed", "POST, OPTIONS"));
+    let options = Answer::of(app.client.request(reqwest::Method::OPTIONS, app.url("/v1/topology"))).await;
+    assert_eq!((options.status.as_u16(), options.header("allow")), (204, "GET, HEAD, OPTIONS"));
+    let encoded = app.get("/v1/workspaces/%ff/conversations").await;
+    assert_eq!(encoded.problem(), "invalid-name");
+    app.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_name_that_was_rebound_is_not_this_machine() {
+    let app = TestApp::start().await;
+    let foreign = Answer::of(app.client.get(app.url("/v1/topology")).header("host", "evil.example")).await;
+    assert_eq!((foreign.status.as_u16(), foreign.problem()), (421, "foreign-host"));
+    let local = Answer::of(app.client.get(app.url("/v1/topology")).header("host", "localhost:1")).await;
+    assert_eq!(local.status, 200);
+    app.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_page_of_another_origin_may_not_write() {
+    let app = TestApp::start().await;
+    let from = |origin: String| Answer::of(app.posting(JSON, message("m-1", "c-1").to_string()).header("origin", origin));
+    let foreign = from("http://evil.example".to_owned()).await;
+    assert_eq!((foreign.status.as_u16(), foreign.problem()), (403, "cross-origin"));
+    assert_eq!(from(format!("http://{}", app.public)).await.status, 202);
+    app.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_request_id_comes_back() {
+    let app = TestApp::start().await;
+    let mine = Answer::of(app.client.get(app.url("/v1/topology")).header("x-request-id", "mine-1")).await;
+    assert_eq!(mine.header("x-request-id"), "mine-1");
+    assert_eq!(app.get("/v1/nowhere").await.header("x-request-id").len(), 36);
+    app.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_slow_head_is_cut_off() {
+    let app = TestApp::start().await;
+    let mut connection = TcpStream::connect(app.public).await.unwrap();
+    connection.write_all(b"GET /v1/topology HTTP/1.1\r\nHost: loc").await.unwrap();
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
+    app.stop().await;
+}
+
+#[actix_rt::test]
+async fn health_and_metrics() {
+    let app = TestApp::start().await;
+    assert_eq!(app.admin("/livez").await, (reqwest::StatusCode::OK, "ok\n".to_owned()));
+    app.apply(&[message("m-1", "c-1")]).await;
+    app.put_settings("acme", json!({"auto_close": {"enabled": true}})).await;
+    let (status, text) = app.admin("/readyz?verbose").await;
+    assert_eq!((status.as_u16(), text.as_str()), (200, "[+]serving ok\n[+]store ok\n[+]clocks ok\n[+]partitions ok\nok\n"));
+    assert_eq!(app.admin("/startupz").await.0, 200);
+    let (_, metrics) = app.admin("/metrics").await;
+    for name in ["adjourn_events_accepted_total{transport=\"http\"}", "adjourn_store_commit_seconds_bucket", "adjourn_build_info{version="]
+    {
+        assert!(metrics.contains(name), "{name} in {metrics}");
+    }
+    assert_eq!(app.admin("/nowhere").await.0, 404);
+    app.stop().await;
+}
+
+#[actix_rt::test]
+async fn what_was_accepted_survives_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = format!("embedded:{}", dir.path().join("store").display());
+    let app = TestApp::start_with(&[("store", &store)]).await;
+    assert_eq!(app.post(JSON, message("m-1", "c-1").to_string()).await.status, 202);
+    app.stop().await;
+    let again = TestApp::start_with(&[("store", &store)]).await;
+    let repeat = again.apply(&[message("m-1", "c-1")]).await;
+    assert_eq!((&repeat.json["duplicates"], &repeat.json["conversations"][0]["version"]), (&json!(1), &json!(1)), "{}", repeat.json);
+    again.stop().await;
+}
