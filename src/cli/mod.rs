@@ -5,6 +5,7 @@ mod conversations;
 mod dead_letters;
 mod failure;
 mod input;
+mod loadgen;
 mod notifications;
 mod output;
 mod rehearse;
@@ -51,6 +52,9 @@ enum Verb {
     /// Look at events that were set aside, and take them up again or give them up
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLettersVerb),
+    /// Put load on a running service and measure
+    #[command(subcommand)]
+    Loadgen(loadgen::LoadgenVerb),
     /// Print a completion script
     Completions { shell: clap_complete::Shell },
 }
@@ -72,6 +76,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Conversations(verb) => client_runtime(conversations::run(verb, format)),
         Verb::Settings(verb) => client_runtime(settings::run(verb, format)),
         Verb::DeadLetters(verb) => client_runtime(dead_letters::run(verb, format)),
+        Verb::Loadgen(verb) => client_runtime(loadgen::run(verb, format)),
         Verb::Rehearse(args) => rehearse::run(&args, format),
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "adjourn", &mut std::io::stdout());
