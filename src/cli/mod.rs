@@ -3,12 +3,15 @@
 mod client;
 mod conversations;
 mod dead_letters;
+mod demo;
 mod failure;
 mod input;
+mod loadgen;
 mod notifications;
 mod output;
 mod rehearse;
 mod send;
+mod serve;
 mod settings;
 mod sse;
 
@@ -16,6 +19,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::config::ConfigArgs;
 use failure::Failure;
 use output::Format;
 
@@ -36,6 +40,10 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 
 enum Verb {
     /// Say what a period would have done to past conversations
     Rehearse(rehearse::RehearseArgs),
+    /// Run the service
+    Serve(ConfigArgs),
+    /// See the main job on real conversations, in half a minute
+    Demo(demo::DemoArgs),
     /// Send events
     #[command(subcommand)]
     Events(send::EventsVerb),
@@ -51,6 +59,9 @@ enum Verb {
     /// Look at events that were set aside, and take them up again or give them up
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLettersVerb),
+    /// Put load on a running service and measure
+    #[command(subcommand)]
+    Loadgen(loadgen::LoadgenVerb),
     /// Print a completion script
     Completions { shell: clap_complete::Shell },
 }
@@ -67,11 +78,14 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     let format = cli.output;
     match cli.verb {
+        Verb::Serve(args) => serve::run(args),
+        Verb::Demo(args) => demo::run(&args),
         Verb::Events(send::EventsVerb::Send(args)) => client_runtime(send::run(args, format)),
         Verb::Notifications(notifications::NotificationsVerb::Tail(args)) => client_runtime(notifications::run(args, format)),
         Verb::Conversations(verb) => client_runtime(conversations::run(verb, format)),
         Verb::Settings(verb) => client_runtime(settings::run(verb, format)),
         Verb::DeadLetters(verb) => client_runtime(dead_letters::run(verb, format)),
+        Verb::Loadgen(verb) => client_runtime(loadgen::run(verb, format)),
         Verb::Rehearse(args) => rehearse::run(&args, format),
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "adjourn", &mut std::io::stdout());

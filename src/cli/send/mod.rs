@@ -3,7 +3,7 @@
 //! What the service has not acknowledged is sent again (D6 makes that harmless); what it has is remembered beside the
 //! file (`progress.rs`), so that a run that was interrupted goes on where it stopped.
 
-mod pace;
+pub mod pace;
 mod progress;
 
 use std::time::Duration;
@@ -71,7 +71,7 @@ pub async fn run(args: SendArgs, format: Option<Format>) -> Result<(), Failure> 
         note(format_args!("going on after line {} of an earlier run ({})", progress.lines, progress.path()));
     }
     let pace = Pace::new(args.speed, args.shift_to_now, progress.shift);
-    let sender = Sender { client, waits: Waits::up_to(WAIT_MAX), patience: args.patience };
+    let sender = Sender::new(client, args.patience);
     let mut sending = Sending { lines, progress, pace, sender, rate: args.rate, rejections: BadLines::default(), sent: 0 };
     sending.play().await?;
     sending.finish(format.unwrap_or(Format::Ndjson))
@@ -184,16 +184,20 @@ async fn wait_until(due: Option<Timestamp>) {
     tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 
-/// Delivers bodies, as often as it takes.
-struct Sender {
+/// Delivers bodies of NDJSON, as often as it takes.
+pub struct Sender {
     client: Client,
     waits: Waits,
     patience: Duration,
 }
 
 impl Sender {
+    pub fn new(client: Client, patience: Duration) -> Self {
+        Self { client, waits: Waits::up_to(WAIT_MAX), patience }
+    }
+
     /// Answers with what the service said of a body it took, in whole or in part.
-    async fn deliver(&mut self, body: Vec<u8>) -> Result<Value, Failure> {
+    pub async fn deliver(&mut self, body: Vec<u8>) -> Result<Value, Failure> {
         let watch = Stopwatch::start();
         loop {
             let (failure, asked) = match self.post(&body).await {
