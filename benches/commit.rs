@@ -26,10 +26,10 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 const PARTITIONS: u16 = 64;
-/// Conversations in the store before anything is measured, so that a commit meets a tree of some depth.
-const PRELOADED: usize = 200_000;
+/// Conversations in the store before commits are measured, unless `BENCH_CONVERSATIONS` says otherwise.
+const CONVERSATIONS: usize = 200_000;
 
-criterion_group!(benches, disk, appends, commits);
+criterion_group!(benches, disk, reads, appends, commits);
 criterion_main!(benches);
 
 fn directory() -> TempDir {
@@ -54,6 +54,25 @@ fn disk(c: &mut Criterion) {
             file.sync_data().unwrap();
         });
     });
+    group.finish();
+}
+
+/// What an actor waits for when it asks on its own thread.
+fn reads(c: &mut Criterion) {
+    let world = World::new(20_000);
+    let partition = PartitionId(0);
+    Chain::claim(&world, partition);
+    let mut group = c.benchmark_group("read");
+    for rows in [1, 16, 256] {
+        let keys = &world.keys[0][..rows];
+        group.throughput(Throughput::Elements(rows as u64));
+        group.bench_function(BenchmarkId::new("load", rows), |b| {
+            b.iter(|| world.runtime.block_on(world.store.load(partition, keys.to_vec())).unwrap());
+        });
+        group.bench_function(BenchmarkId::new("due", rows), |b| {
+            b.iter(|| world.runtime.block_on(world.store.due(partition, Timestamp::MAX, None, rows)).unwrap());
+        });
+    }
     group.finish();
 }
 
@@ -85,10 +104,10 @@ fn commits(c: &mut Criterion) {
     let mut group = c.benchmark_group("commit");
     group.sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(8));
     for (rows, at_once) in [(256, 1), (1_024, 1), (256, 64), (1_024, 64)] {
-        let world = World::new(PRELOADED);
-        let mut chains: Vec<Chain> = (0..PARTITIONS).map(|p| Chain::claim(&world, PartitionId(p))).collect();
+        let mut filled = None;
         group.throughput(Throughput::Elements((rows * at_once) as u64));
         group.bench_function(BenchmarkId::new(format!("{at_once} partitions"), rows), |b| {
+            let (world, chains) = filled.get_or_insert_with(World::filled);
             b.iter_custom(|turns| {
                 let mut took = Duration::ZERO;
                 for turn in 0..turns as usize {
@@ -130,6 +149,13 @@ impl World {
             keys[usize::from(key.partition(partitions.unwrap()).0)].push(key);
         }
         Self { runtime, store, keys, _dir: dir }
+    }
+
+    fn filled() -> (Self, Vec<Chain>) {
+        let conversations = std::env::var("BENCH_CONVERSATIONS").map_or(CONVERSATIONS, |count| count.parse().unwrap());
+        let world = Self::new(conversations);
+        let chains = (0..PARTITIONS).map(|p| Chain::claim(&world, PartitionId(p))).collect();
+        (world, chains)
     }
 
     /// Keeps the log's tails short, outside the measurement.

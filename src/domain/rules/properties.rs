@@ -60,7 +60,8 @@ fn anything() -> impl Strategy<Value = What> {
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
-    let gap = prop_oneof![4 => 0..5_i64, 2 => 0..70_i64];
+    // Often just over a period, so that a late reply finds a fresh auto-close (D7).
+    let gap = prop_oneof![6 => 0..5_i64, 2 => 0..70_i64, 2 => 61..70_i64];
     let lateness = prop_oneof![4 => Just(0), 2 => 0..5_i64, 2 => 0..90_i64, 1 => -5..0_i64];
     (gap, lateness, anything(), prop::bool::weighted(0.8)).prop_map(|(gap, lateness, what, awake)| Happening { gap, lateness, what, awake })
 }
@@ -277,6 +278,8 @@ proptest! {
     #[test]
     fn d7_a_close_taken_back_leaves_no_trace(mut events in backlog(), seen in 1..15_usize) {
         let seen = seen.min(events.len());
+        let news = What::Message(MessageSource::Contact).event("news", 121);
+        events.push(Accepted { event: news, accepted_at: at(301) });
         events[seen..].iter_mut().for_each(|late| late.accepted_at = at(301));
         let never_closed = apply(&events);
         let story = apply(&events[..seen]).wake(300);

@@ -35,7 +35,7 @@ pub async fn post(edge: web::Data<Edge>, request: HttpRequest, mut payload: web:
 }
 
 async fn read(form: Form, edge: &Edge, request: &HttpRequest, payload: web::Payload) -> Result<Batch, Problem> {
-    let mut body = Body::new(request, payload, &edge.limits).await?;
+    let mut body = Body::new(request, payload, edge, edge.limits.body_bytes).await?;
     let max = edge.limits.events;
     let mut batch = Batch::default();
     match form {

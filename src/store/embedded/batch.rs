@@ -16,7 +16,6 @@ pub struct Prepared {
     /// First and last number; `None` when there are none.
     pub numbers: Option<(u64, u64)>,
     pub states: Writes,
-    pub deadlines: Writes,
     pub notifications: Writes,
     pub dead_letters: Writes,
     pub settings: Writes,
@@ -35,7 +34,6 @@ impl Prepared {
             trim_notifications_below: batch.trim_notifications_below,
             numbers: numbers(&batch.notifications)?,
             states: Writes::default(),
-            deadlines: Writes::default(),
             notifications: Writes::default(),
             dead_letters: Writes::default(),
             settings: Writes::default(),
@@ -59,12 +57,13 @@ impl Prepared {
 
     /// How many B-tree writes this is, about: what a group is bounded by.
     pub fn weight(&self) -> usize {
-        self.states.len() + self.deadlines.len() + self.notifications.len() + self.dead_letters.len() + self.settings.len()
+        // A row brings about one move in the index.
+        2 * self.states.len() + self.notifications.len() + self.dead_letters.len() + self.settings.len()
     }
 
     fn row(&mut self, partition: PartitionId, row: &RowWrite) {
         let name = row.key.as_str();
-        let look_at = match &row.change {
+        match &row.change {
             RowChange::Put { conversation, look_at } => {
                 let value = record::encode_conversation(conversation);
                 let fill = |out: &mut Vec<u8>| {
@@ -72,22 +71,8 @@ impl Prepared {
                     out.extend_from_slice(&value);
                 };
                 self.states.put(|out| tables::state_key(out, partition, name), fill);
-                *look_at
             }
-            RowChange::Remove => {
-                self.states.remove(|out| tables::state_key(out, partition, name));
-                None
-            }
-        };
-        // A deadline that did not move is where the index has it.
-        if row.indexed_at == look_at {
-            return;
-        }
-        if let Some(at) = row.indexed_at {
-            self.deadlines.remove(|out| tables::deadline_key(out, partition, at, name));
-        }
-        if let Some(at) = look_at {
-            self.deadlines.put(|out| tables::deadline_key(out, partition, at, name), |_| {});
+            RowChange::Remove => self.states.remove(|out| tables::state_key(out, partition, name)),
         }
     }
 
@@ -102,7 +87,7 @@ impl Prepared {
     }
 
     fn sort(&mut self) {
-        for writes in [&mut self.states, &mut self.deadlines, &mut self.notifications, &mut self.dead_letters, &mut self.settings] {
+        for writes in [&mut self.states, &mut self.notifications, &mut self.dead_letters, &mut self.settings] {
             writes.sort();
         }
     }

@@ -74,14 +74,7 @@ impl Log {
             health,
         });
         let (sender, receiver) = channel();
-        let writer = LogWriter {
-            shared: Arc::clone(&shared),
-            dir: dir.to_owned(),
-            segment,
-            incarnation: options.incarnation,
-            keep_segments: options.keep_segments,
-            segment_bytes: options.segment_bytes,
-        };
+        let writer = LogWriter { shared: Arc::clone(&shared), dir: dir.to_owned(), segment, options };
         let thread = std::thread::Builder::new()
             .name("adjourn-log".into())
             .spawn(move || writer.run(&receiver))
@@ -95,12 +88,12 @@ impl Log {
         if entries.is_empty() {
             return Ok(Vec::new());
         }
+        let count = entries.len() as u64;
+        self.shared.reserve(count)?;
         let mut encoded = Encoded::default();
         for (partition, entry) in &entries {
             encoded.push(*partition, &record::encode_entry(entry));
         }
-        let count = entries.len() as u64;
-        self.shared.reserve(count)?;
         let (answer, answered) = oneshot::channel();
         let sent = match &*lock(&self.sender) {
             Some(sender) => sender.send(Append { encoded, entries, answer }).is_ok(),
@@ -217,9 +210,7 @@ struct LogWriter {
     shared: Arc<Shared>,
     dir: PathBuf,
     segment: Segment,
-    incarnation: u64,
-    keep_segments: bool,
-    segment_bytes: u64,
+    options: LogOptions,
 }
 
 impl LogWriter {
@@ -235,7 +226,7 @@ impl LogWriter {
     }
 
     fn take(&mut self, mut group: Vec<Append>) {
-        if self.segment.len >= self.segment_bytes
+        if self.segment.len >= self.options.segment_bytes
             && let Err(cause) = self.rotate()
         {
             // Nothing of this group was written, so this is no unknown outcome; but the log cannot go on.
@@ -281,8 +272,8 @@ impl LogWriter {
 
     /// Goes on in a new file and deletes those that nobody needs.
     fn rotate(&mut self) -> std::io::Result<()> {
-        self.segment = Segment::create(&self.dir, self.segment.number + 1, self.incarnation)?;
-        if self.keep_segments {
+        self.segment = Segment::create(&self.dir, self.segment.number + 1, self.options.incarnation)?;
+        if self.options.keep_segments {
             return Ok(());
         }
         for number in segment::segment_numbers(&self.dir)? {
@@ -297,6 +288,16 @@ impl LogWriter {
 
     fn wake_all(&self) {
         self.shared.tails.iter().for_each(|tail| tail.arrived.notify_waiters());
+    }
+}
+
+impl Drop for LogWriter {
+    /// A panic may leave ids without entries: nobody is to wait for those.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.health.fail("the log's thread panicked; start again, and report what the log of this process says".into());
+            self.wake_all();
+        }
     }
 }
 
@@ -365,4 +366,67 @@ fn answer<T>(to: oneshot::Sender<T>, with: T) {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What these locks guard is whole after every statement: a panic elsewhere leaves nothing half done.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::domain::testing::{at, human};
+
+    const P: PartitionId = PartitionId(0);
+
+    fn append() -> (Append, oneshot::Receiver<Result<Vec<LogId>, StoreError>>) {
+        let (answer, answered) = oneshot::channel();
+        let entry = Entry::Event(human("e", 1));
+        let mut encoded = Encoded::default();
+        encoded.push(P, &record::encode_entry(&entry));
+        (Append { encoded, entries: vec![(P, entry)], answer }, answered)
+    }
+
+    fn writer(dir: &Path, segment_bytes: u64) -> LogWriter {
+        let options = LogOptions {
+            clock: ManualClock::at(at(1_000)),
+            incarnation: 7,
+            checkpoints: vec![LogId::ZERO],
+            floor_ms: 0,
+            backlog_max: 10,
+            keep_segments: false,
+            segment_bytes,
+        };
+        let shared = Shared {
+            order: Mutex::new(Order::new(options.clock.clone(), &options.checkpoints, 0)),
+            tails: vec![Tail::default()],
+            backlog: AtomicU64::new(0),
+            backlog_max: options.backlog_max,
+            health: Arc::default(),
+        };
+        let segment = Segment::create(dir, 1, options.incarnation).unwrap();
+        LogWriter { shared: Arc::new(shared), dir: dir.to_owned(), segment, options }
+    }
+
+    /// What may or may not be on the disk is shown to nobody, and nothing is written behind it.
+    #[test]
+    fn a_failed_write_has_an_unknown_outcome_and_ends_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = writer(dir.path(), 1_000);
+        writer.segment.become_read_only(dir.path());
+        let (append, mut answered) = append();
+        writer.take(vec![append]);
+        assert!(matches!(answered.try_recv().unwrap(), Err(StoreError::OutcomeUnknown(_))));
+        assert!(matches!(writer.shared.health.check(), Err(StoreError::Unavailable(_))));
+        assert_eq!(writer.shared.tails[0].after(LogId::ZERO, 9), []);
+        assert!(lock(&writer.shared.order).expects(P, LogId::ZERO), "a close over it must be refused");
+    }
+
+    #[test]
+    fn a_segment_that_cannot_begin_ends_the_log_with_nothing_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = writer(dir.path(), 0);
+        std::fs::create_dir(segment::segment_path(dir.path(), 2)).unwrap();
+        let (append, mut answered) = append();
+        writer.take(vec![append]);
+        assert!(matches!(answered.try_recv().unwrap(), Err(StoreError::Unavailable(_))));
+        assert!(matches!(writer.shared.health.check(), Err(StoreError::Unavailable(_))));
+    }
 }

@@ -25,7 +25,10 @@ pub fn open(path: &Path, options: EmbeddedOptions) -> Result<EmbeddedStore, Open
     std::fs::create_dir_all(log_dir(path)).map_err(|cause| OpenError::io("create", path, cause))?;
     let lock = DirectoryLock::take(path)?;
     let (db, fixed) = open_state(path, options.partitions, options.cache_bytes)?;
-    segment::sync_dir(path).map_err(|cause| OpenError::io("sync", path, cause))?;
+    // The names of what was created: without them the files would be there and nobody could find them.
+    for dir in [Some(path), path.parent().filter(|parent| !parent.as_os_str().is_empty())].into_iter().flatten() {
+        segment::sync_dir(dir).map_err(|cause| OpenError::io("sync", dir, cause))?;
+    }
     let partitions = reads::partition_states(&db, fixed.partitions).map_err(|error| OpenError::state(path, error))?;
     let health = Arc::new(Health::default());
     let log = Arc::new(Log::open(&log_dir(path), log_options(&options, &fixed, &partitions), Arc::clone(&health))?);
@@ -53,7 +56,10 @@ fn log_options(options: &EmbeddedOptions, fixed: &Fixed, partitions: &[Partition
 fn open_state(path: &Path, asked: Option<PartitionCount>, cache_bytes: usize) -> Result<(Database, Fixed), OpenError> {
     let file = path.join("state.redb");
     let failed = |cause: redb::Error| OpenError::State { path: file.clone(), cause };
-    let db = Database::builder().set_cache_size(cache_bytes).create(&file).map_err(|cause| failed(cause.into()))?;
+    let mut builder = Database::builder();
+    // About 0.4 s a million conversations: without a word, a large store would seem to hang after a crash.
+    builder.set_repair_callback(|repair| tracing::info!(progress = repair.progress(), "checking the state file after a crash"));
+    let db = builder.set_cache_size(cache_bytes).create(&file).map_err(|cause| failed(cause.into()))?;
     let fixed = match stored(&db).map_err(failed)? {
         Some(fixed) => fixed,
         None => {

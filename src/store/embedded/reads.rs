@@ -151,12 +151,12 @@ fn notification(key: &[u8], value: &[u8]) -> Result<Notification, Box<str>> {
 pub fn dead_letters(db: &Database, partition: PartitionId, after: LogId, limit: usize) -> Read<Vec<DeadLetter>> {
     let (start, end) = (tables::dead_letter_key(partition, after), tables::partition_end(partition));
     let table = db.begin_read()?.open_table(tables::DEAD_LETTERS)?;
-    let range = table.range::<&[u8]>((Bound::Excluded(start.as_slice()), Bound::Excluded(end.as_slice())))?;
-    let letter = |entry: Result<(redb::AccessGuard<'_, &[u8]>, redb::AccessGuard<'_, &[u8]>), redb::StorageError>| {
+    let mut letters = Vec::new();
+    for entry in table.range::<&[u8]>((Bound::Excluded(start.as_slice()), Bound::Excluded(end.as_slice())))?.take(limit) {
         let (key, value) = entry?;
-        Ok(dead_letter(partition, key.value(), value.value()))
-    };
-    range.take(limit).map(letter).collect()
+        letters.push(dead_letter(partition, key.value(), value.value()));
+    }
+    Ok(letters)
 }
 
 /// A dead letter that cannot be read is still one: its entry may have been the reply, so nobody may lose sight of it.

@@ -94,6 +94,12 @@ impl Segment {
         Ok(Self { file, number, len: sound_bytes, incarnation, buffer: Vec::new() })
     }
 
+    /// As on a disk that takes nothing any more.
+    #[cfg(test)]
+    pub fn become_read_only(&mut self, dir: &Path) {
+        self.file = File::open(segment_path(dir, self.number)).unwrap();
+    }
+
     /// Writes `parts` as one frame with one write, durable when this returns. After an error the file must not be written
     /// again: the kernel may have dropped the pages and would call the next attempt a success.
     pub fn write<'a>(&mut self, parts: impl Iterator<Item = &'a Encoded>) -> io::Result<()> {

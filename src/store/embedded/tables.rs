@@ -61,6 +61,21 @@ impl Writes {
         self.spans.push(Span { key: start, value, end: self.bytes.len(), removes });
     }
 
+    /// The index entry of the row at `state_key` goes from one place to another.
+    pub fn move_deadline(&mut self, state_key: &[u8], from: Option<Timestamp>, to: Option<Timestamp>) {
+        if from == to {
+            return;
+        }
+        let (partition, conversation) = state_key.split_at(PARTITION_BYTES);
+        let key = |at| move |out: &mut Vec<u8>| [partition, &instant(at), conversation].iter().for_each(|part| out.extend_from_slice(part));
+        if let Some(at) = from {
+            self.remove(key(at));
+        }
+        if let Some(at) = to {
+            self.put(key(at), |_| {});
+        }
+    }
+
     /// Sorts by key: neighbours in the tree are written one after the other, and its pages are touched once.
     pub fn sort(&mut self) {
         let bytes = &self.bytes;
@@ -137,6 +152,7 @@ pub fn workspace_range(partition: PartitionId, workspace: &str) -> (Vec<u8>, Vec
     (start, end)
 }
 
+const PARTITION_BYTES: usize = 2;
 const SIGN: u64 = 1 << 63;
 const NEVER: u8 = 0;
 const LOOK_AT: u8 = 1;
@@ -166,6 +182,11 @@ pub fn split_look_at(value: &[u8]) -> Option<(Option<Timestamp>, &[u8])> {
         }
         _ => None,
     }
+}
+
+/// When to look at a row; `None` too where its first bytes are not what they should be.
+pub fn look_at(row: &[u8]) -> Option<Timestamp> {
+    split_look_at(row)?.0
 }
 
 /// What a notification begins with: the number of its conversation's one before it. Numbers begin at 1.

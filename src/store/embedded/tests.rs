@@ -377,6 +377,24 @@ async fn a_refused_batch_leaves_no_trace_and_its_neighbours_go_through() {
 }
 
 #[tokio::test]
+async fn the_index_follows_the_rows_whatever_their_writer_believed() {
+    let world = World::new();
+    let store = world.open();
+    let claim = store.claim(P0).await.unwrap();
+    let mut head = claim.head;
+    for (believed, look_at) in [(None, Some(1)), (None, Some(2)), (Some(7), Some(3)), (Some(4), Some(4)), (None, None)] {
+        let change = RowChange::Put { conversation: Arc::new(conversation_and_notices().0), look_at: look_at.map(at) };
+        let rows = vec![RowWrite { key: key(), indexed_at: believed.map(at), change }];
+        let batch = Batch { rows, ..Batch::new(head, LogId::ZERO) };
+        head = batch.id;
+        store.commit(claim.lease, batch).await.unwrap();
+        let due: Vec<Timestamp> = store.due(P0, Timestamp::MAX, None, 9).await.unwrap().iter().map(|due| due.at).collect();
+        assert_eq!(due, Vec::from_iter(look_at.map(at)));
+        assert_eq!(store.stats().await.unwrap()[0].timers, due.len() as u64);
+    }
+}
+
+#[tokio::test]
 async fn a_full_log_refuses_until_something_is_applied() {
     let world = World::new();
     let store = EmbeddedStore::open(world.dir.path(), EmbeddedOptions { backlog_max: 2, ..world.options() }).unwrap();
