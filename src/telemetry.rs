@@ -29,7 +29,8 @@ pub fn start_logging(config: &LogConfig) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.level).context("log.level")?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Colours are for people; a file or a collector would keep them as noise.
-    let lines = lines.with_ansi(std::io::stderr().is_terminal());
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let lines = lines.with_ansi(wanted && std::io::stderr().is_terminal());
     let started = match config.format {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

@@ -34,7 +34,7 @@ impl Service {
             })
             .expect("the log says where it listens");
         std::thread::spawn(move || log.for_each(drop)); // a full pipe would stop it
-        Self { process, url: format!("http://{address}"), home: home }
+        Self { process, url: format!("http://{address}"), home }
     }
 
     fn ok(&self, arguments: &[&str]) -> String {
