@@ -58,9 +58,10 @@ pub trait Store: Send + Sync + 'static {
     /// Writes a batch: all or nothing, durable when this answers.
     ///
     /// # Errors
-    /// `Fenced`: the lease is not the stored one, step down. `Refused`: `based_on` is not the stored commit, the store's
-    /// clock is not past `not_before`, or an entry after `checkpoint` was accepted at or before `not_before`; nothing was
-    /// written, reload. `OutcomeUnknown`: reload and see.
+    /// In this order. `Fenced`: the lease is not the stored one, step down. `Refused`: `based_on` is not the stored commit,
+    /// `checkpoint` lies before the stored one, the notifications do not go on from the last number without a gap, the
+    /// store's clock is not past `not_before`, or an entry after `checkpoint` was accepted at or before `not_before`; nothing
+    /// was written, reload. `OutcomeUnknown`: reload and see.
     fn commit(&self, lease: Lease, batch: Batch) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// The rows of these conversations, in the order asked. One that cannot be read does not spoil the others.
@@ -206,8 +207,8 @@ pub struct Claim {
     pub checkpoint: LogId,
     /// The number of the last notification.
     pub last_notification: u64,
-    /// How often this checkpoint was claimed with entries after it, this claim included: from the third time on, one of
-    /// them is suspected of killing its node, and entries are taken one at a time.
+    /// How often this checkpoint was claimed with entries after it, this claim included; 0 when there are none now. From
+    /// the third time on, one of them is suspected of killing its node, and entries are taken one at a time.
     pub attempts: u32,
     /// The entry that was being tried alone when the last owner went away, and how often it was tried.
     pub trying: Option<(LogId, u32)>,
@@ -286,7 +287,7 @@ pub struct Notification {
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct NotificationPage {
     pub items: Vec<Notification>,
-    /// The lowest number still kept: whoever asked from below it has missed something.
+    /// The lowest number still kept, one above the last where none is: whoever asked from below it has missed something.
     pub oldest: u64,
 }
 

@@ -25,16 +25,21 @@ pub const MANY: usize = 1_000;
 pub struct Bench {
     pub clock: Arc<ManualClock>,
     store: Option<Arc<dyn Store>>,
-    open: Box<dyn FnMut() -> Arc<dyn Store> + Send>,
+    open: Open,
 }
 
 /// The model survives nothing but its own process: reopened, it is the one it was.
 pub fn memory() -> Bench {
-    Bench::new(|clock| {
-        let store = MemoryStore::bounded(partitions(), clock, UNAPPLIED_MAX);
-        Box::new(move || Arc::clone(&store) as _)
-    })
+    Bench::new(memory_on)
 }
+
+fn memory_on(clock: Arc<ManualClock>) -> Open {
+    let store = MemoryStore::bounded(partitions(), clock, UNAPPLIED_MAX);
+    Box::new(move || Arc::clone(&store) as _)
+}
+
+/// Opens a store, again and again; the one opened before was dropped by then.
+pub type Open = Box<dyn FnMut() -> Arc<dyn Store> + Send>;
 
 /// A directory of its own, opened again from what is on the disk.
 pub fn embedded() -> Bench {
@@ -56,10 +61,18 @@ pub fn partitions() -> PartitionCount {
 }
 
 impl Bench {
-    /// `open` answers with what opens the store, again and again; the one opened before was dropped by then.
-    pub fn new(open: impl FnOnce(Arc<ManualClock>) -> Box<dyn FnMut() -> Arc<dyn Store> + Send>) -> Self {
-        let clock = ManualClock::at(at(START));
-        let mut open = open(Arc::clone(&clock));
+    /// `prepare` is told the clock the store is to go by.
+    pub fn new(prepare: impl FnOnce(Arc<ManualClock>) -> Open) -> Self {
+        Self::on(ManualClock::at(at(START)), prepare)
+    }
+
+    /// A model that goes by the clock of this bench.
+    pub fn model_beside(&self) -> Self {
+        Self::on(Arc::clone(&self.clock), memory_on)
+    }
+
+    fn on(clock: Arc<ManualClock>, prepare: impl FnOnce(Arc<ManualClock>) -> Open) -> Self {
+        let mut open = prepare(Arc::clone(&clock));
         Self { clock, store: Some(open()), open }
     }
 
@@ -100,8 +113,8 @@ impl Bench {
         Ok(())
     }
 
-    /// Everything a reader can see, to be compared with what it is later.
-    pub async fn dump(&self) -> String {
+    /// Everything a reader can see, part by part, to be compared with what it is later.
+    pub async fn dump(&self) -> Vec<String> {
         let store = self.store();
         let mut parts = vec![
             format!("{:?}", store.stats().await.unwrap()),
@@ -117,7 +130,7 @@ impl Bench {
             let checkpoint = store.stats().await.unwrap()[usize::from(partition.0)].checkpoint;
             parts.push(format!("{:?}", self.read(partition, checkpoint).await));
         }
-        parts.join("\n")
+        parts
     }
 }
 

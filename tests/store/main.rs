@@ -8,6 +8,7 @@ mod chain;
 mod closes;
 mod dead;
 mod log;
+mod model;
 mod outbox;
 mod owners;
 mod rows;
@@ -71,6 +72,7 @@ macro_rules! suite {
             dead::a_letter_goes_when_it_is_removed,
             dead::unreadable_bytes_are_kept_as_they_are,
             dead::stats_count_what_there_is,
+            model::random_calls_are_answered_as_the_model_answers,
         );
     };
     (@cases $store:ident: $($module:ident::$case:ident),+ $(,)?) => {

@@ -7,6 +7,7 @@ use rmp::decode::{NumValueReadError, ValueReadError};
 use rmp::{Marker, decode, encode};
 
 use super::{FORM_VERSION, RecordError};
+use crate::domain::id::{NameError, is_printable};
 use crate::domain::order::Position;
 use crate::domain::{ConversationKey, EventName, Span, Timestamp};
 
@@ -91,7 +92,17 @@ pub struct Reader<'b> {
     time: i64,
     span: i64,
     texts: Vec<&'b str>,
-    positions: Vec<Position>,
+    positions: Vec<KnownPosition<'b>>,
+}
+
+/// A position that was read, with its name still where it was read from: most occur once, and need no copy of it.
+#[derive(Clone, Copy)]
+struct KnownPosition<'b> {
+    effective: Timestamp,
+    time: Timestamp,
+    contact_message: bool,
+    id: &'b str,
+    source: &'b str,
 }
 
 impl<'b> Reader<'b> {
@@ -211,6 +222,31 @@ impl<'b> Reader<'b> {
         let text = std::str::from_utf8(raw).map_err(|e| self.unexpected(expected, e))?;
         self.texts.push(text);
         Ok(text)
+    }
+
+    /// Id and source, both checked.
+    fn event_name(&mut self) -> Result<(&'b str, &'b str), RecordError> {
+        self.array(2, "an event's name")?;
+        let (id, source) = (self.text("an event's id")?, self.text("an event's source")?);
+        match is_printable(id) && is_printable(source) {
+            true => Ok((id, source)),
+            false => Err(self.unexpected("an event's name", NameError::Printable)),
+        }
+    }
+
+    fn position(&mut self) -> Result<KnownPosition<'b>, RecordError> {
+        if !self.is_array() {
+            let number: usize = self.int("a position")?;
+            let known = self.positions.get(number).copied();
+            return known.ok_or_else(|| self.unexpected("a position", format_args!("position number {number}")));
+        }
+        self.array(4, "a position")?;
+        let (effective, time) = (Form::read(self)?, Form::read(self)?);
+        let contact_message = self.bool("whether a contact wrote")?;
+        let (id, source) = self.event_name()?;
+        let position = KnownPosition { effective, time, contact_message, id, source };
+        self.positions.push(position);
+        Ok(position)
     }
 }
 
@@ -419,10 +455,8 @@ impl Form for EventName {
     }
 
     fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
-        from.array(2, "an event's name")?;
-        let id = from.text("an event's id")?;
-        let source = from.text("an event's source")?;
-        Self::new(source, id).map_err(|e| from.unexpected("an event's name", e))
+        let (id, source) = from.event_name()?;
+        Ok(Self { id: id.into(), source: source.into() })
     }
 }
 
@@ -442,15 +476,7 @@ impl Form for Position {
     }
 
     fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
-        if !from.is_array() {
-            let number: usize = from.int("a position")?;
-            let known = from.positions.get(number).cloned();
-            return known.ok_or_else(|| from.unexpected("a position", format_args!("position number {number}")));
-        }
-        from.array(4, "a position")?;
-        let (effective, time) = (Form::read(from)?, Form::read(from)?);
-        let position = Self { effective, time, contact_message: Form::read(from)?, name: Form::read(from)? };
-        from.positions.push(position.clone());
-        Ok(position)
+        let KnownPosition { effective, time, contact_message, id, source } = from.position()?;
+        Ok(Self { effective, time, contact_message, name: EventName { id: id.into(), source: source.into() } })
     }
 }

@@ -112,6 +112,14 @@ fn a_name_that_is_no_name_is_refused() {
 }
 
 #[test]
+fn an_event_without_a_printable_name_is_refused() {
+    let bytes = encode_entry(&golden::entry());
+    let name = bytes.windows(5).position(|five| five == b"wamid").unwrap();
+    let spoilt = [&bytes[..name], &[7], &bytes[name + 1..]].concat();
+    assert!(matches!(decode_entry(&spoilt), Err(RecordError::Unexpected { expected: "an event's name", .. })));
+}
+
+#[test]
 fn an_error_says_what_was_found_and_what_was_expected() {
     let error = decode_settings(&[FORM_VERSION, 0xa1, b'x']).unwrap_err();
     assert_eq!(error.to_string(), "FixStr(1) at byte 2, expected Settings");

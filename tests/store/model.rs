@@ -1,0 +1,162 @@
+//! The model against the store: the same calls, many and at random, get the same answers and leave the same behind.
+
+use std::collections::BTreeMap;
+
+use adjourn::clock::Clock;
+use adjourn::domain::Timestamp;
+use adjourn::store::*;
+
+use crate::bench::*;
+
+/// Runs from these seeds, each of this many calls: some refused, some fenced, most written.
+const SEEDS: std::ops::Range<u64> = 1..6;
+const CALLS: usize = 120;
+
+pub async fn random_calls_are_answered_as_the_model_answers(mut bench: Bench) {
+    let mut pair = Pair { model: bench.model_beside(), head: CommitId::default(), owners: Vec::new(), rows: BTreeMap::new() };
+    for seed in SEEDS {
+        let mut dice = Dice(seed);
+        for call in 0..CALLS {
+            pair.call(&mut bench, &mut dice).await;
+            for (ours, models) in bench.dump().await.into_iter().zip(pair.model.dump().await) {
+                assert_eq!(ours, models, "seed {seed}, call {call}");
+            }
+        }
+    }
+}
+
+/// xorshift64: the same calls on every machine.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+
+    fn one_in(&mut self, sides: u64) -> bool {
+        self.below(sides) == 0
+    }
+}
+
+struct Pair {
+    model: Bench,
+    /// The last commit that was written.
+    head: CommitId,
+    /// Everybody who ever claimed, with the lease of the store and that of the model; the last one holds the partition,
+    /// unless it was given back.
+    owners: Vec<(Lease, Lease)>,
+    /// Where the index has each row, as a writer remembers it.
+    rows: BTreeMap<String, Option<i64>>,
+}
+
+impl Pair {
+    async fn call(&mut self, bench: &mut Bench, dice: &mut Dice) {
+        match dice.below(20) {
+            0 | 1 => self.claim(bench).await,
+            2 => self.release(bench, dice).await,
+            3 => bench.clock.jump(dice.below(4_000) as i64 - 1_000),
+            4 if dice.one_in(4) => bench.reopen(),
+            5 => self.put_settings(bench, dice).await,
+            6..10 => self.append(bench, dice).await,
+            _ => self.commit(bench, dice).await,
+        }
+    }
+
+    async fn claim(&mut self, bench: &Bench) {
+        let (ours, models) = (bench.store().claim(P).await.unwrap(), self.model.store().claim(P).await.unwrap());
+        self.owners.push((ours.lease, models.lease));
+        self.head = models.head;
+        assert_eq!(Claim { lease: models.lease, ..ours }, models);
+    }
+
+    async fn release(&mut self, bench: &Bench, dice: &mut Dice) {
+        if let Some((ours, models)) = self.owner(dice) {
+            bench.store().release(ours).await.unwrap();
+            self.model.store().release(models).await.unwrap();
+        }
+    }
+
+    /// The last owner, seldom an earlier one.
+    fn owner(&self, dice: &mut Dice) -> Option<(Lease, Lease)> {
+        let back = if dice.one_in(8) { dice.below(self.owners.len().max(1) as u64) as usize } else { 0 };
+        self.owners.iter().rev().nth(back).copied()
+    }
+
+    async fn append(&mut self, bench: &Bench, dice: &mut Dice) {
+        let entries: Vec<_> = (0..dice.below(12)).map(|n| (P, entry(&format!("e{n}")))).collect();
+        let ours = bench.store().append(entries.clone()).await;
+        let models = self.model.store().append(entries).await;
+        assert_eq!(ours.map_err(|e| e.to_string()), models.map_err(|e| e.to_string()));
+    }
+
+    async fn put_settings(&mut self, bench: &Bench, dice: &mut Dice) {
+        let (expected, version) = (dice.below(3), dice.below(3));
+        let ours = bench.store().put_settings("acme".into(), expected, settings(version)).await.unwrap();
+        assert_eq!(ours, self.model.store().put_settings("acme".into(), expected, settings(version)).await.unwrap());
+    }
+
+    async fn commit(&mut self, bench: &Bench, dice: &mut Dice) {
+        let Some((ours, models)) = self.owner(dice) else { return };
+        let batch = self.batch(dice).await;
+        let written = bench.store().commit(ours, batch.clone()).await;
+        let expected = self.model.store().commit(models, batch.clone()).await;
+        assert_eq!(class(&written), class(&expected), "{written:?} {expected:?}");
+        if expected.is_ok() {
+            self.remember(&batch);
+        }
+    }
+
+    /// Mostly one that will be written.
+    async fn batch(&self, dice: &mut Dice) -> Batch {
+        let stats = self.model.store().stats().await.unwrap()[usize::from(P.0)];
+        let log = self.model.read(P, stats.checkpoint).await;
+        let reach = dice.below(log.len() as u64 + 1) as usize;
+        let checkpoint = log[..reach].last().map_or(stats.checkpoint, |entry| entry.id);
+        let head = if dice.one_in(10) { CommitId(7) } else { self.head };
+        let mut batch = Batch::new(head, checkpoint);
+        batch.rows = (0..dice.below(4)).filter_map(|n| self.row(n, dice)).collect();
+        let first = stats.last_notification + if dice.one_in(12) { 2 } else { 1 };
+        batch.notifications = (0..dice.below(3)).map(|n| notification(first + n, dice.one_in(2).then_some(first))).collect();
+        batch.trim_notifications_below = dice.below(stats.last_notification + 3);
+        batch.dead = log[..reach].iter().filter(|_| dice.one_in(9)).map(|entry| dead_letter(entry.id)).collect();
+        batch.settings = dice.one_in(6).then(|| ("acme".into(), settings(dice.below(9)))).into_iter().collect();
+        batch.trying = dice.one_in(6).then_some((checkpoint, 1));
+        batch.not_before = dice.one_in(3).then(|| at(self.model.clock.now().as_millis() - dice.below(600) as i64 + 100));
+        if dice.one_in(6) {
+            let letters = self.model.store().dead_letters(P, LogId::ZERO, 2).await.unwrap();
+            batch.dead_removed = letters.iter().map(|letter| letter.id).collect();
+        }
+        batch
+    }
+
+    fn row(&self, n: u64, dice: &mut Dice) -> Option<RowWrite> {
+        let key = format!("{}/{n}{}", ["a", "a-b", "ab"][dice.below(3) as usize], dice.below(5));
+        let indexed_at = self.rows.get(&key).copied();
+        match (indexed_at, dice.one_in(4)) {
+            (Some(indexed_at), true) => Some(remove(&key, indexed_at)),
+            (None, true) => None,
+            (indexed_at, false) => {
+                let look_at = dice.one_in(2).then(|| dice.below(6) as i64 - 2);
+                Some(put_version(&key, dice.below(99), indexed_at.flatten(), look_at))
+            }
+        }
+    }
+
+    fn remember(&mut self, batch: &Batch) {
+        self.head = batch.id;
+        for write in &batch.rows {
+            match &write.change {
+                RowChange::Put { look_at, .. } => self.rows.insert(write.key.to_string(), look_at.map(Timestamp::as_millis)),
+                RowChange::Remove => self.rows.remove(write.key.as_str()),
+            };
+        }
+    }
+}
+
+/// What the caller does next; the reasons may be told in other words.
+fn class(result: &Result<(), StoreError>) -> Option<std::mem::Discriminant<StoreError>> {
+    result.as_ref().err().map(std::mem::discriminant)
+}
