@@ -205,8 +205,8 @@ impl WriterThread {
             return Err(refused(format!("the checkpoint would go back from {} to {}", next.checkpoint, batch.checkpoint)));
         }
         if let Some((first, last)) = batch.numbers {
-            if first != next.last_notification + 1 {
-                return Err(refused(format!("notification {first} does not follow {}", next.last_notification)));
+            if first != next.last_notification + 1 || !batch.gapless {
+                return Err(refused(format!("notifications do not go on from {} without a gap", next.last_notification)));
             }
             next.last_notification = last;
         }
