@@ -1,7 +1,7 @@
 //! What operators see: log lines on stderr, metrics in Prometheus' format. Which facts there are is said here; they are
 //! told where they happen.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -39,23 +39,19 @@ pub fn start_logging(config: &LogConfig) -> anyhow::Result<()> {
 /// # Errors
 /// When the process has another recorder.
 pub fn metrics() -> anyhow::Result<PrometheusHandle> {
-    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
-    if let Some(handle) = HANDLE.get() {
+    // Held while the recorder is installed: a second app of one process waits for the first one's.
+    static HANDLE: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    let mut installed = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*installed {
         return Ok(handle.clone());
     }
     // Without buckets the exporter makes summaries, which cannot be added up over nodes.
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full("adjourn_timer_lateness_seconds".to_owned()), &LATENESS_SECONDS)?
         .set_buckets_for_metric(Matcher::Full("adjourn_store_commit_seconds".to_owned()), &COMMIT_SECONDS)?
-        .install_recorder();
-    match handle {
-        Ok(handle) => {
-            describe();
-            Ok(HANDLE.get_or_init(|| handle).clone())
-        }
-        // Two that started at once: the other one has just won.
-        Err(error) => HANDLE.get().cloned().context(error),
-    }
+        .install_recorder()?;
+    describe();
+    Ok(installed.insert(handle).clone())
 }
 
 fn describe() {

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::body::Body;
+use super::body::{Body, refuse_unread};
 use super::lines::{Line, Lines};
 use super::media::{self, Form};
 use super::{Edge, Problem, counts};
@@ -19,13 +19,14 @@ use crate::wire::{ConversationView, EventProblem, Fault, Parsed, parse_binary, p
 
 /// # Errors
 /// A problem document: nothing was accepted (4xx), or perhaps something (5xx).
-pub async fn post(edge: web::Data<Edge>, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
+pub async fn post(edge: web::Data<Edge>, request: HttpRequest, mut payload: web::Payload) -> Result<HttpResponse, Problem> {
     if edge.is_stopping() {
-        return Err(Problem::unavailable("draining", "this node is stopping", 1).closing());
+        let problem = Problem::unavailable("draining", "this node is stopping", 1);
+        return Err(refuse_unread(&mut payload, &edge.limits, problem).await);
     }
     let read = match Form::of(request.headers()) {
         Ok(form) => read(form, &edge, &request, payload).await,
-        Err(problem) => Err(problem),
+        Err(problem) => Err(refuse_unread(&mut payload, &edge.limits, problem).await),
     };
     let batch = read.inspect_err(|problem| counts::rejected(problem.kind()))?;
     let outcome = batch.ingest(&edge.node).await.map_err(Problem::from).inspect_err(|problem| counts::rejected(problem.kind()))?;
@@ -34,7 +35,7 @@ pub async fn post(edge: web::Data<Edge>, request: HttpRequest, payload: web::Pay
 }
 
 async fn read(form: Form, edge: &Edge, request: &HttpRequest, payload: web::Payload) -> Result<Batch, Problem> {
-    let mut body = Body::new(request, payload, &edge.limits).await?;
+    let mut body = Body::new(request, payload, edge, edge.limits.body_bytes).await?;
     let max = edge.limits.events;
     let mut batch = Batch::default();
     match form {
