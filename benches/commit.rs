@@ -3,6 +3,8 @@
 //!
 //! `cargo bench --bench commit`; `BENCH_DIR` names the disk to measure (default: the temporary directory).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)] // a bench that cannot go on should say so by panicking
+
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::sync::Arc;
