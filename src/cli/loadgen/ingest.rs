@@ -48,7 +48,7 @@ pub async fn ingest(args: &IngestArgs) -> Result<Value, Failure> {
     let body = |number: u64| {
         let mut body = Vec::new();
         for id in number * batch..((number + 1) * batch).min(args.events) {
-            let source = if id / conversations % 2 == 0 { "contact" } else { "user" };
+            let source = if (id / conversations).is_multiple_of(2) { "contact" } else { "user" };
             message(&mut body, &workspace, &format!("c{}", id % conversations), id, &stamp, source);
         }
         body
