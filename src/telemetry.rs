@@ -64,6 +64,7 @@ fn describe() {
     describe_counter!("adjourn_events_ignored_total", "Events of types without a rule, by family");
     describe_gauge!("adjourn_ingest_lag_seconds", "Age of the oldest event not yet applied");
     describe_gauge!("adjourn_timers_armed", "Conversations with something to look at: a deadline or the end of a snooze");
+    describe_gauge!("adjourn_timers_overdue", "Conversations that the last tick of each shard found overdue");
     describe_histogram!("adjourn_timer_lateness_seconds", "From a deadline to the commit of its close");
     describe_counter!("adjourn_conversations_closed_total", "Closes, by what closed");
     describe_counter!("adjourn_close_reversals_total", "Auto-closes taken back by a late reply");
@@ -94,6 +95,7 @@ pub async fn upkeep(handle: PrometheusHandle, node: Node) {
 async fn observe(node: &Node) {
     gauge!("adjourn_partitions_owned").set(node.shards_ready() as f64);
     gauge!("adjourn_actors_live").set(node.live_actors() as f64);
+    gauge!("adjourn_timers_overdue").set(node.overdue() as f64);
     if let Ok(skew) = node.clock_skew_ms().await {
         gauge!("adjourn_clock_skew_seconds").set(skew as f64 / 1_000.0);
     }
