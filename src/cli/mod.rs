@@ -3,6 +3,7 @@
 mod client;
 mod conversations;
 mod dead_letters;
+mod demo;
 mod failure;
 mod input;
 mod loadgen;
@@ -10,6 +11,7 @@ mod notifications;
 mod output;
 mod rehearse;
 mod send;
+mod serve;
 mod settings;
 mod sse;
 
@@ -17,6 +19,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::config::ConfigArgs;
 use failure::Failure;
 use output::Format;
 
@@ -37,6 +40,10 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 
 enum Verb {
     /// Say what a period would have done to past conversations
     Rehearse(rehearse::RehearseArgs),
+    /// Run the service
+    Serve(ConfigArgs),
+    /// See the main job on real conversations, in half a minute
+    Demo(demo::DemoArgs),
     /// Send events
     #[command(subcommand)]
     Events(send::EventsVerb),
@@ -71,6 +78,8 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     let format = cli.output;
     match cli.verb {
+        Verb::Serve(args) => serve::run(args),
+        Verb::Demo(args) => demo::run(&args),
         Verb::Events(send::EventsVerb::Send(args)) => client_runtime(send::run(args, format)),
         Verb::Notifications(notifications::NotificationsVerb::Tail(args)) => client_runtime(notifications::run(args, format)),
         Verb::Conversations(verb) => client_runtime(conversations::run(verb, format)),

@@ -1,11 +1,13 @@
 //! `adjourn notifications tail`: what the service tells, one CloudEvent a line.
 
+use std::io::Write;
+
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::client::{Client, Target};
 use super::failure::Failure;
-use super::output::{Format, cell, line, note};
+use super::output::{Format, cell, note};
 use super::sse::{Filter, Follow};
 
 #[derive(Subcommand)]
@@ -48,10 +50,11 @@ pub async fn run(args: TailArgs, format: Option<Format>) -> Result<(), Failure> 
             note(format_args!("notifications before this were trimmed away: going on with the oldest kept ({})", message.data));
             continue;
         }
-        let event: Value = serde_json::from_str(&message.data).map_err(|error| Failure::failed(format_args!("not JSON: {error}")))?;
+        let mut out = std::io::stdout().lock();
         match format.unwrap_or(Format::Ndjson) {
-            Format::Table => print_row(&event)?,
-            Format::Json | Format::Ndjson => line(&event)?,
+            Format::Table => writeln!(out, "{}", row(&message.data)?)?,
+            // As it came, so that its members keep their order.
+            Format::Json | Format::Ndjson => writeln!(out, "{}", message.data)?,
         }
         left -= 1;
     }
@@ -59,7 +62,7 @@ pub async fn run(args: TailArgs, format: Option<Format>) -> Result<(), Failure> 
 }
 
 /// The types a caller means: `closed`, `armed` and the like for the full names.
-fn full_names(types: &str) -> String {
+pub fn full_names(types: &str) -> String {
     let full = |name: &str| match name {
         "armed" | "reset" | "cancelled" | "suspended" | "resumed" | "closing_soon" => format!("adjourn.timer.{name}.v1"),
         name if name.contains('.') => name.to_owned(),
@@ -68,12 +71,12 @@ fn full_names(types: &str) -> String {
     types.split(',').map(|name| full(name.trim())).collect::<Vec<_>>().join(",")
 }
 
-fn print_row(event: &Value) -> Result<(), Failure> {
-    use std::io::Write;
+fn row(event: &str) -> Result<String, Failure> {
+    let event: Value = serde_json::from_str(event).map_err(|error| Failure::failed(format_args!("not JSON: {error}")))?;
     let conversation = &event["data"]["conversation"];
     let [time, kind, workspace, subject, closes] =
         [&event["time"], &event["type"], &event["workspace"], &event["subject"], &conversation["scheduled_close_at"]].map(cell);
-    Ok(writeln!(std::io::stdout().lock(), "{time}  {kind:<36}  {workspace}/{subject}  closes {closes}")?)
+    Ok(format!("{time}  {kind:<36}  {workspace}/{subject}  closes {closes}"))
 }
 
 #[cfg(test)]

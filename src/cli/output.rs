@@ -122,11 +122,6 @@ pub fn watched() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Whether colours are wanted: a terminal, and nobody asked for none.
-pub fn coloured() -> bool {
-    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
 /// A length of time for people: whole seconds from ten seconds on.
 pub fn length(ms: i64) -> String {
     let ms = ms.unsigned_abs();
