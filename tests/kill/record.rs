@@ -1,0 +1,132 @@
+//! Reads what a stopped service left: its log, its notifications, its conversations.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use adjourn::clock::WallClock;
+use adjourn::domain::event::{ClosingSource, Speaker as Kind};
+use adjourn::domain::notice::Cause;
+use adjourn::domain::{Conversation, ConversationNotice, EventKind, Notice, NoticeKind, PartitionId, Settings};
+use adjourn::store::embedded::{EmbeddedOptions, EmbeddedStore, read_log};
+use adjourn::store::{LogId, Store};
+use adjourn::wire::CloudEvent;
+
+use super::history::{Close, Counts, Entry, History, Logged, Message, Name, Policy, Speaker, State, Told, Word};
+
+/// What there is of one workspace: all but what was sent and heard.
+pub async fn read(store_dir: &Path, workspace: &str) -> History {
+    let mut history = History::default();
+    for entry in read_log(store_dir) {
+        let (partition, logged) = entry.unwrap();
+        let entry = match logged.entry.unwrap() {
+            adjourn::store::Entry::Event(event) if event.conversation.workspace() == workspace => Entry::Message(message(event)),
+            adjourn::store::Entry::Settings { workspace: of, settings } if &*of == workspace => Entry::Policy(policy(&settings)),
+            adjourn::store::Entry::Event(_) | adjourn::store::Entry::Settings { .. } => continue,
+            other @ adjourn::store::Entry::DeadLetter { .. } => panic!("nobody acted on a dead letter: {other:?}"),
+        };
+        history.log.push(Logged { partition: partition.0, accepted_at: logged.id.accepted_at().as_millis(), entry });
+    }
+    let store = EmbeddedStore::open(store_dir, EmbeddedOptions::new(Arc::new(WallClock))).unwrap();
+    history.unapplied = store.stats().await.unwrap().iter().map(|stats| stats.backlog).sum();
+    for partition in store.partitions().all() {
+        history.dead_letters += store.dead_letters(partition, LogId::ZERO, usize::MAX).await.unwrap().len();
+        read_notifications(&store, partition, workspace, &mut history).await;
+        for (key, row) in store.scan(partition, Some(workspace.into()), None, usize::MAX).await.unwrap() {
+            history.states.insert(key.conversation().to_owned(), state(&row));
+        }
+    }
+    store.close();
+    history
+}
+
+async fn read_notifications(store: &EmbeddedStore, partition: PartitionId, workspace: &str, history: &mut History) {
+    let page = store.notifications(partition, 0, usize::MAX).await.unwrap();
+    let numbers = page.items.iter().map(|notification| notification.number);
+    assert!(numbers.eq(1..=page.items.len() as u64), "the notifications of partition {partition} are numbered without a gap");
+    let of_this = |notice: &&Notice| match notice {
+        Notice::Conversation(notice) => notice.key.workspace() == workspace,
+        Notice::Settings { workspace: of, .. } => &**of == workspace,
+    };
+    history.told.extend(page.items.iter().map(|notification| &notification.notice).filter(of_this).map(told));
+}
+
+fn message(event: adjourn::domain::Event) -> Message {
+    let EventKind::Message { source, .. } = event.kind else { panic!("only messages were sent: {event:?}") };
+    let speaker = match source.speaker() {
+        Kind::Contact => Speaker::Contact,
+        Kind::Human | Kind::HumanElsewhere => Speaker::Human,
+        Kind::Machine => Speaker::Machine,
+    };
+    Message { name: name(&event.name), conversation: event.conversation.conversation().to_owned(), time: event.time.as_millis(), speaker }
+}
+
+fn name(name: &adjourn::domain::EventName) -> Name {
+    Name { id: name.id.to_string(), source: name.source.to_string() }
+}
+
+fn policy(settings: &Settings) -> Policy {
+    Policy {
+        version: settings.version,
+        epoch: settings.enabled.then_some(settings.enable_epoch),
+        period: settings.period.as_millis(),
+        late_reply_window: settings.late_reply_window.as_millis(),
+    }
+}
+
+fn state(row: &Conversation) -> State {
+    State {
+        episode: row.episode,
+        closed_at: row.closing.as_ref().map(|closing| closing.closed_at.as_millis()),
+        counts: Counts { incoming: row.messages.incoming, outgoing: row.messages.outgoing },
+        last_contact_at: row.facts.contact.as_ref().map(|contact| contact.time.as_millis()),
+        last_human_at: row.facts.last_human_at.map(|at| at.as_millis()),
+    }
+}
+
+fn told(notice: &Notice) -> Told {
+    let event = serde_json::to_value(CloudEvent::new(notice)).unwrap();
+    let id = event["id"].as_str().unwrap().to_owned();
+    match notice {
+        Notice::Settings { .. } => Told {
+            id,
+            conversation: String::new(),
+            word: Word::Settings,
+            episode: 0,
+            closes_at: None,
+            counts: Counts::default(),
+            close: None,
+        },
+        Notice::Conversation(notice) => Told {
+            id,
+            conversation: notice.key.conversation().to_owned(),
+            word: word(notice.kind),
+            episode: notice.snapshot.episode,
+            closes_at: notice.snapshot.scheduled_close_at.map(|at| at.as_millis()),
+            counts: Counts { incoming: notice.snapshot.messages.incoming, outgoing: notice.snapshot.messages.outgoing },
+            close: (notice.kind == NoticeKind::Closed).then(|| close(notice)),
+        },
+    }
+}
+
+fn word(kind: NoticeKind) -> Word {
+    match kind {
+        NoticeKind::Opened => Word::Opened,
+        NoticeKind::Reopened => Word::Reopened,
+        NoticeKind::Reversed => Word::Reversed,
+        NoticeKind::Closed => Word::Closed,
+        NoticeKind::Armed => Word::Armed,
+        NoticeKind::Reset => Word::Reset,
+        NoticeKind::Cancelled => Word::Cancelled,
+        _ => Word::Other,
+    }
+}
+
+fn close(notice: &ConversationNotice) -> Close {
+    assert_eq!(notice.snapshot.closed_source, Some(ClosingSource::AutoClose), "nobody else closes here: {notice:?}");
+    let Cause::AutoClose { deadline, late, period, armed_by, .. } = &notice.cause else {
+        panic!("an auto-close tells its story: {notice:?}")
+    };
+    let at = notice.snapshot.closed_at.unwrap();
+    assert_eq!((notice.at, at.since(*deadline)), (at, *late), "{notice:?}");
+    Close { at: at.as_millis(), deadline: deadline.as_millis(), period: period.as_millis(), armed_by: name(armed_by) }
+}
