@@ -23,17 +23,19 @@ pub fn number_from(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
 }
 
-pub fn seed() -> u64 {
+/// The choices of the test of this name.
+pub fn rng(test: &str) -> Rng {
     let seed = number_from("ADJOURN_KILL_SEED").unwrap_or_else(|| now() as u64);
-    eprintln!("ADJOURN_KILL_SEED={seed}");
-    seed
+    eprintln!("{test}: ADJOURN_KILL_SEED={seed}");
+    // Far apart: tests that start in neighbouring milliseconds must not make the same choices.
+    Rng::new(seed ^ u64::from(crc32fast::hash(test.as_bytes())) << 32)
 }
 
 #[tokio::test]
 async fn killed_again_and_again_it_closes_on_time_once_and_never_over_a_reply() {
     let rounds = number_from("ADJOURN_KILL_ROUNDS").unwrap_or(ROUNDS);
     let whole = Duration::from_secs(120 + 10 * rounds);
-    tokio::time::timeout(whole, run(rounds, Rng::new(seed()))).await.expect("it takes far too long");
+    tokio::time::timeout(whole, run(rounds, rng("rounds"))).await.expect("it takes far too long");
 }
 
 async fn run(rounds: u64, mut rng: Rng) {

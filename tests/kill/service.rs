@@ -1,9 +1,11 @@
 //! The service and its sender as processes of their own, and what becomes of them: they are killed.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -107,11 +109,10 @@ impl Service {
         let url = format!("http://127.0.0.1:{}/readyz", self.admin_port);
         loop {
             let answer = self.client.get(&url).timeout(Duration::from_secs(5)).send().await;
+            self.must_live();
             if answer.is_ok_and(|answer| answer.status() == 200) {
                 return asked.elapsed();
             }
-            let ended = self.running.as_mut().unwrap().ended();
-            assert!(ended.is_none(), "it ended by itself, with {ended:?}:\n{}", self.last_words());
             assert!(asked.elapsed() < PATIENCE, "not ready:\n{}", self.last_words());
             nap().await;
         }
@@ -164,15 +165,17 @@ pub fn now() -> Ms {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as Ms
 }
 
+/// Given out by [`free_ports`]: the tests of this process run side by side, and a service that was just killed holds none.
+static PORTS: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+
 /// Ports nobody listens on, below those that the system gives to connections going out: between two lives of the service,
 /// one of those could otherwise take the place, or a client that tries again and again could meet itself.
 fn free_ports<const N: usize>(rng: &mut Rng) -> [u16; N] {
-    let mut held = Vec::new();
+    let mut given = PORTS.lock().unwrap();
     std::array::from_fn(|_| {
         loop {
             let port = rng.between(10_000, 32_000) as u16;
-            if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
-                held.push(listener);
+            if given.insert(port) && TcpListener::bind(("127.0.0.1", port)).is_ok() {
                 return port;
             }
         }

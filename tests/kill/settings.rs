@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use adjourn::domain::{ConversationKey, PartitionCount, Timestamp};
+use adjourn::domain::{ConversationKey, PartitionCount, Span, Timestamp};
 use adjourn::wire::time;
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use super::checker::check;
 use super::history::{Entry, Ms};
 use super::record;
 use super::rng::Rng;
-use super::rounds::{ROUNDS, number_from, seed};
+use super::rounds::{ROUNDS, number_from, rng};
 use super::service::{PARTITIONS, PATIENCE, Service, nap, now};
 
 /// A fifth of the rounds of the main job: each takes longer.
@@ -74,7 +74,8 @@ fn change(rng: &mut Rng, before: &Value) -> Value {
     if rng.percent(40) {
         json!({"auto_close": {"enabled": before["auto_close"]["enabled"] != true}})
     } else {
-        json!({"auto_close": {"period": format!("{}s", 20 * rng.between(1, 20))}})
+        // As it is shown: 120s is 2m.
+        json!({"auto_close": {"period": Span::from_secs(20 * rng.between(1, 20) as i64).to_string()}})
     }
 }
 
@@ -88,14 +89,14 @@ fn changed(before: &Value, change: &Value) -> Value {
 
 /// As the document is, so every partition must be.
 fn meant(settings: &Value) -> BTreeSet<Seconds> {
-    let period = adjourn::domain::Span::parse(settings["auto_close"]["period"].as_str().unwrap()).unwrap();
+    let period = Span::parse(settings["auto_close"]["period"].as_str().unwrap()).unwrap();
     let on = settings["auto_close"]["enabled"] == true;
     [on.then(|| period.as_millis() / 1_000)].into()
 }
 
 #[tokio::test]
 async fn a_change_of_settings_that_was_killed_is_whole_or_not_at_all() {
-    within(rounds(), interrupted(rounds() * 2, Rng::new(seed() ^ 1))).await;
+    within(rounds(), interrupted(rounds() * 2, rng("interrupted"))).await;
 }
 
 async fn interrupted(rounds: u64, mut rng: Rng) {
@@ -141,7 +142,7 @@ async fn interrupted(rounds: u64, mut rng: Rng) {
 /// T22.
 #[tokio::test]
 async fn switched_off_stays_switched_off_over_a_kill() {
-    within(rounds(), switched_off(rounds(), Rng::new(seed() ^ 2))).await;
+    within(rounds(), switched_off(rounds(), rng("switched off"))).await;
 }
 
 async fn switched_off(rounds: u64, mut rng: Rng) {
