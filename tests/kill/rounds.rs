@@ -9,7 +9,7 @@ use super::history::{Entry, History, Logged, Ms, Speaker, Told};
 use super::listener::Listener;
 use super::record;
 use super::rng::Rng;
-use super::service::{PATIENCE, Service, nap, now};
+use super::service::{Service, nap, now};
 use super::trace::{self, Sender, WORKSPACE};
 
 pub const ROUNDS: u64 = 30;
@@ -49,14 +49,15 @@ async fn run(rounds: u64, mut rng: Rng) {
     assert_eq!(service.put_settings(WORKSPACE, &settings).send().await.unwrap().status(), 200);
     let listener = Listener::start(service.port);
     let messages = trace::write(&dir.path().join("trace.ndjson"), rounds * SECONDS_A_ROUND, period, &mut rng);
-    let mut sender = Sender::start(dir.path(), service.port);
+    let mut sender = Sender::start(dir.path(), service.port).await;
     let kills = kill(rounds, &mut service, &mut sender, &listener, &mut rng).await;
-    let acknowledged = quiet(&service, &mut sender).await;
+    sender.get_on().await;
+    sender.kill();
+    quiet(&service).await;
     service.stop().await;
 
     let mut history = record::read(&service.store(), WORKSPACE).await;
-    history.sent = sender.moved(messages);
-    history.acknowledged = acknowledged;
+    (history.sent, history.acknowledged) = sender.account(messages);
     service.start();
     service.ready().await;
     hear_out(&listener, &history).await;
@@ -67,6 +68,7 @@ async fn run(rounds: u64, mut rng: Rng) {
     let heard = listener.heard.lock().unwrap();
     let seconds = (now() - began) / 1_000;
     let (again, resets) = (heard.repeats, heard.resets);
+    let acknowledged = history.acknowledged;
     eprintln!("{rounds} rounds in {seconds} s; {acknowledged} lines acknowledged; {kills:?}; {again} notifications heard twice; {tally:?}");
     if !violations.is_empty() {
         let kept = dir.keep();
@@ -143,18 +145,10 @@ async fn await_close(listener: &Listener) {
     }
 }
 
-/// Ends the stream and waits until everything due has closed. Answers how many lines were acknowledged.
-async fn quiet(service: &Service, sender: &mut Sender) -> usize {
-    let before = sender.acknowledged();
-    let asked = tokio::time::Instant::now();
-    while sender.acknowledged() == before {
-        sender.must_live();
-        assert!(asked.elapsed() < PATIENCE, "the sender does not get on");
-        nap().await;
-    }
-    sender.kill();
-    // Answered when every partition has applied what came before it.
+/// Waits until everything due has closed.
+async fn quiet(service: &Service) {
     for _ in 0..2 {
+        // Answered when every partition has applied what came before it.
         assert_eq!(service.put_settings(WORKSPACE, &json!({})).send().await.unwrap().status(), 200);
         // Where this does not come true, the checker will say which are missing.
         let asked = tokio::time::Instant::now();
@@ -162,7 +156,6 @@ async fn quiet(service: &Service, sender: &mut Sender) -> usize {
             nap().await;
         }
     }
-    sender.acknowledged().expect("something was sent")
 }
 
 /// Until the listener has heard all there is to hear; the checker says what it missed.

@@ -5,15 +5,17 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use adjourn::domain::Timestamp;
 use adjourn::wire::time;
 use flate2::read::GzDecoder;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::history::{Message, Ms, Name, Speaker};
 use super::rng::Rng;
-use super::service::{BINARY, Process, tail};
+use super::service::{BINARY, PATIENCE, Process, nap, tail};
 
 /// How many times faster than it happened it is played.
 const SPEED: i64 = 50;
@@ -130,16 +132,38 @@ pub struct Sender {
     dir: PathBuf,
     port: u16,
     running: Option<Process>,
+    /// What it remembered when it was last looked at.
+    progress: Option<Progress>,
+    /// Everything was sent: there is nothing left to do, or to remember.
+    finished: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+struct Progress {
+    lines: usize,
+    rejected: u64,
+    shift: Shift,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+struct Shift {
+    first_ms: Ms,
+    start_ms: Ms,
 }
 
 impl Sender {
-    pub fn start(dir: &Path, port: u16) -> Self {
-        let mut sender = Self { dir: dir.to_owned(), port, running: None };
+    /// Starts it, and waits until something of what it sends was taken.
+    pub async fn start(dir: &Path, port: u16) -> Self {
+        let mut sender = Self { dir: dir.to_owned(), port, running: None, progress: None, finished: false };
         sender.start_again();
+        sender.get_on().await;
         sender
     }
 
     pub fn start_again(&mut self) {
+        if self.finished {
+            return;
+        }
         let mut command = Command::new(BINARY);
         command.args(["events", "send"]).arg(self.dir.join("trace.ndjson")).env_clear();
         command.args(["--shift-to-now", "--speed", &format!("{SPEED}x"), "--url", &format!("http://127.0.0.1:{}", self.port)]);
@@ -148,37 +172,54 @@ impl Sender {
     }
 
     pub fn kill(&mut self) {
-        self.running.take().unwrap().kill();
+        if let Some(mut running) = self.running.take() {
+            running.kill();
+        }
     }
 
-    /// It must survive whatever happens to the service, and there must be something left to send.
+    /// It must survive whatever happens to the service.
     pub fn must_live(&mut self) {
-        let ended = self.running.as_mut().unwrap().ended();
-        assert!(ended.is_none(), "the sender ended with {ended:?}:\n{}", tail(&self.dir.join("send.log")));
+        let Some(ended) = self.running.as_mut().and_then(Process::ended) else { return };
+        assert!(ended.success(), "the sender ended with {ended:?}:\n{}", self.last_words());
+        (self.finished, self.running) = (true, None);
+    }
+
+    /// Waits until more of what it sends was taken, if there is more.
+    pub async fn get_on(&mut self) {
+        let before = self.look();
+        let asked = Instant::now();
+        while !self.finished && self.look() == before {
+            self.must_live();
+            assert!(asked.elapsed() < PATIENCE, "the sender does not get on:\n{}", self.last_words());
+            nap().await;
+        }
     }
 
     fn progress_file(&self) -> PathBuf {
         self.dir.join("trace.progress")
     }
 
-    /// How many lines were acknowledged, from the first. `None`: nothing yet.
-    pub fn acknowledged(&self) -> Option<usize> {
-        Some(self.progress()?["lines"].as_u64().unwrap() as usize)
+    fn last_words(&self) -> String {
+        tail(&self.dir.join("send.log"))
     }
 
-    fn progress(&self) -> Option<Value> {
-        let progress: Value = serde_json::from_slice(&std::fs::read(self.progress_file()).ok()?).unwrap();
-        assert_eq!(progress["rejected"], 0, "{}", tail(&self.dir.join("send.log")));
-        Some(progress)
-    }
-
-    /// The messages with the times they were sent with.
-    pub fn moved(&self, mut messages: Vec<Message>) -> Vec<Message> {
-        let shift = self.progress().unwrap()["shift"].clone();
-        let [first, start] = ["first_ms", "start_ms"].map(|member| shift[member].as_i64().unwrap());
-        for message in &mut messages {
-            message.time = start + ((message.time - first) as f64 / SPEED as f64).round() as Ms;
+    /// What it remembers now.
+    fn look(&mut self) -> Option<Progress> {
+        if let Ok(text) = std::fs::read(self.progress_file()) {
+            let progress: Progress = serde_json::from_slice(&text).unwrap();
+            assert_eq!(progress.rejected, 0, "{}", self.last_words());
+            self.progress = Some(progress);
         }
-        messages
+        self.progress
+    }
+
+    /// The messages with the times they were sent with, and how many of them, from the first, were acknowledged.
+    pub fn account(&mut self, mut messages: Vec<Message>) -> (Vec<Message>, usize) {
+        let Progress { lines, shift, .. } = self.look().unwrap();
+        for message in &mut messages {
+            message.time = shift.start_ms + ((message.time - shift.first_ms) as f64 / SPEED as f64).round() as Ms;
+        }
+        let acknowledged = if self.finished { messages.len() } else { lines };
+        (messages, acknowledged)
     }
 }
