@@ -6,7 +6,7 @@ use std::sync::Arc;
 use adjourn::clock::WallClock;
 use adjourn::domain::event::{ClosingSource, Speaker as Kind};
 use adjourn::domain::notice::Cause;
-use adjourn::domain::{Conversation, ConversationNotice, EventKind, Notice, NoticeKind, PartitionId, Settings};
+use adjourn::domain::{Conversation, ConversationNotice, EventKind, Notice, NoticeKind, PartitionId, Settings, Timestamp};
 use adjourn::store::embedded::{EmbeddedOptions, EmbeddedStore, read_log};
 use adjourn::store::{LogId, Store};
 use adjourn::wire::CloudEvent;
@@ -79,7 +79,7 @@ fn state(row: &Conversation) -> State {
         closed_at: row.closing.as_ref().map(|closing| closing.closed_at.as_millis()),
         counts: Counts { incoming: row.messages.incoming, outgoing: row.messages.outgoing },
         last_contact_at: row.facts.contact.as_ref().map(|contact| contact.time.as_millis()),
-        last_human_at: row.facts.last_human_at.map(|at| at.as_millis()),
+        last_human_at: row.facts.last_human_at.map(Timestamp::as_millis),
     }
 }
 
@@ -101,7 +101,7 @@ fn told(notice: &Notice) -> Told {
             conversation: notice.key.conversation().to_owned(),
             word: word(notice.kind),
             episode: notice.snapshot.episode,
-            closes_at: notice.snapshot.scheduled_close_at.map(|at| at.as_millis()),
+            closes_at: notice.snapshot.scheduled_close_at.map(Timestamp::as_millis),
             counts: Counts { incoming: notice.snapshot.messages.incoming, outgoing: notice.snapshot.messages.outgoing },
             close: (notice.kind == NoticeKind::Closed).then(|| close(notice)),
         },
