@@ -1,7 +1,10 @@
 //! What the embedded store writes per second, beside what the disk does: durable appends, and commits of closes (row put,
 //! deadline removed, notification added) by size of batch and number of partitions.
 //!
-//! `cargo bench --bench commit`; `BENCH_DIR` names the disk to measure (default: the temporary directory).
+//! `cargo bench --bench commit`; `BENCH_DIR` names the disk to measure (default: the temporary directory),
+//! `BENCH_CONVERSATIONS` and `BENCH_CACHE_MIB` a store of another size.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)] // a bench that cannot go on should say so by panicking
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -137,7 +140,10 @@ impl World {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let dir = directory();
         let partitions = PartitionCount::new(PARTITIONS);
-        let options = EmbeddedOptions { partitions, backlog_max: u64::MAX, ..EmbeddedOptions::new(Arc::new(WallClock)) };
+        let mut options = EmbeddedOptions { partitions, backlog_max: u64::MAX, ..EmbeddedOptions::new(Arc::new(WallClock)) };
+        if let Ok(mib) = std::env::var("BENCH_CACHE_MIB") {
+            options.cache_bytes = mib.parse::<usize>().unwrap() << 20;
+        }
         let store = EmbeddedStore::open(dir.path(), options).unwrap();
         let mut keys = vec![Vec::new(); usize::from(PARTITIONS)];
         for n in 0..conversations {

@@ -1,5 +1,7 @@
 //! What one step of the state machine costs, and deriving the deadline.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)] // a bench that cannot go on should say so by panicking
+
 use std::hint::black_box;
 
 use adjourn::domain::event::{EventKind, MessageSource};

@@ -216,6 +216,7 @@ struct RawLimits {
     body_bytes: usize,
     events: usize,
     line_bytes: usize,
+    buffered_bytes: usize,
     stall: String,
     total: String,
     apply: String,
@@ -236,7 +237,7 @@ impl Config {
     /// [`ConfigError`] names the key and what it must be.
     pub fn load(sources: Sources) -> Result<Self, ConfigError> {
         let file = sources.file.or_else(|| sources.environment.get("ADJOURN_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from));
-        let environment = Environment::with_prefix("ADJOURN").prefix_separator("__").separator("__").try_parsing(true);
+        let environment = Environment::with_prefix("ADJOURN").prefix_separator("__").separator("__");
         let mut builder = config::Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
         if let Some(file) = file {
             builder = builder.add_source(File::from(file).format(FileFormat::Toml));
@@ -355,6 +356,7 @@ fn limits(raw: &RawLimits) -> Result<Limits, ConfigError> {
         body_bytes: at_least("limits.body_bytes", raw.body_bytes, 1_024)?,
         events: at_least("limits.events", raw.events, 1)?,
         line_bytes: at_least("limits.line_bytes", raw.line_bytes, 1_024)?,
+        buffered_bytes: at_least("limits.buffered_bytes", raw.buffered_bytes, raw.body_bytes)?,
         streams: raw.streams,
         stall: duration("limits.stall", &raw.stall)?,
         total: duration("limits.total", &raw.total)?,
@@ -376,6 +378,11 @@ fn log(raw: &RawLog) -> Result<LogConfig, ConfigError> {
         "json" => LogFormat::Json,
         other => return Err(refuse("log.format", format!("`{other}` must be text or json"))),
     };
+    // To the filter any bare word is a module's name, and a misspelt level would silence the log.
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    if let Some(word) = raw.level.split(',').map(str::trim).find(|word| !word.contains('=') && !levels.contains(word)) {
+        return Err(refuse("log.level", format!("`{word}` must be one of {}", levels.join(", "))));
+    }
     tracing_subscriber::EnvFilter::try_new(&raw.level).map_err(|error| refuse("log.level", error.to_string()))?;
     Ok(LogConfig { format, level: raw.level.as_str().into() })
 }
@@ -423,7 +430,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("adjourn.toml");
         std::fs::write(&file, "node = \"file\"\nretention = \"7d\"\n[auto_close]\nmin_period = \"1m\"\n").unwrap();
-        let environment = [("ADJOURN__NODE", "environment"), ("ADJOURN__AUTO_CLOSE__MIN_PERIOD", "1s"), ("ADJOURN_URL", "ignored")];
+        let environment = [
+            ("ADJOURN__NODE", "environment"),
+            ("ADJOURN__LIMITS__EVENTS", "7"),
+            ("ADJOURN__DEFAULTS__AUTO_CLOSE__ENABLED", "true"),
+            ("ADJOURN__AUTO_CLOSE__MIN_PERIOD", "1s"),
+            ("ADJOURN_URL", "ignored"),
+        ];
         let sources = Sources {
             file: Some(file),
             environment: environment.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
@@ -432,6 +445,7 @@ mod tests {
         let config = Config::load(sources).unwrap();
         assert_eq!(&*config.node, "flag");
         assert_eq!(config.node_options.bounds.min_period, Span::from_secs(1));
+        assert_eq!((config.limits.events, config.node_options.defaults.enabled), (7, true));
         assert_eq!(config.node_options.retention, Span::from_days(7));
         assert_eq!(config.node_options.bounds.max_period, Span::from_days(14));
     }
@@ -453,6 +467,8 @@ mod tests {
             ("event_log.segment_bytes", "1", "event_log.segment_bytes"),
             ("limits.stall", "31s", "limits.stall"),
             ("log.format", "xml", "text or json"),
+            ("log.level", "inf", "one of off"),
+            ("limits.buffered_bytes", "5000", "limits.buffered_bytes"),
             ("node", "", "node"),
         ] {
             let problem = load(&[(key, value)]).expect_err(key);

@@ -1,7 +1,8 @@
 //! What operators see: log lines on stderr, metrics in Prometheus' format. Which facts there are is said here; they are
 //! told where they happen.
 
-use std::sync::OnceLock;
+use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -27,6 +28,9 @@ const COMMIT_SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.
 pub fn start_logging(config: &LogConfig) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.level).context("log.level")?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for people; a file or a collector would keep them as noise.
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let lines = lines.with_ansi(wanted && std::io::stderr().is_terminal());
     let started = match config.format {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
@@ -39,23 +43,19 @@ pub fn start_logging(config: &LogConfig) -> anyhow::Result<()> {
 /// # Errors
 /// When the process has another recorder.
 pub fn metrics() -> anyhow::Result<PrometheusHandle> {
-    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
-    if let Some(handle) = HANDLE.get() {
+    // Held while the recorder is installed: a second app of one process waits for the first one's.
+    static HANDLE: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    let mut installed = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*installed {
         return Ok(handle.clone());
     }
     // Without buckets the exporter makes summaries, which cannot be added up over nodes.
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full("adjourn_timer_lateness_seconds".to_owned()), &LATENESS_SECONDS)?
         .set_buckets_for_metric(Matcher::Full("adjourn_store_commit_seconds".to_owned()), &COMMIT_SECONDS)?
-        .install_recorder();
-    match handle {
-        Ok(handle) => {
-            describe();
-            Ok(HANDLE.get_or_init(|| handle).clone())
-        }
-        // Two that started at once: the other one has just won.
-        Err(error) => HANDLE.get().cloned().context(error),
-    }
+        .install_recorder()?;
+    describe();
+    Ok(installed.insert(handle).clone())
 }
 
 fn describe() {
@@ -64,6 +64,7 @@ fn describe() {
     describe_counter!("adjourn_events_ignored_total", "Events of types without a rule, by family");
     describe_gauge!("adjourn_ingest_lag_seconds", "Age of the oldest event not yet applied");
     describe_gauge!("adjourn_timers_armed", "Conversations with something to look at: a deadline or the end of a snooze");
+    describe_gauge!("adjourn_timers_overdue", "Conversations that the last tick of each shard found overdue");
     describe_histogram!("adjourn_timer_lateness_seconds", "From a deadline to the commit of its close");
     describe_counter!("adjourn_conversations_closed_total", "Closes, by what closed");
     describe_counter!("adjourn_close_reversals_total", "Auto-closes taken back by a late reply");
@@ -94,6 +95,7 @@ pub async fn upkeep(handle: PrometheusHandle, node: Node) {
 async fn observe(node: &Node) {
     gauge!("adjourn_partitions_owned").set(node.shards_ready() as f64);
     gauge!("adjourn_actors_live").set(node.live_actors() as f64);
+    gauge!("adjourn_timers_overdue").set(node.overdue() as f64);
     if let Ok(skew) = node.clock_skew_ms().await {
         gauge!("adjourn_clock_skew_seconds").set(skew as f64 / 1_000.0);
     }

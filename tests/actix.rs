@@ -1,5 +1,7 @@
 //! Facts about actix that the actors are built on, as measured; an upgrade that changes one of them fails here.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // clippy.toml excuses test functions, not their helpers
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

@@ -12,8 +12,9 @@ use crate::domain::id::{Fingerprint, partition_of};
 use crate::domain::{Accepted, ConversationKey, Event, Input, Notice, Settings};
 use crate::store::{DeadLetter, DeadLetterAction, Entry, LogEntry, LogId, StoreError, Unreadable};
 
-/// Times an entry is tried alone before it is taken to be what kills its owner.
-const TRIED_ALONE_MAX: u32 = 2;
+/// Times an entry is tried alone before it is taken to be what kills its owner. One that is merely being applied while
+/// somebody kills the process for another reason has to have that bad luck three times running.
+const TRIED_ALONE_MAX: u32 = 3;
 
 /// What one commit's worth of entries came to, besides the commit.
 #[derive(Default)]
@@ -126,7 +127,7 @@ impl Owner<'_> {
         let mut places = Vec::with_capacity(groups.len());
         for Group { key, ids, events } in groups {
             let settings = self.settings_of(key.workspace());
-            let Some(resident) = self.residents.get_mut(&key) else { continue };
+            let resident = self.residents.get_mut(&key).ok_or_else(|| actor_died(&key))?;
             sent.push(resident.address.send(Take { events, settings }));
             places.push((key, ids, resident.indexed_at, resident.last_notification));
         }

@@ -22,8 +22,8 @@ use crate::store::{DeadLetter, DeadLetterAction, Entry, Loaded, LogId, Notificat
 const LIST_ROWS_MAX: usize = 20_000;
 /// Rows read from one partition at a time while merging a list.
 const LIST_CHUNK: usize = 64;
-/// Notifications walked back for one conversation's history.
-const HISTORY_MAX: usize = 1_000;
+/// Notifications walked back for one conversation's history: some 50 ms of reading; what is older is left out.
+const HISTORY_MAX: usize = 10_000;
 
 #[derive(Clone)]
 pub struct Node {
@@ -400,6 +400,11 @@ impl Node {
     /// Ticks that each shard has finished: what was overdue before its last one has been looked at.
     pub fn ticks(&self) -> Vec<u64> {
         self.inner.shards.iter().map(Door::ticks).collect()
+    }
+
+    /// Conversations that the last tick of each shard found overdue, each shard counting up to one commit's worth.
+    pub fn overdue(&self) -> usize {
+        self.inner.shards.iter().map(Door::overdue).sum()
     }
 
     /// Conversation actors alive on this node.

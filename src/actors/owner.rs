@@ -133,6 +133,7 @@ impl<'a> Owner<'a> {
         let rows = self.parts.store.load(self.parts.partition, missing.clone()).await?;
         let mut unreadable = Vec::new();
         for (key, row) in missing.into_iter().zip(rows) {
+            self.unreadable.remove(&key); // it may have been repaired
             match row {
                 Loaded::Missing => self.residents.admit(key, None),
                 Loaded::Found { conversation, look_at } => self.residents.admit(key, Some((conversation, look_at))),

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::failure::Failure;
 use super::output::{note, watched};
 
-/// The longest line read: the service takes none longer, and a file without line ends must not fill the memory.
+/// The longest line read: four times what the service takes by default; a file without line ends must not fill the memory.
 pub const LINE_BYTES_MAX: usize = 1024 * 1024;
 /// Bad lines told one by one; the rest are counted.
 const BAD_LINES_TOLD: u64 = 10;
@@ -54,7 +54,10 @@ impl Lines {
     }
 
     fn over(mut raw: Box<dyn Read>, bar: ProgressBar) -> io::Result<Self> {
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}  {eta} left") {
+        // Nobody knows how much stdin still holds.
+        let known = bar.length().is_some();
+        let template = if known { "{bar:30} {percent:>3} %  {msg}  {eta} left" } else { "{spinner} {bytes} read  {msg}" };
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         let mut head = Vec::new();

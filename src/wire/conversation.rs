@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::time::Rfc3339;
-use crate::domain::event::{Assignee, Note};
+use crate::domain::event::{Assignee, ClosingSource, Note, OpeningSource};
 use crate::domain::{ConversationKey, Snapshot, Timestamp};
 
 /// The members of a conversation, borrowed from its snapshot.
@@ -60,7 +60,7 @@ impl<'a> ConversationView<'a> {
             episode: snapshot.episode,
             version: snapshot.version,
             opened_at: at(snapshot.opened_at),
-            opened_source: snapshot.opened_source.map(|source| source.as_str()),
+            opened_source: snapshot.opened_source.map(OpeningSource::as_str),
             assignee: snapshot.assignee.as_ref().map(AssigneeView::new),
             blocked: snapshot.blocked,
             snoozed_until: at(snapshot.snoozed_until),
@@ -68,7 +68,7 @@ impl<'a> ConversationView<'a> {
             last_human_message_at: at(snapshot.last_human_message_at),
             last_contact_message_at: at(snapshot.last_contact_message_at),
             closed_at: at(snapshot.closed_at),
-            closed_source: snapshot.closed_source.map(|source| source.as_str()),
+            closed_source: snapshot.closed_source.map(ClosingSource::as_str),
             closed_by: snapshot.closed_by.as_deref(),
             closing_note: snapshot.closing_note.as_ref().map(NoteView::new),
             messages: MessagesView { incoming: snapshot.messages.incoming, outgoing: snapshot.messages.outgoing },
@@ -93,7 +93,7 @@ impl<'a> NoteView<'a> {
 pub mod samples {
     use super::*;
     use crate::domain::conversation::MessageCounts;
-    use crate::domain::event::{AssigneeKind, OpeningSource};
+    use crate::domain::event::AssigneeKind;
     use crate::domain::notice::Status;
 
     pub fn key() -> ConversationKey {

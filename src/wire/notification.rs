@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::conversation::{ConversationView, NoteView};
 use super::settings::SettingsView;
 use super::time::{self, Rfc3339};
+use crate::domain::event::ClosingSource;
 use crate::domain::notice::Cause;
 use crate::domain::{ConversationNotice, EventName, Notice, NoticeKind, Settings, Timestamp};
 
@@ -156,7 +157,7 @@ impl<'a> ClosedView<'a> {
             Cause::Event { .. } | Cause::SnoozeElapsed | Cause::Settings { .. } => None,
         };
         Self {
-            closed_source: snapshot.closed_source.map(|source| source.as_str()),
+            closed_source: snapshot.closed_source.map(ClosingSource::as_str),
             scheduled_close_at: snapshot.scheduled_close_at.map(Rfc3339),
             late_ms,
             episode: snapshot.episode,
@@ -188,7 +189,6 @@ mod tests {
     use super::super::conversation::samples;
     use super::*;
     use crate::domain::Span;
-    use crate::domain::event::ClosingSource;
     use crate::domain::notice::Status;
 
     fn armed_by() -> EventName {

@@ -115,7 +115,7 @@ async fn a_hundred_thousand_events() {
     for (content_type, body) in [
         (BATCH, json!(vec![json!({"id": "x"}); 100_000]).to_string().into_bytes()),
         (NDJSON, "{\"id\":\"x\"}\n".repeat(100_000).into_bytes()),
-        (MSGPACK, rmp_serde::to_vec(&vec![0_u8; 100_000].iter().map(u8::clone).collect::<Vec<_>>()).unwrap()),
+        (MSGPACK, rmp_serde::to_vec(&vec![0_u8; 100_000]).unwrap()),
     ] {
         let answer = app.post(content_type, body).await;
         assert_eq!((answer.status.as_u16(), answer.problem()), (413, "too-many-events"), "{content_type}");
@@ -132,6 +132,18 @@ async fn a_body_beyond_16_mib() {
         let answer = app.post(BATCH, body).await;
         assert_eq!((answer.status.as_u16(), answer.problem()), (413, "body-too-large"));
     }
+    app.stop().await;
+}
+
+#[actix_rt::test]
+async fn more_at_once_than_memory_for_it() {
+    let app = TestApp::start_with(&ROOM_FOR_ONE).await;
+    let Unfinished { rest, answer, refused } = app.unfinished().await;
+    assert_eq!((refused.problem(), refused.header("retry-after")), ("busy", "1"));
+    drop(rest);
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.status, 202, "{}", answer.json);
+    assert_eq!(app.post(NDJSON, vec![b'\n'; 90_000]).await.status, 202, "and there is room again");
     app.stop().await;
 }
 
@@ -219,6 +231,8 @@ async fn wrong_content_type() {
         let answer = app.post(content_type, message("m-1", "c-1").to_string()).await;
         assert_eq!((answer.status.as_u16(), answer.problem()), (415, "unsupported-content-type"), "{content_type}");
     }
+    let large = app.post("text/plain", vec![b' '; 8 << 20]).await;
+    assert_eq!((large.status.as_u16(), large.problem()), (415, "unsupported-content-type"), "the answer arrives all the same");
     app.stop().await;
 }
 

@@ -1,6 +1,8 @@
 //! The HTTP API from outside: the real app on free ports, the embedded store in a directory of its own, clocks that stand
 //! still until told to move.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // clippy.toml excuses test functions, not their helpers
+
 mod bad_input;
 mod doors;
 mod forms;

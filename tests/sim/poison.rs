@@ -110,7 +110,7 @@ async fn an_entry_that_kills_its_owner_is_found_and_set_aside() {
     }
     assert!(claim.attempts >= 3);
     let mut mark = adjourn::store::Batch::new(claim.head, claim.checkpoint);
-    mark.trying = Some((id, 2));
+    mark.trying = Some((id, 3));
     world.store.commit(claim.lease, mark).await.unwrap();
     let options = world.node.options().clone();
     world.node = adjourn::actors::node::start(world.store.clone(), world.steady.clone(), options);

@@ -3,6 +3,8 @@
 //!
 //! A store joins with a function in `bench.rs` that opens it, and one line at the end of this file.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // clippy.toml excuses test functions, not their helpers
+
 mod bench;
 mod chain;
 mod closes;

@@ -59,17 +59,14 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
         let home = Home::new()?;
         let app = App::build(config(&home)?).map_err(|error| chain(&error))?;
         let client = Client::local(app.public_addr())?;
-        let address = app.public_addr();
+        let url = format!("http://{}", app.public_addr());
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let serving = tokio::task::spawn_local(app.run_until(async { drop(stopped.await) }));
+        let interrupted = shutdown()?;
         let shown = tokio::select! {
-            shown = show(args, &client) => shown,
-            () = shutdown()? => Ok(()),
+            shown = demonstrate(args, &client, &url) => shown,
+            () = interrupted => Ok(()),
         };
-        if args.keep && shown.is_ok() {
-            note(goodbye(&format!("http://{address}"), played_period(args)));
-            shutdown()?.await;
-        }
         drop(stop);
         serving.await.map_err(Failure::failed)?.map_err(|error| chain(&error))?;
         shown
@@ -88,6 +85,16 @@ fn config(home: &Home) -> Result<Config, Failure> {
     let flags = [("listen", "127.0.0.1:0"), ("admin_listen", "127.0.0.1:0"), ("store", &store), ("auto_close.min_period", "1s")];
     let flags = flags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
     Config::load(Sources { file: None, environment: HashMap::new(), flags }).map_err(Failure::failed)
+}
+
+/// Shows the slice; then goes on serving until interrupted, where that is wanted.
+async fn demonstrate(args: &DemoArgs, client: &Client, url: &str) -> Result<(), Failure> {
+    show(args, client).await?;
+    if args.keep {
+        note(goodbye(url, played_period(args)));
+        std::future::pending::<()>().await;
+    }
+    Ok(())
 }
 
 /// Plays the slice and shows what comes of it.

@@ -201,12 +201,15 @@ impl Sender {
         let watch = Stopwatch::start();
         loop {
             let (failure, asked) = match self.post(&body).await {
-                Ok(answer) if answer.status.is_success() || answer.body["rejected"].is_array() => {
+                // Whatever the status, this says of each event what became of it. A success that does not is no acknowledgement.
+                Ok(answer) if answer.body["accepted"].is_u64() => {
                     self.waits.reset();
                     return Ok(answer.body);
                 }
-                Ok(answer) if !answer.is_passing() => return Err(answer.failure()),
-                Ok(answer) => (answer.failure(), answer.retry_after),
+                Ok(answer) if answer.is_passing() || answer.status.is_success() => {
+                    (Failure::unavailable(answer.failure()), answer.retry_after)
+                }
+                Ok(answer) => return Err(answer.failure()),
                 Err(failure) if failure.exit != Exit::Unavailable => return Err(failure),
                 Err(failure) => (failure, None),
             };

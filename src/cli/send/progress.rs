@@ -53,7 +53,7 @@ impl Progress {
     /// Written whole, then put in place: an interruption leaves the old one or the new one.
     pub fn save(&self) -> Result<(), Failure> {
         let Some(path) = &self.path else { return Ok(()) };
-        let part = path.with_added_extension("part");
+        let part = format!("{}.part", path.display());
         let text = serde_json::to_vec(self).map_err(Failure::failed)?;
         fs::write(&part, text).and_then(|()| fs::rename(&part, path)).map_err(|error| unusable(&self.path(), error))
     }

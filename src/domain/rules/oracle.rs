@@ -25,7 +25,7 @@ pub fn deadline_by_hand(events: &[Accepted], period: Span) -> Option<Timestamp> 
     let mut reader = Reader::default();
     for (position, accepted) in &events {
         reader.run_out(position.effective);
-        reader.read(accepted, &failed);
+        reader.read(accepted, failed);
     }
     reader.deadline(period)
 }

@@ -1,26 +1,41 @@
 //! Reading a request's body: bounded in size, before and after decompression, and in time, from piece to piece and in all.
 //! Without these bounds one slow or endless sender would hold a worker's memory for as long as it likes.
 
+use std::io::Write;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
 use actix_web::web::{Bytes, Payload};
 use flate2::write::MultiGzDecoder;
 use futures_util::StreamExt;
-use std::io::Write;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
-use super::Limits;
 use super::error::Problem;
+use super::{Edge, Limits};
 
 /// Decompressed at a time: DEFLATE makes at most about a thousand bytes of one, so the bound is noticed in time.
 const DEFLATED_PIECE: usize = 4 * 1024;
 /// After a refusal, this many bodies' worth is still read and thrown away: a sender that only looks at the answer when it
 /// has written everything would otherwise see a reset connection instead.
 const DRAINED_BODIES: usize = 4;
+
+/// What all bodies together may hold in memory, in KiB.
+pub struct Buffers(Arc<Semaphore>);
+
+impl Buffers {
+    pub fn new(bytes: usize) -> Self {
+        Self(Arc::new(Semaphore::new(bytes.div_ceil(1_024).min(Semaphore::MAX_PERMITS))))
+    }
+
+    fn reserve(&self, kib: usize) -> Result<OwnedSemaphorePermit, Problem> {
+        let reserved = u32::try_from(kib).ok().and_then(|kib| Arc::clone(&self.0).try_acquire_many_owned(kib).ok());
+        reserved.ok_or_else(|| Problem::unavailable("busy", "too many large requests are being read at once", 1))
+    }
+}
 
 /// A body, piece by piece.
 pub struct Body {
@@ -29,14 +44,19 @@ pub struct Body {
     whole: Pin<Box<Sleep>>,
     received: usize,
     unpacked: usize,
+    /// Handed out, and so perhaps kept by whoever reads.
+    given: usize,
     gzip: Option<MultiGzDecoder<Vec<u8>>>,
     ended: bool,
+    buffers: Arc<Buffers>,
+    /// Given back when the body has been dealt with.
+    reserved: Option<OwnedSemaphorePermit>,
 }
 
 impl Body {
     /// # Errors
     /// 413 when the announced length is too large, 415 for an unknown encoding.
-    pub async fn new(request: &HttpRequest, payload: Payload, limits: &Limits) -> Result<Self, Problem> {
+    pub async fn new(request: &HttpRequest, payload: Payload, edge: &Edge, body_bytes: usize) -> Result<Self, Problem> {
         let encoding = request.headers().get(header::CONTENT_ENCODING).map(|value| value.as_bytes().to_ascii_lowercase());
         let gzip = match encoding.as_deref() {
             None | Some(b"identity") => None,
@@ -47,10 +67,12 @@ impl Body {
                 return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-encoding", detail, action).closing());
             }
         };
+        let limits = Limits { body_bytes, ..edge.limits.clone() };
         let whole = Box::pin(tokio::time::sleep(limits.total));
-        let mut body = Self { payload, limits: limits.clone(), whole, received: 0, unpacked: 0, gzip, ended: false };
+        let buffers = edge.buffers.clone();
+        let mut body = Self { payload, limits, whole, received: 0, unpacked: 0, given: 0, gzip, ended: false, buffers, reserved: None };
         let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > limits.body_bytes as u64) {
+        if announced.is_some_and(|length| length > body_bytes as u64) {
             return Err(body.refuse(body.too_large()).await);
         }
         Ok(body)
@@ -59,7 +81,8 @@ impl Body {
     /// The next piece, decompressed; `None`: that was all.
     ///
     /// # Errors
-    /// 413 too large, 408 too slow, 400 not what its encoding says; the connection ends with the answer.
+    /// 413 too large, 408 too slow, 400 not what its encoding says, 503 when too much is being read at once; the
+    /// connection ends with the answer.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         while !self.ended {
             let Some(piece) = self.receive().await? else {
@@ -70,7 +93,7 @@ impl Body {
             if self.received > self.limits.body_bytes {
                 return Err(self.refuse(self.too_large()).await);
             }
-            let unpacked = match self.unpack(piece) {
+            let unpacked = match self.unpack(piece).and_then(|unpacked| self.reserved(unpacked)) {
                 Ok(unpacked) => unpacked,
                 Err(problem) => return Err(self.refuse(problem).await),
             };
@@ -95,18 +118,7 @@ impl Body {
 
     /// Reads on for a while, so that the sender gets to see `problem`.
     pub async fn refuse(&mut self, problem: Problem) -> Problem {
-        let mut left = self.limits.body_bytes.saturating_mul(DRAINED_BODIES);
-        let drained = async {
-            while let Some(Ok(piece)) = self.payload.next().await {
-                left = left.saturating_sub(piece.len());
-                if left == 0 {
-                    break;
-                }
-            }
-        };
-        // Whether it came to its end makes no difference: the connection is closed either way.
-        let _ = tokio::time::timeout(self.limits.stall, drained).await;
-        problem.closing()
+        refuse_unread(&mut self.payload, &self.limits, problem).await
     }
 
     async fn receive(&mut self) -> Result<Option<Bytes>, Problem> {
@@ -123,6 +135,20 @@ impl Body {
             },
             () = &mut self.whole => Err(too_slow("the body was not complete", total)),
         }
+    }
+
+    fn reserved(&mut self, piece: Bytes) -> Result<Bytes, Problem> {
+        self.given += piece.len();
+        let held = self.reserved.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let missing = self.given.div_ceil(1_024).saturating_sub(held);
+        if missing > 0 {
+            let more = self.buffers.reserve(missing)?;
+            match &mut self.reserved {
+                Some(reserved) => reserved.merge(more),
+                None => self.reserved = Some(more),
+            }
+        }
+        Ok(piece)
     }
 
     fn unpack(&mut self, piece: Bytes) -> Result<Bytes, Problem> {
@@ -154,6 +180,22 @@ impl Body {
         let detail = format!("the body is larger than {} bytes", self.limits.body_bytes);
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail, "Nothing was accepted: send it in several requests.")
     }
+}
+
+/// The same for a request that is refused before its body is looked at.
+pub async fn refuse_unread(payload: &mut Payload, limits: &Limits, problem: Problem) -> Problem {
+    let mut left = limits.body_bytes.saturating_mul(DRAINED_BODIES);
+    let drained = async {
+        while let Some(Ok(piece)) = payload.next().await {
+            left = left.saturating_sub(piece.len());
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // Whether it came to its end makes no difference: the connection is closed either way.
+    let _ = tokio::time::timeout(limits.stall, drained).await;
+    problem.closing()
 }
 
 fn too_slow(what: &str, after: Duration) -> Problem {

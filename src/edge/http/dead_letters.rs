@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::conversations::Items;
 use super::query::Parameters;
 use super::{Edge, Problem};
-use crate::domain::PartitionId;
+use crate::domain::{ConversationKey, PartitionId};
 use crate::store::{DeadLetter, DeadLetterAction, Entry, LogId};
 use crate::wire::time::Rfc3339;
 
@@ -50,8 +50,8 @@ fn view(letter: &DeadLetter) -> Value {
         "partition": letter.partition.0,
         "id": letter.id.to_string(),
         "accepted_at": Rfc3339(letter.id.accepted_at()),
-        "workspace": letter.conversation.as_ref().map(|key| key.workspace()),
-        "conversation": letter.conversation.as_ref().map(|key| key.conversation()),
+        "workspace": letter.conversation.as_ref().map(ConversationKey::workspace),
+        "conversation": letter.conversation.as_ref().map(ConversationKey::conversation),
         "reason": letter.reason,
         "event": event,
     })

@@ -5,9 +5,10 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::body::Body;
+use super::body::{Body, refuse_unread};
+use super::error::Document;
 use super::lines::{Line, Lines};
 use super::media::{self, Form};
 use super::{Edge, Problem, counts};
@@ -19,13 +20,14 @@ use crate::wire::{ConversationView, EventProblem, Fault, Parsed, parse_binary, p
 
 /// # Errors
 /// A problem document: nothing was accepted (4xx), or perhaps something (5xx).
-pub async fn post(edge: web::Data<Edge>, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
+pub async fn post(edge: web::Data<Edge>, request: HttpRequest, mut payload: web::Payload) -> Result<HttpResponse, Problem> {
     if edge.is_stopping() {
-        return Err(Problem::unavailable("draining", "this node is stopping", 1).closing());
+        let problem = Problem::unavailable("draining", "this node is stopping", 1);
+        return Err(refuse_unread(&mut payload, &edge.limits, problem).await);
     }
     let read = match Form::of(request.headers()) {
         Ok(form) => read(form, &edge, &request, payload).await,
-        Err(problem) => Err(problem),
+        Err(problem) => Err(refuse_unread(&mut payload, &edge.limits, problem).await),
     };
     let batch = read.inspect_err(|problem| counts::rejected(problem.kind()))?;
     let outcome = batch.ingest(&edge.node).await.map_err(Problem::from).inspect_err(|problem| counts::rejected(problem.kind()))?;
@@ -34,7 +36,7 @@ pub async fn post(edge: web::Data<Edge>, request: HttpRequest, payload: web::Pay
 }
 
 async fn read(form: Form, edge: &Edge, request: &HttpRequest, payload: web::Payload) -> Result<Batch, Problem> {
-    let mut body = Body::new(request, payload, &edge.limits).await?;
+    let mut body = Body::new(request, payload, edge, edge.limits.body_bytes).await?;
     let max = edge.limits.events;
     let mut batch = Batch::default();
     match form {
@@ -143,9 +145,22 @@ struct Outcome {
 struct Answer<'a> {
     accepted: u64,
     duplicates: usize,
-    rejected: Vec<Value>,
+    rejected: Vec<RejectedView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     conversations: Option<Vec<ConversationView<'a>>>,
+}
+
+#[derive(Serialize)]
+struct RejectedView<'a> {
+    index: usize,
+    id: Option<&'a str>,
+    problem: Document<'a>,
+}
+
+impl<'a> RejectedView<'a> {
+    fn new(rejected: &'a Rejected) -> Self {
+        Self { index: rejected.index, id: rejected.id.as_deref(), problem: rejected.problem.document() }
+    }
 }
 
 impl Outcome {
@@ -190,7 +205,7 @@ impl Outcome {
 
     /// One event's own problem where it came alone; else one about them all.
     fn all_rejected(mut self) -> Problem {
-        let view = self.view(None);
+        let (accepted, duplicates, rejected) = (self.accepted(), self.duplicates(), json!(self.rejections()));
         let problem = match self.rejected.pop() {
             Some(only) if self.count == 1 => only.problem,
             _ => {
@@ -199,17 +214,18 @@ impl Outcome {
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "all-rejected", detail, action)
             }
         };
-        let Answer { accepted, duplicates, rejected, .. } = view;
-        problem.with("accepted", json!(accepted)).with("duplicates", json!(duplicates)).with("rejected", json!(rejected))
+        problem.with("accepted", json!(accepted)).with("duplicates", json!(duplicates)).with("rejected", rejected)
     }
 
-    fn view<'a>(&self, conversations: Option<Vec<ConversationView<'a>>>) -> Answer<'a> {
-        let rejected = |r: &Rejected| json!({"index": r.index, "id": r.id, "problem": r.problem.document()});
-        Answer {
-            accepted: self.accepted(),
-            duplicates: self.receipts.iter().filter(|receipt| receipt.duplicate).count(),
-            rejected: self.rejected.iter().map(rejected).collect(),
-            conversations,
-        }
+    fn view<'a>(&'a self, conversations: Option<Vec<ConversationView<'a>>>) -> Answer<'a> {
+        Answer { accepted: self.accepted(), duplicates: self.duplicates(), rejected: self.rejections(), conversations }
+    }
+
+    fn duplicates(&self) -> usize {
+        self.receipts.iter().filter(|receipt| receipt.duplicate).count()
+    }
+
+    fn rejections(&self) -> Vec<RejectedView<'_>> {
+        self.rejected.iter().map(RejectedView::new).collect()
     }
 }

@@ -38,6 +38,7 @@ pub mod settings;
 pub mod stream;
 pub mod topology;
 
+use body::Buffers;
 pub use error::Problem;
 
 /// How long an idle connection is kept: longer than the usual proxy keeps its own, so that it is the proxy that closes.
@@ -60,6 +61,8 @@ pub struct Limits {
     pub events: usize,
     /// Of one line of NDJSON, in bytes.
     pub line_bytes: usize,
+    /// Of all bodies being read at a time, in bytes: the bound of one says nothing about a thousand.
+    pub buffered_bytes: usize,
     /// Server-sent event streams open at a time.
     pub streams: usize,
     /// Between two pieces of a body.
@@ -78,6 +81,7 @@ impl Default for Limits {
             body_bytes: 16 * 1024 * 1024,
             events: 10_000,
             line_bytes: 256 * 1024,
+            buffered_bytes: 256 * 1024 * 1024,
             streams: 1_000,
             stall: Duration::from_secs(5),
             total: Duration::from_secs(30),
@@ -96,13 +100,15 @@ pub struct Edge {
     /// Only requests that name this machine itself are answered: no keys exist, and the port is on loopback.
     pub local_only: bool,
     streams: Arc<Semaphore>,
+    buffers: Arc<Buffers>,
     stopping: CancellationToken,
 }
 
 impl Edge {
     pub fn new(node: Node, node_name: Box<str>, limits: Limits, local_only: bool) -> Arc<Self> {
         let streams = Arc::new(Semaphore::new(limits.streams));
-        Arc::new(Self { node, node_name, limits, local_only, streams, stopping: CancellationToken::new() })
+        let buffers = Arc::new(Buffers::new(limits.buffered_bytes));
+        Arc::new(Self { node, node_name, limits, local_only, streams, buffers, stopping: CancellationToken::new() })
     }
 
     /// From here on readiness fails, events are refused and streams end.
@@ -180,7 +186,7 @@ fn resource(path: &str, allow: &'static str, routes: impl IntoIterator<Item = Ro
             Problem::method_not_allowed(allow).error_response()
         }
     };
-    routes.into_iter().fold(web::resource(path), |resource, route| resource.route(route)).default_service(web::to(other))
+    routes.into_iter().fold(web::resource(path), actix_web::Resource::route).default_service(web::to(other))
 }
 
 /// GET, and HEAD for the same answer without its body.

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::body::Body;
 use super::conversations::etag;
 use super::query::Parameters;
-use super::{COMMAND_BYTES_MAX, Edge, Limits, Problem, media, workspace_of};
+use super::{COMMAND_BYTES_MAX, Edge, Problem, media, workspace_of};
 use crate::domain::Settings;
 use crate::wire::SettingsView;
 use crate::wire::settings::parse_change;
@@ -33,8 +33,8 @@ pub async fn put(
     let workspace = workspace_of(&workspace)?;
     media::require_json(request.headers())?;
     let expected = expected_version(request.headers())?;
-    let limits = Limits { body_bytes: COMMAND_BYTES_MAX, ..edge.limits.clone() };
-    let change = parse_change(&Body::new(&request, payload, &limits).await?.whole().await?)?;
+    let body = Body::new(&request, payload, &edge, COMMAND_BYTES_MAX).await?;
+    let change = parse_change(&body.whole().await?)?;
     let settings = edge.node.change_settings(workspace, change, expected, edge.limits.apply).await?;
     Ok(shown(&settings))
 }

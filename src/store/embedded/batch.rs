@@ -15,6 +15,8 @@ pub struct Prepared {
     pub trim_notifications_below: u64,
     /// First and last number; `None` when there are none.
     pub numbers: Option<(u64, u64)>,
+    /// Whether each number is one above the one before. Refused with the rest, for the fence is asked first.
+    pub gapless: bool,
     pub states: Writes,
     pub notifications: Writes,
     pub dead_letters: Writes,
@@ -22,9 +24,8 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// # Errors
-    /// The reason, where the notifications are not numbered without a gap.
-    pub fn new(partition: PartitionId, batch: Batch) -> Result<Self, &'static str> {
+    pub fn new(partition: PartitionId, batch: Batch) -> Self {
+        let numbered = &batch.notifications;
         let mut prepared = Self {
             id: batch.id,
             based_on: batch.based_on,
@@ -32,7 +33,8 @@ impl Prepared {
             not_before: batch.not_before,
             trying: batch.trying,
             trim_notifications_below: batch.trim_notifications_below,
-            numbers: numbers(&batch.notifications)?,
+            numbers: numbered.first().zip(numbered.last()).map(|(first, last)| (first.number, last.number)),
+            gapless: numbered.windows(2).all(|pair| Some(pair[1].number) == pair[0].number.checked_add(1)),
             states: Writes::default(),
             notifications: Writes::default(),
             dead_letters: Writes::default(),
@@ -52,7 +54,7 @@ impl Prepared {
             prepared.settings.put(|out| tables::state_key(out, partition, workspace), |out| out.extend(value));
         }
         prepared.sort();
-        Ok(prepared)
+        prepared
     }
 
     /// How many B-tree writes this is, about: what a group is bounded by.
@@ -91,10 +93,4 @@ impl Prepared {
             writes.sort();
         }
     }
-}
-
-fn numbers(notifications: &[Notification]) -> Result<Option<(u64, u64)>, &'static str> {
-    let (Some(first), Some(last)) = (notifications.first(), notifications.last()) else { return Ok(None) };
-    let gapless = notifications.windows(2).all(|pair| Some(pair[1].number) == pair[0].number.checked_add(1));
-    if gapless { Ok(Some((first.number, last.number))) } else { Err("notifications are not numbered without a gap") }
 }

@@ -271,8 +271,7 @@ impl Store for EmbeddedStore {
     fn commit(&self, lease: Lease, batch: Batch) -> BoxFuture<'_, Result<(), StoreError>> {
         async move {
             self.known(lease.partition)?;
-            let batch = Prepared::new(lease.partition, batch).map_err(|reason| StoreError::Refused(reason.into()))?;
-            let batch = Box::new(batch);
+            let batch = Box::new(Prepared::new(lease.partition, batch));
             self.writer.ask(|answer| Request::Commit { lease, batch, answer }).await
         }
         .boxed()

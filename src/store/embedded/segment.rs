@@ -182,6 +182,7 @@ fn entries(mut payload: &[u8], each: &mut impl FnMut(PartitionId, LogId, &[u8]))
     Some(())
 }
 
+#[expect(clippy::expect_used, reason = "every caller cuts out eight bytes")]
 fn number(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(bytes.try_into().expect("eight bytes"))
 }

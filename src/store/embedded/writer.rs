@@ -24,8 +24,9 @@ use super::tables::{self, Writes};
 use crate::domain::PartitionId;
 use crate::store::record;
 
-/// B-tree writes taken into one group, give or take one batch. Larger groups share the `fsync` and the upper pages among
-/// more, but everybody in a group waits for all of it: this is 4,096 closes, 25 to 60 ms of work.
+/// B-tree writes taken into one group, give or take one batch. Larger groups share the `fsync` among more, but everybody
+/// in a group waits for all of it: this is 4,096 closes, about 80 ms with 200,000 conversations in the store and 160 ms
+/// with a million and the default cache, on two busy cores.
 const GROUP_WRITES_MAX: usize = 12_000;
 
 pub type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -205,8 +206,8 @@ impl WriterThread {
             return Err(refused(format!("the checkpoint would go back from {} to {}", next.checkpoint, batch.checkpoint)));
         }
         if let Some((first, last)) = batch.numbers {
-            if first != next.last_notification + 1 {
-                return Err(refused(format!("notification {first} does not follow {}", next.last_notification)));
+            if first != next.last_notification + 1 || !batch.gapless {
+                return Err(refused(format!("notifications do not go on from {} without a gap", next.last_notification)));
             }
             next.last_notification = last;
         }

@@ -3,6 +3,8 @@
 //! A form is written and read by one declaration ([`fields!`], [`variants!`]), so that the two directions cannot drift
 //! apart, and a field or variant added to the domain stops the build here until the stored form has an answer.
 
+#![expect(clippy::expect_used, reason = "writing into a vector does not fail")]
+
 use rmp::decode::{NumValueReadError, ValueReadError};
 use rmp::{Marker, decode, encode};
 

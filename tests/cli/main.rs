@@ -1,0 +1,82 @@
+//! The command line as scripts see it: stdout, exit codes, and what goes over the wire.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // clippy.toml excuses test functions, not their helpers
+
+mod fake;
+mod sending;
+mod service;
+
+use std::process::Stdio;
+
+use assert_cmd::Command;
+
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+/// Runs `adjourn` against the service at `url`.
+pub fn adjourn(url: &str, arguments: &[&str]) -> Ran {
+    adjourn_reading(url, arguments, b"")
+}
+
+pub fn adjourn_reading(url: &str, arguments: &[&str], input: &[u8]) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_adjourn"));
+    let output = command.args(arguments).env("ADJOURN_URL", url).env_remove("ADJOURN_API_KEY").write_stdin(input).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// Nobody listens there: a port that only the system's administrator could open.
+const NOWHERE: &str = "http://127.0.0.1:1";
+
+#[test]
+fn a_service_that_is_not_there_is_exit_code_5() {
+    for arguments in [
+        &["settings", "get", "-w", "acme"][..],
+        &["conversations", "ls", "-w", "acme"],
+        &["notifications", "tail"],
+        &["events", "send", "-", "--patience", "1ms"],
+    ] {
+        let ran = adjourn_reading(NOWHERE, arguments, b"{}\n");
+        assert_eq!((ran.code, ran.out.as_str()), (5, ""), "{arguments:?}: {}", ran.err);
+        assert!(ran.err.contains("adjourn serve"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn usage_is_exit_code_2() {
+    for arguments in [
+        &[][..],
+        &["close-everything"],
+        &["settings", "set", "-w", "acme", "period"],
+        &["events", "send", "-", "--speed", "fast"],
+        &["events", "send", "-", "--rate", "0"],
+        &["settings", "get", "-w", "acme", "--url", "ftp://x"],
+        &["serve", "--listen", "0.0.0.0:0"],
+        &["serve", "--set", "nonsense=1"],
+    ] {
+        assert_eq!(adjourn(NOWHERE, arguments).code, 2, "{arguments:?}");
+    }
+}
+
+#[test]
+fn completions_name_the_verbs() {
+    for shell in ["bash", "zsh", "fish"] {
+        let ran = adjourn(NOWHERE, &["completions", shell]);
+        assert!(ran.code == 0 && ran.out.contains("rehearse"), "{shell}");
+    }
+}
+
+#[test]
+fn a_reader_that_hangs_up_is_no_error() {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_adjourn"))
+        .args(["rehearse", "src/cli/demo/ubuntu-irc-slice.ndjson.gz", "--period", "1m"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+}

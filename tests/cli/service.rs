@@ -1,0 +1,142 @@
+//! The verbs against the real service: `adjourn serve` as a process of its own.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::{adjourn, adjourn_reading};
+
+/// A service that ends with the test.
+struct Service {
+    process: Child,
+    url: String,
+    home: tempfile::TempDir,
+}
+
+impl Service {
+    fn start(more: &[&str]) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let store = format!("embedded:{}", home.path().join("store").display());
+        let mut process = Command::new(env!("CARGO_BIN_EXE_adjourn"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--store", &store, "--partitions", "4"])
+            .args(["--set", "log.format=json", "--set", "log.level=info"])
+            .args(more)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+        let address = log
+            .by_ref()
+            .find_map(|line| {
+                let line: Value = serde_json::from_str(&line.unwrap()).ok()?;
+                line["public_addr"].as_str().map(str::to_owned)
+            })
+            .expect("the log says where it listens");
+        std::thread::spawn(move || log.for_each(drop)); // a full pipe would stop it
+        Self { process, url: format!("http://{address}"), home }
+    }
+
+    fn ok(&self, arguments: &[&str]) -> String {
+        let ran = adjourn(&self.url, arguments);
+        assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.err);
+        ran.out
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.ok(&[arguments, &["-o", "json"]].concat())).unwrap()
+    }
+
+    fn send(&self, events: &[Value]) -> Value {
+        let input: String = events.iter().map(|event| format!("{event}\n")).collect();
+        let ran = adjourn_reading(&self.url, &["events", "send", "-"], input.as_bytes());
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        serde_json::from_str(&ran.out).unwrap()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn message(id: &str, conversation: &str, source: &str) -> Value {
+    json!({"specversion": "1.0", "id": id, "source": "/test", "type": "inbox.message.v1", "subject": conversation, "workspace": "acme",
+           "time": chrono::Utc::now(), "data": {"source": source}})
+}
+
+#[test]
+fn a_day_at_the_desk() {
+    let service = Service::start(&["--set", "auto_close.min_period=1s"]);
+    let settings = service.json(&["settings", "set", "-w", "acme", "auto_close.enabled=true", "auto_close.period=1s"]);
+    assert_eq!(settings["auto_close"], json!({"enabled": true, "period": "1s", "echo_arms": true}));
+    assert_eq!(service.json(&["settings", "get", "-w", "acme"]), settings);
+
+    let events = [message("1", "c1", "contact"), message("2", "c2", "user"), message("3", "c3", "contact")];
+    assert_eq!(service.send(&events), json!({"accepted": 3, "duplicates": 0, "rejected": 0}));
+    let closed = service.ok(&["notifications", "tail", "--workspace", "acme", "--types", "closed", "--after", "0", "--max", "1"]);
+    let closed: Value = serde_json::from_str(&closed).unwrap();
+    assert_eq!((&closed["subject"], &closed["data"]["closed_source"]), (&json!("c2"), &json!("auto_close")));
+
+    let open = service.json(&["conversations", "ls", "-w", "acme", "--status", "open"]);
+    let ids: Vec<&str> = open.as_array().unwrap().iter().map(|conversation| conversation["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["c1", "c3"]);
+    assert_eq!(service.json(&["conversations", "get", "-w", "acme", "c2"])["status"], "closed");
+    assert_eq!(service.json(&["conversations", "why", "-w", "acme", "c1"])["reason"], "contact_spoke_last");
+    let table = service.ok(&["conversations", "ls", "-w", "acme"]);
+    assert!(table.contains("STATUS") && table.contains("auto_close"), "{table}");
+    assert_eq!(service.json(&["dead-letters", "ls"]), json!([]));
+
+    let unknown = adjourn(&service.url, &["conversations", "get", "-w", "acme", "nobody"]);
+    assert_eq!((unknown.code, unknown.out.as_str()), (3, ""), "{}", unknown.err);
+    let letter = adjourn(&service.url, &["dead-letters", "dismiss", "0", "1-1"]);
+    assert_eq!(letter.code, 3, "{}", letter.err);
+}
+
+#[test]
+fn loads_are_measured_and_nothing_is_missing() {
+    let service = Service::start(&["--set", "auto_close.min_period=1s"]);
+    let storm = service.json(&["loadgen", "storm", "--timers", "200", "--within", "1s", "--lead", "1s"]);
+    let whole = |result: &Value| [&result["closed"], &result["missing"], &result["doubled"], &result["early"]].map(|n| n.as_u64().unwrap());
+    assert_eq!(whole(&storm), [200, 0, 0, 0], "{storm}");
+    let trickle = service.json(&["loadgen", "trickle", "--rate", "50", "--for", "1s"]);
+    assert_eq!(whole(&trickle), [50, 0, 0, 0], "{trickle}");
+    let ingest = service.json(&["loadgen", "ingest", "--events", "1000", "--batch", "100"]);
+    assert!(ingest["durable_events_per_s"].as_u64().unwrap() > 0, "{ingest}");
+    let single = service.json(&["loadgen", "single", "--connections", "4", "--for", "200ms"]);
+    assert!(single["events"].as_u64().unwrap() > 0, "{single}");
+}
+
+#[test]
+fn a_load_that_needs_a_shorter_period_says_so() {
+    let service = Service::start(&[]);
+    let ran = adjourn(&service.url, &["loadgen", "storm", "--timers", "10"]);
+    assert!(ran.code == 1 && ran.err.contains("ADJOURN__AUTO_CLOSE__MIN_PERIOD=1s adjourn serve"), "{}", ran.err);
+}
+
+#[test]
+fn asked_to_stop_it_ends_well() {
+    let mut service = Service::start(&[]);
+    let id = rustix::process::Pid::from_child(&service.process);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(service.process.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_second_service_on_the_same_directory_is_refused() {
+    let service = Service::start(&[]);
+    let store = format!("embedded:{}", service.home.path().join("store").display());
+    let ran = adjourn("", &["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--store", &store]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    assert!(ran.err.contains("adjourn: store"), "{}", ran.err);
+}
+
+#[test]
+fn the_demo_shows_the_main_job() {
+    let ran = adjourn("", &["demo", "--speed", "1000x"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("783 messages in 94 conversations"), "{}", ran.out);
+    assert!(ran.out.contains("nobody replied within the period") && ran.err.contains("CC BY 4.0"), "{}", ran.err);
+}
