@@ -1,53 +1,59 @@
 //! Reads what a stopped service left: its log, its notifications, its conversations.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use adjourn::clock::WallClock;
 use adjourn::domain::event::{ClosingSource, Speaker as Kind};
 use adjourn::domain::notice::Cause;
-use adjourn::domain::{Conversation, ConversationNotice, EventKind, Notice, NoticeKind, PartitionId, Settings, Timestamp};
+use adjourn::domain::{Conversation, ConversationNotice, EventKind, Notice, NoticeKind, Settings, Timestamp};
 use adjourn::store::embedded::{EmbeddedOptions, EmbeddedStore, read_log};
 use adjourn::store::{LogId, Store};
 use adjourn::wire::CloudEvent;
 
 use super::history::{Close, Counts, Entry, History, Logged, Message, Name, Policy, Speaker, State, Told, Word};
 
-/// What there is of one workspace: all but what was sent and heard.
-pub async fn read(store_dir: &Path, workspace: &str) -> History {
-    let mut history = History::default();
+/// What there is of each workspace: all but what was sent and heard.
+pub async fn read(store_dir: &Path) -> BTreeMap<String, History> {
+    let mut histories = BTreeMap::<String, History>::new();
     for entry in read_log(store_dir) {
         let (partition, logged) = entry.unwrap();
-        let entry = match logged.entry.unwrap() {
-            adjourn::store::Entry::Event(event) if event.conversation.workspace() == workspace => Entry::Message(message(event)),
-            adjourn::store::Entry::Settings { workspace: of, settings } if &*of == workspace => Entry::Policy(policy(&settings)),
-            adjourn::store::Entry::Event(_) | adjourn::store::Entry::Settings { .. } => continue,
+        let (workspace, entry) = match logged.entry.unwrap() {
+            adjourn::store::Entry::Event(event) => (event.conversation.workspace().to_owned(), Entry::Message(message(event))),
+            adjourn::store::Entry::Settings { workspace, settings } => (workspace.into(), Entry::Policy(policy(&settings))),
             other @ adjourn::store::Entry::DeadLetter { .. } => panic!("nobody acted on a dead letter: {other:?}"),
         };
-        history.log.push(Logged { partition: partition.0, accepted_at: logged.id.accepted_at().as_millis(), entry });
+        let accepted_at = logged.id.accepted_at().as_millis();
+        histories.entry(workspace).or_default().log.push(Logged { partition: partition.0, accepted_at, entry });
     }
     let store = EmbeddedStore::open(store_dir, EmbeddedOptions::new(Arc::new(WallClock))).unwrap();
-    history.unapplied = store.stats().await.unwrap().iter().map(|stats| stats.backlog).sum();
+    let unapplied = store.stats().await.unwrap().iter().map(|stats| stats.backlog).sum();
+    let mut dead_letters = 0;
     for partition in store.partitions().all() {
-        history.dead_letters += store.dead_letters(partition, LogId::ZERO, usize::MAX).await.unwrap().len();
-        read_notifications(&store, partition, workspace, &mut history).await;
-        for (key, row) in store.scan(partition, Some(workspace.into()), None, usize::MAX).await.unwrap() {
-            history.states.insert(key.conversation().to_owned(), state(&row));
+        dead_letters += store.dead_letters(partition, LogId::ZERO, usize::MAX).await.unwrap().len();
+        let page = store.notifications(partition, 0, usize::MAX).await.unwrap();
+        let numbers = page.items.iter().map(|notification| notification.number);
+        assert!(numbers.eq(1..=page.items.len() as u64), "the notifications of partition {partition} are numbered without a gap");
+        for notification in page.items {
+            histories.entry(workspace_of(&notification.notice).to_owned()).or_default().told.push(told(&notification.notice));
+        }
+        for (key, row) in store.scan(partition, None, None, usize::MAX).await.unwrap() {
+            let states = &mut histories.entry(key.workspace().to_owned()).or_default().states;
+            states.insert(key.conversation().to_owned(), state(&row));
         }
     }
     store.close();
-    history
+    // Of all workspaces together; there should be none.
+    histories.values_mut().for_each(|history| (history.dead_letters, history.unapplied) = (dead_letters, unapplied));
+    histories
 }
 
-async fn read_notifications(store: &EmbeddedStore, partition: PartitionId, workspace: &str, history: &mut History) {
-    let page = store.notifications(partition, 0, usize::MAX).await.unwrap();
-    let numbers = page.items.iter().map(|notification| notification.number);
-    assert!(numbers.eq(1..=page.items.len() as u64), "the notifications of partition {partition} are numbered without a gap");
-    let of_this = |notice: &&Notice| match notice {
-        Notice::Conversation(notice) => notice.key.workspace() == workspace,
-        Notice::Settings { workspace: of, .. } => &**of == workspace,
-    };
-    history.told.extend(page.items.iter().map(|notification| &notification.notice).filter(of_this).map(told));
+fn workspace_of(notice: &Notice) -> &str {
+    match notice {
+        Notice::Conversation(notice) => notice.key.workspace(),
+        Notice::Settings { workspace, .. } => workspace,
+    }
 }
 
 fn message(event: adjourn::domain::Event) -> Message {

@@ -56,7 +56,7 @@ async fn run(rounds: u64, mut rng: Rng) {
     quiet(&service).await;
     service.stop().await;
 
-    let mut history = record::read(&service.store(), WORKSPACE).await;
+    let mut history = record::read(&service.store()).await.remove(WORKSPACE).unwrap();
     (history.sent, history.acknowledged) = sender.account(messages);
     service.start();
     service.ready().await;
