@@ -23,12 +23,11 @@ impl Owner<'_> {
         }
         self.admit(keys.iter().cloned()).await?;
         let mut barrier = self.caught_up().await?;
-        let latest = keys.iter().filter_map(|key| self.residents.get_mut(key)?.indexed_at).max();
-        if let Some(apart) = latest.map(|latest| Span::from_millis(latest.since(self.trusted(&barrier)).as_millis() + 1))
-            && latest.is_some_and(|latest| latest >= self.trusted(&barrier))
-            && apart <= CLOCKS_APART_MAX
-        {
-            tokio::time::sleep(Duration::from_millis(apart.as_millis().unsigned_abs())).await;
+        let trusted = self.trusted(&barrier);
+        let near = trusted..trusted.plus(CLOCKS_APART_MAX);
+        let nearly_due = keys.iter().filter_map(|key| self.residents.get_mut(key)?.indexed_at).filter(|at| near.contains(at)).max();
+        if let Some(latest) = nearly_due {
+            tokio::time::sleep(Duration::from_millis(latest.since(trusted).as_millis().unsigned_abs() + 1)).await;
             barrier = self.caught_up().await?;
         }
         let trusted = self.trusted(&barrier);
