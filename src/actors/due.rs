@@ -65,6 +65,10 @@ impl Owner<'_> {
         let barrier = store.barrier(partition).await?;
         while self.head.checkpoint < barrier.last {
             let entries = store.read(partition, self.head.checkpoint, self.parts.options.batch_behind, Duration::from_secs(1)).await?;
+            if entries.is_empty() {
+                // Another owner applied them, or they are lost: waiting for them would never end.
+                return Err(StoreError::Refused("the log no longer holds what it held a moment ago".into()));
+            }
             self.apply(entries).await?;
         }
         Ok(barrier)
