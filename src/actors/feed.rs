@@ -75,6 +75,8 @@ pub struct Feed {
     cursor: Cursor,
     signal: tokio::sync::watch::Receiver<u64>,
     next_partition: u16,
+    /// Began with the oldest kept: who never was there has missed nothing.
+    from_oldest: bool,
     reset: bool,
 }
 
@@ -82,30 +84,26 @@ impl Feed {
     /// From the next notification on.
     pub fn from_now(store: Arc<dyn Store>) -> Self {
         let cursor = Cursor { incarnation: store.incarnation(), positions: store.notification_heads() };
-        Self::new(store, cursor, false)
+        Self::new(store, cursor)
     }
 
     pub fn from_oldest(store: Arc<dyn Store>) -> Self {
         let cursor = Cursor { incarnation: store.incarnation(), positions: vec![0; store.partitions().get() as usize] };
-        let mut feed = Self::new(store, cursor, false);
-        feed.cursor.incarnation = feed.store.incarnation();
-        feed
+        Self { from_oldest: true, ..Self::new(store, cursor) }
     }
 
     /// From where `cursor` stands; if that is of another incarnation, a [`Fed::Reset`] comes first.
     pub fn from_cursor(store: Arc<dyn Store>, cursor: Cursor) -> Self {
         let good = cursor.incarnation == store.incarnation() && cursor.positions.len() == store.partitions().get() as usize;
         if good {
-            return Self::new(store, cursor, false);
+            return Self::new(store, cursor);
         }
-        let mut feed = Self::from_oldest(store);
-        feed.reset = true;
-        feed
+        Self { reset: true, ..Self::from_oldest(store) }
     }
 
-    fn new(store: Arc<dyn Store>, cursor: Cursor, reset: bool) -> Self {
+    fn new(store: Arc<dyn Store>, cursor: Cursor) -> Self {
         let signal = store.notification_signal();
-        Self { store, cursor, signal, next_partition: 0, reset }
+        Self { store, cursor, signal, next_partition: 0, from_oldest: false, reset: false }
     }
 
     /// Good after everything the feed has given out so far.
@@ -125,7 +123,7 @@ impl Feed {
             self.signal.borrow_and_update();
             let heads = self.store.notification_heads();
             if let Some(partition) = self.behind(&heads) {
-                if let Some(fed) = self.take_from(partition).await? {
+                if let Some(fed) = self.take_from(partition, heads[partition as usize]).await? {
                     return Ok(fed);
                 }
                 continue;
@@ -145,13 +143,14 @@ impl Feed {
         Some(found as u16)
     }
 
-    async fn take_from(&mut self, partition: u16) -> Result<Option<Fed>, StoreError> {
+    /// `head` was the partition's before its page is read: what is committed meanwhile lies above it.
+    async fn take_from(&mut self, partition: u16, head: u64) -> Result<Option<Fed>, StoreError> {
         let position = self.cursor.positions[partition as usize];
         let page = self.store.notifications(PartitionId(partition), position, PAGE).await?;
-        let missed = position > 0 && position + 1 < page.oldest;
+        let missed = (position > 0 || !self.from_oldest) && position + 1 < page.oldest;
         let Some(last) = page.items.last() else {
             // Trimmed up to its head: nothing to give, and nothing was skipped unless it had been told to resume there.
-            self.cursor.positions[partition as usize] = self.store.notification_heads()[partition as usize].max(position);
+            self.cursor.positions[partition as usize] = head.max(position);
             return Ok(missed.then_some(Fed::Reset));
         };
         if missed {

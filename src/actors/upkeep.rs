@@ -30,12 +30,15 @@ pub struct Rounds {
 impl Owner<'_> {
     pub async fn tick(&mut self) -> Result<(), StoreError> {
         self.rounds.more = false;
+        let slow_round = self.rounds.ticks.is_multiple_of(SLOW_ROUND);
+        if slow_round {
+            self.follow_master().await?; // first of all: a new owner closes nothing that was switched off meanwhile
+        }
         self.overdue().await?;
         self.look_ahead().await?;
         self.sweep().await?;
-        if self.rounds.ticks.is_multiple_of(SLOW_ROUND) {
+        if slow_round {
             self.rest();
-            self.follow_master().await?;
             self.retain().await?;
         }
         self.rounds.ticks = self.rounds.ticks.wrapping_add(1);
@@ -48,7 +51,7 @@ impl Owner<'_> {
     }
 
     /// Scans the index from minus infinity: whatever is overdue is found, whoever missed it. Pages past what cannot be
-    /// looked at, so that nothing falls behind a cursor.
+    /// looked at and what stays overdue all the same, so that nothing falls behind it, and nothing is tried without end.
     async fn overdue(&mut self) -> Result<(), StoreError> {
         let limit = self.parts.options.due_batch;
         let barrier = self.parts.store.barrier(self.parts.partition).await?;
@@ -64,9 +67,10 @@ impl Owner<'_> {
             let full = page.len() >= limit;
             after = page.last().cloned();
             let keys: Vec<ConversationKey> = page.into_iter().map(|due| due.key).filter(|key| !self.unreadable.contains(key)).collect();
-            let any = !keys.is_empty();
-            self.wake(keys).await?;
-            if any || !full {
+            self.wake(keys.clone()).await?;
+            let stays = |at: Option<Timestamp>| at.is_some_and(|at| at <= until);
+            let stuck = keys.iter().all(|key| self.residents.get_mut(key).is_none_or(|resident| stays(resident.indexed_at)));
+            if !full || !stuck {
                 self.rounds.more |= full;
                 return Ok(());
             }
@@ -122,7 +126,11 @@ impl Owner<'_> {
         for (workspace, settings) in self.parts.store.all_settings().await? {
             if settings.version > self.settings_of(&workspace).version {
                 let marker = Entry::Settings { workspace, settings: Box::new(settings) };
-                self.parts.store.append(vec![(self.parts.partition, marker)]).await?;
+                // A full log is no reason to drop what is in memory: the next round tries again.
+                if let Err(error) = self.parts.store.append(vec![(self.parts.partition, marker)]).await {
+                    tracing::warn!(partition = %self.parts.partition, %error, "a change of settings cannot be put into the log yet");
+                    break;
+                }
             }
         }
         Ok(())
