@@ -73,6 +73,10 @@ impl Problem {
         self
     }
 
+    pub fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
     pub fn closing(self) -> Self {
         Self { close: true, ..self }
     }
