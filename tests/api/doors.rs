@@ -109,8 +109,15 @@ async fn health_and_metrics() {
     assert_eq!((status.as_u16(), text.as_str()), (200, "[+]serving ok\n[+]store ok\n[+]clocks ok\n[+]partitions ok\nok\n"));
     assert_eq!(app.admin("/startupz").await.0, 200);
     let (_, metrics) = app.admin("/metrics").await;
-    for name in ["adjourn_events_accepted_total{transport=\"http\"}", "adjourn_store_commit_seconds_bucket", "adjourn_build_info{version="]
-    {
+    for name in [
+        "adjourn_events_accepted_total{transport=\"http\"}",
+        "adjourn_store_commit_seconds_bucket",
+        "adjourn_build_info{version=",
+        "adjourn_timers_overdue 0",
+        "adjourn_dead_letters_total ",
+        "adjourn_fenced_writes_total ",
+        "adjourn_close_reversals_total ",
+    ] {
         assert!(metrics.contains(name), "{name} in {metrics}");
     }
     assert_eq!(app.admin("/nowhere").await.0, 404);
