@@ -24,6 +24,8 @@ const LIST_ROWS_MAX: usize = 20_000;
 const LIST_CHUNK: usize = 64;
 /// Notifications walked back for one conversation's history: some 50 ms of reading; what is older is left out.
 const HISTORY_MAX: usize = 10_000;
+/// Overdue timers counted in each partition: beyond, it is a storm whatever their number.
+const OVERDUE_COUNTED: usize = 10_000;
 
 #[derive(Clone)]
 pub struct Node {
@@ -402,11 +404,6 @@ impl Node {
         self.inner.shards.iter().map(Door::ticks).collect()
     }
 
-    /// Conversations that the last tick of each shard found overdue, each shard counting up to one commit's worth.
-    pub fn overdue(&self) -> usize {
-        self.inner.shards.iter().map(Door::overdue).sum()
-    }
-
     /// Conversation actors alive on this node.
     pub fn live_actors(&self) -> usize {
         self.inner.shards.iter().map(Door::live).sum()
@@ -415,6 +412,16 @@ impl Node {
     /// How far the store's clock is ahead of this node's steady clock, in milliseconds.
     pub async fn clock_skew_ms(&self) -> Result<i64, StoreError> {
         Ok(self.store().clock().await?.as_millis() - self.inner.steady.now().as_millis())
+    }
+
+    /// Conversations in the index of deadlines whose time has passed by both clocks, up to ten thousand of each partition.
+    pub async fn timers_overdue(&self) -> Result<usize, StoreError> {
+        let now = self.store().clock().await?.min(self.inner.steady.now());
+        let mut overdue = 0;
+        for partition in self.store().partitions().all() {
+            overdue += self.store().due(partition, now, None, OVERDUE_COUNTED).await?.len();
+        }
+        Ok(overdue)
     }
 
     /// Finishes what is in flight and stops every shard. What is accepted stays in the log.

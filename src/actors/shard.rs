@@ -52,8 +52,6 @@ pub struct Status {
     /// Told to stop: nobody is to start it anew.
     pub stopping: AtomicBool,
     pub live: Arc<AtomicUsize>,
-    /// Due and not yet looked at when the last tick came by.
-    pub overdue: AtomicUsize,
     /// Ticks finished: what was overdue before one has been looked at after it.
     pub ticks: AtomicU64,
 }
@@ -290,10 +288,6 @@ impl Door {
 
     pub fn live(&self) -> usize {
         self.status.live.load(Ordering::Relaxed)
-    }
-
-    pub fn overdue(&self) -> usize {
-        self.status.overdue.load(Ordering::Relaxed)
     }
 
     pub fn ticks(&self) -> u64 {

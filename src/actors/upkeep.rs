@@ -59,11 +59,8 @@ impl Owner<'_> {
         super::meter::lag(self.parts.partition, behind);
         let until = self.trusted(&barrier).minus(Span::from_millis(1));
         let mut after = None;
-        let mut found = 0;
         loop {
             let page = self.parts.store.due(self.parts.partition, until, after.take(), limit).await?;
-            found += page.len();
-            self.parts.status.overdue.store(found, std::sync::atomic::Ordering::Relaxed);
             let full = page.len() >= limit;
             after = page.last().cloned();
             let keys: Vec<ConversationKey> = page.into_iter().map(|due| due.key).filter(|key| !self.unreadable.contains(key)).collect();

@@ -190,6 +190,10 @@ async fn not_a_number() {
     let nan = message("bad", "c-bad").to_string().replace("\"Hello?\"", "NaN");
     let alone = app.post(JSON, nan.clone()).await;
     assert_eq!((alone.status.as_u16(), alone.problem()), (400, "malformed-json"));
+    // A bad line is rejected by itself, also where there is no other: the body as such was readable.
+    let line = app.post(NDJSON, nan.clone()).await;
+    assert_eq!((line.status.as_u16(), line.problem()), (422, "malformed-json"));
+    assert_eq!((&line.json["accepted"], &line.json["rejected"][0]["index"]), (&json!(0), &json!(0)));
     let answer = app.post(NDJSON, format!("{nan}\n{}", message("m-1", "c-1"))).await;
     assert_eq!((&answer.json["accepted"], kind(&answer.json["rejected"][0]["problem"])), (&json!(1), "malformed-json"));
     app.stop().await;

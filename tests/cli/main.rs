@@ -6,6 +6,7 @@ mod fake;
 mod sending;
 mod service;
 
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use assert_cmd::Command;
@@ -71,12 +72,39 @@ fn completions_name_the_verbs() {
 
 #[test]
 fn a_reader_that_hangs_up_is_no_error() {
+    for arguments in [&["rehearse", "src/cli/demo/ubuntu-irc-slice.ndjson.gz", "--period", "1m"][..], &["completions", "bash"]] {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_adjourn"))
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        assert!(child.wait().unwrap().success(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_first_event() {
+    let event = r#"{"specversion":"1.0","id":"1","source":"/t","type":"inbox.message.v1","subject":"c","workspace":"w",
+        "time":"2026-01-01T00:00:00Z","data":{"source":"user"}}"#;
+    let marked = format!("\u{feff}{}", event.replace('\n', ""));
+    let ran = adjourn_reading(NOWHERE, &["rehearse", "-", "--period", "5m", "-o", "ndjson"], marked.as_bytes());
+    assert!(ran.code == 0 && ran.out.contains("2026-01-01T00:05:00.000Z"), "{}", ran.err);
+}
+
+#[test]
+fn a_log_that_no_terminal_shows_has_no_colours() {
+    let home = tempfile::tempdir().unwrap();
+    let store = format!("embedded:{}", home.path().join("store").display());
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_adjourn"))
-        .args(["rehearse", "src/cli/demo/ubuntu-irc-slice.ndjson.gz", "--period", "1m"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--store", &store, "--partitions", "1"])
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    drop(child.stdout.take());
-    assert!(child.wait().unwrap().success());
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(line.contains("listening public_addr=127.0.0.1:") && !line.contains('\u{1b}'), "{line:?}");
 }

@@ -74,6 +74,10 @@ impl Problem {
         self
     }
 
+    pub fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
     pub fn closing(self) -> Self {
         Self { close: true, ..self }
     }

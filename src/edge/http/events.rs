@@ -49,8 +49,8 @@ async fn read(form: Form, edge: &Edge, request: &HttpRequest, payload: web::Payl
             }
             lines.finish(|line| batch.line(line, edge))?;
         }
-        Form::One => batch.add(parse_json(&body.whole().await?)),
-        Form::Binary => batch.add(parse_binary(media::attributes(request.headers()), &body.whole().await?)),
+        Form::One => batch.alone(parse_json(&body.whole().await?)),
+        Form::Binary => batch.alone(parse_binary(media::attributes(request.headers()), &body.whole().await?)),
         Form::Batch => json_array(&body.whole().await?, max)?.into_iter().for_each(|event| batch.add(parse_json(event))),
         Form::Msgpack => msgpack_array(&body.whole().await?, max)?.into_iter().for_each(|event| batch.add(parse_msgpack(event))),
     }
@@ -67,6 +67,8 @@ struct Batch {
     names: Vec<Name>,
     ignored: u64,
     rejected: Vec<Rejected>,
+    /// The body was the event, not a list of one.
+    alone: bool,
 }
 
 struct Name {
@@ -94,6 +96,11 @@ impl Batch {
         Ok(())
     }
 
+    fn alone(&mut self, parsed: Result<Parsed, EventProblem>) {
+        self.alone = true;
+        self.add(parsed);
+    }
+
     fn add(&mut self, parsed: Result<Parsed, EventProblem>) {
         let index = self.count;
         self.count += 1;
@@ -111,7 +118,7 @@ impl Batch {
     }
 
     async fn ingest(self, node: &Node) -> Result<Outcome, StoreError> {
-        let Self { count, events, names, ignored, mut rejected } = self;
+        let Self { count, events, names, ignored, mut rejected, alone } = self;
         let verdicts = if events.is_empty() { Vec::new() } else { node.ingest(events).await? };
         let mut receipts = Vec::with_capacity(verdicts.len());
         let mut conversations = Vec::with_capacity(verdicts.len());
@@ -127,7 +134,7 @@ impl Batch {
             }
         }
         rejected.sort_unstable_by_key(|rejected| rejected.index);
-        Ok(Outcome { count, receipts, conversations, ignored, rejected })
+        Ok(Outcome { count, receipts, conversations, ignored, rejected, alone })
     }
 }
 
@@ -139,6 +146,7 @@ struct Outcome {
     conversations: Vec<ConversationKey>,
     ignored: u64,
     rejected: Vec<Rejected>,
+    alone: bool,
 }
 
 #[derive(Serialize)]
@@ -207,7 +215,9 @@ impl Outcome {
     fn all_rejected(mut self) -> Problem {
         let (accepted, duplicates, rejected) = (self.accepted(), self.duplicates(), json!(self.rejections()));
         let problem = match self.rejected.pop() {
-            Some(only) if self.count == 1 => only.problem,
+            Some(only) if self.alone => only.problem,
+            // The list could be read: however unreadable its one event is, that one was rejected by itself.
+            Some(only) if self.count == 1 => only.problem.with_status(StatusCode::UNPROCESSABLE_ENTITY),
             _ => {
                 let detail = format!("none of the {} events could be taken", self.count);
                 let action = "Nothing was accepted: `rejected` says of each what to correct.";
