@@ -1,11 +1,12 @@
 //! What operators see: log lines on stderr, metrics in Prometheus' format. Which facts there are is said here; they are
 //! told where they happen.
 
+use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
@@ -20,13 +21,17 @@ const LATENESS_SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1
 /// A commit is one `fsync`: a tenth of a millisecond on a good disk, seconds on a sick one.
 const COMMIT_SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
+/// What a stranger's malformed request writes as an error, and a server's start in five lines. `log.level` may name them.
+const QUIET: &str = "actix_http::h1::dispatcher=off,actix_server=warn";
+
 /// Log lines on stderr, for the whole process.
 ///
 /// # Errors
 /// When the process logs already.
 pub fn start_logging(config: &LogConfig) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.level).context("log.level")?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", config.level)).context("log.level")?;
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     let started = match config.format {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
@@ -73,6 +78,12 @@ fn describe() {
     describe_histogram!("adjourn_store_commit_seconds", "Time one commit took");
     describe_gauge!("adjourn_clock_skew_seconds", "The store's clock minus this node's");
     describe_gauge!("adjourn_build_info", "1, with the version");
+    describe_gauge!("adjourn_timers_overdue", "Conversations whose time has passed and that nothing was done about, to 10,000 a partition");
+    // From zero on: what appears with its first increment has, for whoever watches the increase, not happened.
+    for name in ["adjourn_close_reversals_total", "adjourn_fenced_writes_total", "adjourn_dead_letters_total"] {
+        counter!(name).increment(0);
+    }
+    counter!("adjourn_events_accepted_total", "transport" => "http").increment(0);
     gauge!("adjourn_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 
@@ -92,6 +103,9 @@ async fn observe(node: &Node) {
     gauge!("adjourn_actors_live").set(node.live_actors() as f64);
     if let Ok(skew) = node.clock_skew_ms().await {
         gauge!("adjourn_clock_skew_seconds").set(skew as f64 / 1_000.0);
+    }
+    if let Ok(overdue) = node.timers_overdue().await {
+        gauge!("adjourn_timers_overdue").set(overdue as f64);
     }
     let Ok(stats) = node.stats().await else { return };
     for (partition, stats) in stats.iter().enumerate() {

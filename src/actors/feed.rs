@@ -75,8 +75,10 @@ pub struct Feed {
     cursor: Cursor,
     signal: tokio::sync::watch::Receiver<u64>,
     next_partition: u16,
-    /// Began with the oldest kept: who never was there has missed nothing.
-    from_oldest: bool,
+    /// Nothing between the cursor and the heads has been trimmed, as far as anybody knows.
+    settled: bool,
+    /// Whether what was trimmed is told of. Whoever asked for the oldest kept asked for what is kept.
+    told: bool,
     reset: bool,
 }
 
@@ -84,12 +86,12 @@ impl Feed {
     /// From the next notification on.
     pub fn from_now(store: Arc<dyn Store>) -> Self {
         let cursor = Cursor { incarnation: store.incarnation(), positions: store.notification_heads() };
-        Self::new(store, cursor)
+        Self { settled: true, ..Self::new(store, cursor) }
     }
 
     pub fn from_oldest(store: Arc<dyn Store>) -> Self {
         let cursor = Cursor { incarnation: store.incarnation(), positions: vec![0; store.partitions().get() as usize] };
-        Self { from_oldest: true, ..Self::new(store, cursor) }
+        Self { told: false, ..Self::new(store, cursor) }
     }
 
     /// From where `cursor` stands; if that is of another incarnation, a [`Fed::Reset`] comes first.
@@ -103,7 +105,12 @@ impl Feed {
 
     fn new(store: Arc<dyn Store>, cursor: Cursor) -> Self {
         let signal = store.notification_signal();
-        Self { store, cursor, signal, next_partition: 0, from_oldest: false, reset: false }
+        Self { store, cursor, signal, next_partition: 0, settled: false, told: true, reset: false }
+    }
+
+    /// Whether [`cursor`](Self::cursor) may be handed out: before, resuming from it would hide what was trimmed.
+    pub fn is_settled(&self) -> bool {
+        self.settled && !self.reset
     }
 
     /// Good after everything the feed has given out so far.
@@ -117,6 +124,9 @@ impl Feed {
     /// Whatever the store answers; the cursor has not moved then.
     pub async fn next(&mut self) -> Result<Fed, StoreError> {
         loop {
+            if !self.settled {
+                self.settle().await?;
+            }
             if std::mem::take(&mut self.reset) {
                 return Ok(Fed::Reset);
             }
@@ -134,6 +144,23 @@ impl Feed {
         }
     }
 
+    /// Moves the cursor up to what is kept, in all partitions at once: however many were trimmed, a subscriber starts
+    /// over once. Zero is a position like any other: a cursor taken before a partition's first notification stands there.
+    async fn settle(&mut self) -> Result<(), StoreError> {
+        let mut positions = self.cursor.positions.clone();
+        for (partition, head) in self.store.notification_heads().into_iter().enumerate() {
+            let position = &mut positions[partition];
+            if head > *position {
+                let oldest = self.store.notifications(PartitionId(partition as u16), *position, 1).await?.oldest;
+                *position = oldest.saturating_sub(1).max(*position);
+            }
+        }
+        self.reset |= self.told && positions != self.cursor.positions;
+        self.cursor.positions = positions;
+        (self.settled, self.told) = (true, true);
+        Ok(())
+    }
+
     /// The next partition in turn with something new.
     fn behind(&mut self, heads: &[u64]) -> Option<u16> {
         let count = heads.len();
@@ -147,16 +174,16 @@ impl Feed {
     async fn take_from(&mut self, partition: u16, head: u64) -> Result<Option<Fed>, StoreError> {
         let position = self.cursor.positions[partition as usize];
         let page = self.store.notifications(PartitionId(partition), position, PAGE).await?;
-        let missed = (position > 0 || !self.from_oldest) && position + 1 < page.oldest;
-        let Some(last) = page.items.last() else {
-            // Trimmed up to its head: nothing to give, and nothing was skipped unless it had been told to resume there.
-            self.cursor.positions[partition as usize] = head.max(position);
-            return Ok(missed.then_some(Fed::Reset));
-        };
-        if missed {
-            self.cursor.positions[partition as usize] = page.oldest - 1;
-            return Ok(Some(Fed::Reset));
+        if position + 1 < page.oldest {
+            // Trimmed while this subscriber was slow.
+            self.settled = false;
+            return Ok(None);
         }
+        let Some(last) = page.items.last() else {
+            // None of what is left can be read: there is nothing to give.
+            self.cursor.positions[partition as usize] = head.max(position);
+            return Ok(None);
+        };
         self.cursor.positions[partition as usize] = last.number;
         Ok(Some(Fed::Notifications(page.items)))
     }

@@ -22,8 +22,10 @@ use crate::store::{DeadLetter, DeadLetterAction, Entry, Loaded, LogId, Notificat
 const LIST_ROWS_MAX: usize = 20_000;
 /// Rows read from one partition at a time while merging a list.
 const LIST_CHUNK: usize = 64;
-/// Notifications walked back for one conversation's history.
-const HISTORY_MAX: usize = 1_000;
+/// Notifications walked back for one conversation's history: some 50 ms of reading; what is older is left out.
+const HISTORY_MAX: usize = 10_000;
+/// Overdue timers counted in each partition: beyond, it is a storm whatever their number.
+const OVERDUE_COUNTED: usize = 10_000;
 
 #[derive(Clone)]
 pub struct Node {
@@ -410,6 +412,16 @@ impl Node {
     /// How far the store's clock is ahead of this node's steady clock, in milliseconds.
     pub async fn clock_skew_ms(&self) -> Result<i64, StoreError> {
         Ok(self.store().clock().await?.as_millis() - self.inner.steady.now().as_millis())
+    }
+
+    /// Conversations in the index of deadlines whose time has passed by both clocks, up to ten thousand of each partition.
+    pub async fn timers_overdue(&self) -> Result<usize, StoreError> {
+        let now = self.store().clock().await?.min(self.inner.steady.now());
+        let mut overdue = 0;
+        for partition in self.store().partitions().all() {
+            overdue += self.store().due(partition, now, None, OVERDUE_COUNTED).await?.len();
+        }
+        Ok(overdue)
     }
 
     /// Finishes what is in flight and stops every shard. What is accepted stays in the log.

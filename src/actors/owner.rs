@@ -13,11 +13,14 @@ use super::residents::Residents;
 use super::shard::{Inbox, ShardParts};
 use super::upkeep::Rounds;
 use crate::clock::Stopwatch;
-use crate::domain::{ConversationKey, Settings, Timestamp};
+use crate::domain::{ConversationKey, Settings, Span, Timestamp};
 use crate::store::{Claim, Lease, Loaded, LogEntry, LogId, RowChange, StoreError};
 
 /// The loop asks again when this has passed without an entry; the tick wakes it long before.
 const READ_WAIT: Duration = Duration::from_secs(60);
+
+/// On a full node, who is due within this stays: several ticks, so that nobody leaves and is brought back for each.
+pub(super) const AT_ONCE: Span = Span::from_secs(10);
 
 /// What made a shard take a turn.
 pub enum Woken {
@@ -107,6 +110,11 @@ impl<'a> Owner<'a> {
         true
     }
 
+    /// While this holds nobody stays who is not due at once.
+    pub(super) fn is_full(&self) -> bool {
+        self.residents.node_has() >= self.parts.options.live_max
+    }
+
     pub(super) fn draft(&self) -> Draft {
         Draft::new(self.head, self.parts.options.notifications_kept)
     }
@@ -124,8 +132,11 @@ impl<'a> Owner<'a> {
         tally.committed(stopwatch.elapsed());
         self.head = head;
         self.committed = true;
-        for (key, (indexed_at, last_notification)) in touched {
-            self.residents.touch(&key, indexed_at, last_notification);
+        for (key, (indexed_at, last_notification)) in &touched {
+            self.residents.touch(key, *indexed_at, *last_notification);
+        }
+        if self.is_full() {
+            self.residents.rest_far(touched.into_iter().map(|(key, _)| key), AT_ONCE);
         }
         Ok(())
     }

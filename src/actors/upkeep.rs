@@ -1,16 +1,16 @@
 //! What a shard does on the side, a bounded page at each tick: find what no timer brought up, bring in what falls due
 //! soon, put to rest what is quiet, follow a change of settings through, and let retention take what is old.
 
-use super::owner::Owner;
+use super::owner::{AT_ONCE, Owner};
 use crate::domain::conversation::ToldTimer;
 use crate::domain::{Conversation, ConversationKey, Span, Timestamp};
 use crate::store::{DueKey, Entry, StoreError};
 
 /// Rows looked at in one page of a sweep.
 const SWEEP_PAGE: usize = 256;
-/// Rows looked at in one page of the retention sweep: a partition of a million rows is gone through in hours, which is
-/// soon enough for what is days old.
-const RETENTION_PAGE: usize = 512;
+/// Rows looked at in one page of the retention sweep. A partition of 16,000 rows is gone through in 40 minutes, which is
+/// soon enough for what is days old; larger pages, of all partitions at one time, are memory that is never given back.
+const RETENTION_PAGE: usize = 64;
 /// Entries of the index brought in at once.
 const LOOK_AHEAD_PAGE: usize = 1_024;
 /// Ticks between rounds of what is not urgent.
@@ -77,7 +77,7 @@ impl Owner<'_> {
     /// Brings in who falls due within the horizon, so that their own timer wakes them; while the node is full, nobody:
     /// the tick finds them when they are due.
     async fn look_ahead(&mut self) -> Result<(), StoreError> {
-        if self.residents.node_has() >= self.parts.options.live_max {
+        if self.is_full() {
             return Ok(());
         }
         let until = self.parts.steady.now().plus(self.parts.options.horizon);
@@ -113,9 +113,8 @@ impl Owner<'_> {
     /// Puts quiet conversations to rest; while the node is full, all that are not due at once.
     fn rest(&mut self) {
         let options = &self.parts.options;
-        let full = self.residents.node_has() >= options.live_max;
         let idle = Span::from_millis(i64::try_from(options.idle.as_millis()).unwrap_or(i64::MAX));
-        let (idle, horizon) = if full { (Span::ZERO, Span::from_secs(10)) } else { (idle, options.horizon) };
+        let (idle, horizon) = if self.is_full() { (Span::ZERO, AT_ONCE) } else { (idle, options.horizon) };
         self.residents.rest_idle(idle, horizon);
     }
 

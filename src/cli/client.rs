@@ -71,6 +71,11 @@ impl Client {
         Ok(url)
     }
 
+    /// Where the service is.
+    pub fn base(&self) -> &str {
+        self.base.as_str()
+    }
+
     pub fn request(&self, method: Method, url: Url) -> RequestBuilder {
         let request = self.http.request(method, url);
         match &self.api_key {

@@ -12,6 +12,7 @@ use super::output::{note, watched};
 
 /// The longest line read: four times what the service takes by default; a file without line ends must not fill the memory.
 pub const LINE_BYTES_MAX: usize = 1024 * 1024;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Bad lines told one by one; the rest are counted.
 const BAD_LINES_TOLD: u64 = 10;
 
@@ -83,6 +84,10 @@ impl Lines {
             if self.line.len() > LINE_BYTES_MAX && self.line.last() != Some(&b'\n') {
                 self.skip_line()?;
                 return Ok(Some(Err(TooLong)));
+            }
+            // What some editors put before the first line of a file is no part of it.
+            if self.number == 1 && self.line.starts_with(BYTE_ORDER_MARK) {
+                self.line.drain(..BYTE_ORDER_MARK.len());
             }
             if !self.line.trim_ascii().is_empty() {
                 return Ok(Some(Ok(self.line.trim_ascii())));

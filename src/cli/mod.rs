@@ -15,6 +15,7 @@ mod serve;
 mod settings;
 mod sse;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -88,8 +89,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Loadgen(verb) => client_runtime(loadgen::run(verb, format)),
         Verb::Rehearse(args) => rehearse::run(&args, format),
         Verb::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "adjourn", &mut std::io::stdout());
-            Ok(())
+            // By way of memory: the generator panics over a reader that hangs up.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "adjourn", &mut script);
+            Ok(std::io::stdout().write_all(&script)?)
         }
     }
 }

@@ -141,6 +141,24 @@ async fn a_cursor_that_was_trimmed_away_is_reset() {
 }
 
 #[actix_rt::test]
+async fn a_cursor_from_before_the_first_notification_can_be_trimmed_away_as_well() {
+    let app = TestApp::start_with(&[("notifications.keep", "2")]).await;
+    let greeting = Ear::open(&app, "", None).await.block().await.unwrap();
+    let cursor = greeting.id.unwrap();
+    for number in 0..40 {
+        app.apply(&[message(&format!("m-{number}"), &format!("c-{number}"))]).await;
+    }
+    let mut late = Ear::open(&app, "", Some(&cursor)).await;
+    assert_eq!(late.block().await.unwrap().id, None, "before it is told what is gone, it keeps the cursor it came with");
+    let types = late.types(9).await;
+    assert_eq!(types[0], "reset");
+    assert!(types[1..].iter().all(|kept| kept == "adjourn.conversation.opened.v1"), "once for all four partitions: {types:?}");
+    let oldest = Ear::open(&app, "after=0", None).await.types(8).await;
+    assert!(oldest.iter().all(|kept| kept == "adjourn.conversation.opened.v1"), "who asks for what is kept gets that: {oldest:?}");
+    app.stop().await;
+}
+
+#[actix_rt::test]
 async fn filters() {
     let app = TestApp::start().await;
     let mut closed = Ear::open(&app, "types=adjourn.conversation.closed.v1,adjourn.timer.armed.v1", None).await;

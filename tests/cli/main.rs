@@ -6,6 +6,7 @@ mod fake;
 mod sending;
 mod service;
 
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use assert_cmd::Command;
@@ -28,11 +29,8 @@ pub fn adjourn_reading(url: &str, arguments: &[&str], input: &[u8]) -> Ran {
     Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
 }
 
-/// Nobody listens there: the port was ours a moment ago.
-fn nowhere() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
-}
+/// Nobody listens there: a port that only the system's administrator could open.
+const NOWHERE: &str = "http://127.0.0.1:1";
 
 #[test]
 fn a_service_that_is_not_there_is_exit_code_5() {
@@ -42,7 +40,7 @@ fn a_service_that_is_not_there_is_exit_code_5() {
         &["notifications", "tail"],
         &["events", "send", "-", "--patience", "1ms"],
     ] {
-        let ran = adjourn_reading(&nowhere(), arguments, b"{}\n");
+        let ran = adjourn_reading(NOWHERE, arguments, b"{}\n");
         assert_eq!((ran.code, ran.out.as_str()), (5, ""), "{arguments:?}: {}", ran.err);
         assert!(ran.err.contains("adjourn serve"), "{}", ran.err);
     }
@@ -60,26 +58,53 @@ fn usage_is_exit_code_2() {
         &["serve", "--listen", "0.0.0.0:0"],
         &["serve", "--set", "nonsense=1"],
     ] {
-        assert_eq!(adjourn(&nowhere(), arguments).code, 2, "{arguments:?}");
+        assert_eq!(adjourn(NOWHERE, arguments).code, 2, "{arguments:?}");
     }
 }
 
 #[test]
 fn completions_name_the_verbs() {
     for shell in ["bash", "zsh", "fish"] {
-        let ran = adjourn(&nowhere(), &["completions", shell]);
+        let ran = adjourn(NOWHERE, &["completions", shell]);
         assert!(ran.code == 0 && ran.out.contains("rehearse"), "{shell}");
     }
 }
 
 #[test]
 fn a_reader_that_hangs_up_is_no_error() {
+    for arguments in [&["rehearse", "src/cli/demo/ubuntu-irc-slice.ndjson.gz", "--period", "1m"][..], &["completions", "bash"]] {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_adjourn"))
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        assert!(child.wait().unwrap().success(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_first_event() {
+    let event = r#"{"specversion":"1.0","id":"1","source":"/t","type":"inbox.message.v1","subject":"c","workspace":"w",
+        "time":"2026-01-01T00:00:00Z","data":{"source":"user"}}"#;
+    let marked = format!("\u{feff}{}", event.replace('\n', ""));
+    let ran = adjourn_reading(NOWHERE, &["rehearse", "-", "--period", "5m", "-o", "ndjson"], marked.as_bytes());
+    assert!(ran.code == 0 && ran.out.contains("2026-01-01T00:05:00.000Z"), "{}", ran.err);
+}
+
+#[test]
+fn a_log_that_no_terminal_shows_has_no_colours() {
+    let home = tempfile::tempdir().unwrap();
+    let store = format!("embedded:{}", home.path().join("store").display());
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_adjourn"))
-        .args(["rehearse", "src/cli/demo/ubuntu-irc-slice.ndjson.gz", "--period", "1m"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--store", &store, "--partitions", "1"])
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    drop(child.stdout.take());
-    assert!(child.wait().unwrap().success());
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(line.contains("listening public_addr=127.0.0.1:") && !line.contains('\u{1b}'), "{line:?}");
 }

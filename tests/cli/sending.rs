@@ -38,18 +38,45 @@ fn an_interrupted_file_goes_on_where_it_stopped() {
     let file = file.to_str().unwrap();
     let progress = format!("{file}.adjourn-progress");
 
-    let broken = Fake::start(vec![accepted(500), answer("401 Unauthorized", "", r#"{"title":"No key"}"#)]);
-    let ran = adjourn(&broken.url, &["events", "send", file]);
+    let refusal = answer("401 Unauthorized", "", r#"{"title":"No key"}"#);
+    let fake = Fake::start(vec![accepted(500), refusal, accepted(500), accepted(200)]);
+    let ran = adjourn(&fake.url, &["events", "send", file]);
     assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{}", ran.err);
-    assert_eq!(broken.requests().len(), 2);
     assert!(std::fs::exists(&progress).unwrap());
 
-    let mended = Fake::start(vec![accepted(500), accepted(200)]);
-    let ran = adjourn(&mended.url, &["events", "send", file]);
+    let ran = adjourn(&fake.url, &["events", "send", file]);
     assert_eq!((ran.code, summary(&ran.out)), (0, json!({"accepted": 1_200, "duplicates": 0, "rejected": 0})), "{}", ran.err);
-    let sent: Vec<String> = mended.requests().iter().flat_map(|request| ids(&request.body)).collect();
+    let sent: Vec<String> = fake.requests()[2..].iter().flat_map(|request| ids(&request.body)).collect();
     assert_eq!(sent, (500..1_200).map(|n| format!("e{n}")).collect::<Vec<_>>());
     assert!(!std::fs::exists(&progress).unwrap(), "nothing is left to go on with");
+}
+
+/// What one service took, another has never seen.
+#[test]
+fn another_service_gets_the_whole_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("events.ndjson");
+    std::fs::write(&file, lines(600)).unwrap();
+    let file = file.to_str().unwrap();
+    let broken = Fake::start(vec![accepted(500), answer("401 Unauthorized", "", "")]);
+    assert_eq!(adjourn(&broken.url, &["events", "send", file]).code, 1);
+    let other = Fake::start(vec![accepted(500), accepted(100)]);
+    let ran = adjourn(&other.url, &["events", "send", file]);
+    assert_eq!((ran.code, summary(&ran.out)), (0, json!({"accepted": 600, "duplicates": 0, "rejected": 0})), "{}", ran.err);
+    assert_eq!(ids(&other.requests()[0].body)[0], "e0");
+}
+
+#[test]
+fn a_file_where_nothing_can_be_written_is_sent_all_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("events.ndjson");
+    std::fs::write(&file, lines(600)).unwrap();
+    let file = file.to_str().unwrap();
+    std::fs::create_dir(format!("{file}.adjourn-progress.part")).unwrap();
+    let fake = Fake::start(vec![accepted(500), accepted(100)]);
+    let ran = adjourn(&fake.url, &["events", "send", file]);
+    assert_eq!((ran.code, summary(&ran.out)["accepted"].as_u64()), (0, Some(600)), "{}", ran.err);
+    assert_eq!(ran.err.matches("--progress").count(), 1, "{}", ran.err);
 }
 
 #[test]

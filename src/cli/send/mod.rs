@@ -66,7 +66,7 @@ fn rate(text: &str) -> Result<f64, String> {
 pub async fn run(args: SendArgs, format: Option<Format>) -> Result<(), Failure> {
     let client = Client::new(&args.target)?;
     let lines = Lines::open(&args.file)?;
-    let progress = Progress::open(&args.file, args.progress.as_deref())?;
+    let progress = Progress::open(&args.file, client.base(), args.progress.as_deref())?;
     if progress.lines > 0 {
         note(format_args!("going on after line {} of an earlier run ({})", progress.lines, progress.path()));
     }

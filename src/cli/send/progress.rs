@@ -8,11 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use super::pace::Shift;
 use crate::cli::failure::Failure;
+use crate::cli::output::note;
 
 #[derive(Serialize, Deserialize, Default)]
 pub struct Progress {
     /// Size of the file it speaks of; another size is another file.
     file_bytes: u64,
+    /// Who took them: another service has none of it.
+    service: String,
     /// Lines acknowledged, from the first.
     pub lines: u64,
     pub accepted: u64,
@@ -21,18 +24,22 @@ pub struct Progress {
     pub shift: Option<Shift>,
     #[serde(skip)]
     path: Option<PathBuf>,
+    /// Somebody asked for it to be remembered, there.
+    #[serde(skip)]
+    asked: bool,
 }
 
 impl Progress {
     /// Takes up what an earlier run left, if it left anything.
-    pub fn open(file: &str, path: Option<&str>) -> Result<Self, Failure> {
+    pub fn open(file: &str, service: &str, path: Option<&str>) -> Result<Self, Failure> {
+        let asked = path.is_some();
         let path = match (path, file) {
             (Some(path), _) => Some(PathBuf::from(path)),
             (None, "-") => None,
             (None, file) => Some(PathBuf::from(format!("{file}.adjourn-progress"))),
         };
         let file_bytes = if file == "-" { 0 } else { fs::metadata(file).map_err(|error| unusable(file, error))?.len() };
-        let fresh = Self { file_bytes, path: path.clone(), ..Self::default() };
+        let fresh = Self { file_bytes, service: service.to_owned(), path: path.clone(), asked, ..Self::default() };
         let Some(path) = path else { return Ok(fresh) };
         let shown = path.display().to_string();
         let text = match fs::read(&path) {
@@ -43,7 +50,12 @@ impl Progress {
         if earlier.file_bytes != file_bytes {
             return Err(Failure::failed(format_args!("{shown} speaks of another version of {file}: remove it to start anew")));
         }
-        Ok(Self { path: fresh.path, ..earlier })
+        if earlier.service != service {
+            let before = earlier.service;
+            note(format_args!("{shown} speaks of {before}: starting anew at {service}, where what was sent before changes nothing"));
+            return Ok(fresh);
+        }
+        Ok(Self { path: fresh.path, asked, ..earlier })
     }
 
     pub fn path(&self) -> String {
@@ -51,11 +63,22 @@ impl Progress {
     }
 
     /// Written whole, then put in place: an interruption leaves the old one or the new one.
-    pub fn save(&self) -> Result<(), Failure> {
+    /// Where nobody asked for it and nothing can be written, as on a medium that is only to be read, the file is sent
+    /// all the same.
+    pub fn save(&mut self) -> Result<(), Failure> {
         let Some(path) = &self.path else { return Ok(()) };
         let part = format!("{}.part", path.display());
         let text = serde_json::to_vec(self).map_err(Failure::failed)?;
-        fs::write(&part, text).and_then(|()| fs::rename(&part, path)).map_err(|error| unusable(&self.path(), error))
+        match fs::write(&part, text).and_then(|()| fs::rename(&part, path)) {
+            Err(error) if self.asked => Err(unusable(&self.path(), error)),
+            Err(error) => {
+                let action = "an interrupted run will start anew; --progress names another place";
+                note(format_args!("{}: {error}: {action}", path.display()));
+                self.path = None;
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     /// The file has been sent: there is nothing to go on with.

@@ -5,9 +5,10 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::body::{Body, refuse_unread};
+use super::error::Document;
 use super::lines::{Line, Lines};
 use super::media::{self, Form};
 use super::{Edge, Problem, counts};
@@ -48,8 +49,8 @@ async fn read(form: Form, edge: &Edge, request: &HttpRequest, payload: web::Payl
             }
             lines.finish(|line| batch.line(line, edge))?;
         }
-        Form::One => batch.add(parse_json(&body.whole().await?)),
-        Form::Binary => batch.add(parse_binary(media::attributes(request.headers()), &body.whole().await?)),
+        Form::One => batch.alone(parse_json(&body.whole().await?)),
+        Form::Binary => batch.alone(parse_binary(media::attributes(request.headers()), &body.whole().await?)),
         Form::Batch => json_array(&body.whole().await?, max)?.into_iter().for_each(|event| batch.add(parse_json(event))),
         Form::Msgpack => msgpack_array(&body.whole().await?, max)?.into_iter().for_each(|event| batch.add(parse_msgpack(event))),
     }
@@ -66,6 +67,8 @@ struct Batch {
     names: Vec<Name>,
     ignored: u64,
     rejected: Vec<Rejected>,
+    /// The body was the event, not a list of one.
+    alone: bool,
 }
 
 struct Name {
@@ -93,6 +96,11 @@ impl Batch {
         Ok(())
     }
 
+    fn alone(&mut self, parsed: Result<Parsed, EventProblem>) {
+        self.alone = true;
+        self.add(parsed);
+    }
+
     fn add(&mut self, parsed: Result<Parsed, EventProblem>) {
         let index = self.count;
         self.count += 1;
@@ -110,7 +118,7 @@ impl Batch {
     }
 
     async fn ingest(self, node: &Node) -> Result<Outcome, StoreError> {
-        let Self { count, events, names, ignored, mut rejected } = self;
+        let Self { count, events, names, ignored, mut rejected, alone } = self;
         let verdicts = if events.is_empty() { Vec::new() } else { node.ingest(events).await? };
         let mut receipts = Vec::with_capacity(verdicts.len());
         let mut conversations = Vec::with_capacity(verdicts.len());
@@ -126,7 +134,7 @@ impl Batch {
             }
         }
         rejected.sort_unstable_by_key(|rejected| rejected.index);
-        Ok(Outcome { count, receipts, conversations, ignored, rejected })
+        Ok(Outcome { count, receipts, conversations, ignored, rejected, alone })
     }
 }
 
@@ -138,15 +146,29 @@ struct Outcome {
     conversations: Vec<ConversationKey>,
     ignored: u64,
     rejected: Vec<Rejected>,
+    alone: bool,
 }
 
 #[derive(Serialize)]
 struct Answer<'a> {
     accepted: u64,
     duplicates: usize,
-    rejected: Vec<Value>,
+    rejected: Vec<RejectedView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     conversations: Option<Vec<ConversationView<'a>>>,
+}
+
+#[derive(Serialize)]
+struct RejectedView<'a> {
+    index: usize,
+    id: Option<&'a str>,
+    problem: Document<'a>,
+}
+
+impl<'a> RejectedView<'a> {
+    fn new(rejected: &'a Rejected) -> Self {
+        Self { index: rejected.index, id: rejected.id.as_deref(), problem: rejected.problem.document() }
+    }
 }
 
 impl Outcome {
@@ -191,26 +213,29 @@ impl Outcome {
 
     /// One event's own problem where it came alone; else one about them all.
     fn all_rejected(mut self) -> Problem {
-        let view = self.view(None);
+        let (accepted, duplicates, rejected) = (self.accepted(), self.duplicates(), json!(self.rejections()));
         let problem = match self.rejected.pop() {
-            Some(only) if self.count == 1 => only.problem,
+            Some(only) if self.alone => only.problem,
+            // The list could be read: however unreadable its one event is, that one was rejected by itself.
+            Some(only) if self.count == 1 => only.problem.with_status(StatusCode::UNPROCESSABLE_ENTITY),
             _ => {
                 let detail = format!("none of the {} events could be taken", self.count);
                 let action = "Nothing was accepted: `rejected` says of each what to correct.";
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "all-rejected", detail, action)
             }
         };
-        let Answer { accepted, duplicates, rejected, .. } = view;
-        problem.with("accepted", json!(accepted)).with("duplicates", json!(duplicates)).with("rejected", json!(rejected))
+        problem.with("accepted", json!(accepted)).with("duplicates", json!(duplicates)).with("rejected", rejected)
     }
 
-    fn view<'a>(&self, conversations: Option<Vec<ConversationView<'a>>>) -> Answer<'a> {
-        let rejected = |r: &Rejected| json!({"index": r.index, "id": r.id, "problem": r.problem.document()});
-        Answer {
-            accepted: self.accepted(),
-            duplicates: self.receipts.iter().filter(|receipt| receipt.duplicate).count(),
-            rejected: self.rejected.iter().map(rejected).collect(),
-            conversations,
-        }
+    fn view<'a>(&'a self, conversations: Option<Vec<ConversationView<'a>>>) -> Answer<'a> {
+        Answer { accepted: self.accepted(), duplicates: self.duplicates(), rejected: self.rejections(), conversations }
+    }
+
+    fn duplicates(&self) -> usize {
+        self.receipts.iter().filter(|receipt| receipt.duplicate).count()
+    }
+
+    fn rejections(&self) -> Vec<RejectedView<'_>> {
+        self.rejected.iter().map(RejectedView::new).collect()
     }
 }

@@ -37,6 +37,7 @@ pub mod query;
 pub mod settings;
 pub mod stream;
 pub mod topology;
+pub mod unread;
 
 use body::Buffers;
 pub use error::Problem;
@@ -127,8 +128,10 @@ impl Edge {
 /// When the listener cannot be used.
 pub fn serve_public(edge: Arc<Edge>, listener: TcpListener) -> io::Result<Server> {
     let edge = web::Data::from(edge);
-    let app = move || App::new().app_data(edge.clone()).wrap(from_fn(guard::observe)).configure(public_routes);
-    let server = HttpServer::new(app).listen(listener)?.keep_alive(KEEP_ALIVE);
+    let app = move || App::new().app_data(edge.clone()).wrap(from_fn(guard::observe)).wrap(from_fn(unread::hold)).configure(public_routes);
+    // Without delay: a notification is a small write behind another one, and would wait for the first to be acknowledged,
+    // which some clients put off by 40 ms.
+    let server = HttpServer::new(app).tcp_nodelay(true).listen(listener)?.keep_alive(KEEP_ALIVE);
     let server = server.client_request_timeout(HEAD_TIMEOUT).client_disconnect_timeout(DISCONNECT_TIMEOUT);
     Ok(server.shutdown_timeout(DRAIN_SECS).disable_signals().run())
 }
@@ -139,7 +142,8 @@ pub fn serve_public(edge: Arc<Edge>, listener: TcpListener) -> io::Result<Server
 /// When the listener cannot be used.
 pub fn serve_admin(admin: Arc<admin::Admin>, listener: TcpListener) -> io::Result<Server> {
     let admin = web::Data::from(admin);
-    let app = move || App::new().app_data(admin.clone()).configure(admin::routes).default_service(web::to(no_route));
+    let app =
+        move || App::new().app_data(admin.clone()).wrap(from_fn(unread::hold)).configure(admin::routes).default_service(web::to(no_route));
     // Probes come every few seconds: one thread is plenty.
     let server = HttpServer::new(app).workers(1).listen(listener)?.keep_alive(KEEP_ALIVE);
     let server = server.client_request_timeout(HEAD_TIMEOUT).client_disconnect_timeout(DISCONNECT_TIMEOUT);

@@ -113,8 +113,10 @@ impl Subscriber {
             return None;
         }
         if !std::mem::replace(&mut self.greeted, true) {
-            // A client that is cut off before its first event resumes from here, not from a later now.
-            return Some(format!("retry: 2000\n{}", self.cursor_line()).into());
+            // A client that is cut off before its first event resumes from here, not from a later now. One that came with
+            // a cursor keeps that until it has been told what was trimmed.
+            let from = if self.feed.is_settled() { self.cursor_line() } else { "\n".to_owned() };
+            return Some(format!("retry: 2000\n{from}").into());
         }
         let edge = self.edge.clone();
         let quiet: Duration = edge.limits.keep_alive;
