@@ -9,7 +9,7 @@ use super::draft::Draft;
 use super::meter;
 use super::owner::Owner;
 use crate::domain::id::{Fingerprint, partition_of};
-use crate::domain::{Accepted, ConversationKey, Event, Input, Notice, Settings};
+use crate::domain::{Accepted, ConversationKey, Event, Input, Notice, Settings, Timestamp};
 use crate::store::{DeadLetter, DeadLetterAction, Entry, LogEntry, LogId, StoreError, Unreadable};
 
 /// Times an entry is tried alone before it is taken to be what kills its owner. One that is merely being applied while
@@ -93,12 +93,12 @@ impl Owner<'_> {
                 Ok(Entry::Event(event)) => events.push((id, event)),
                 // Settings and dead letters take their place between the events before and after them.
                 Ok(Entry::Settings { workspace, settings }) => {
-                    self.deliver(&mut draft, std::mem::take(&mut events), &mut outcomes).await?;
+                    self.deliver(&mut draft, std::mem::take(&mut events), None, &mut outcomes).await?;
                     self.apply_settings(&mut draft, id, workspace, &settings);
                 }
                 Ok(Entry::DeadLetter { id: letter, action }) => {
-                    self.deliver(&mut draft, std::mem::take(&mut events), &mut outcomes).await?;
-                    self.act_on_letter(&mut draft, letter, action, &mut outcomes).await?;
+                    self.deliver(&mut draft, std::mem::take(&mut events), None, &mut outcomes).await?;
+                    self.act_on_letter(&mut draft, letter, (action, id.accepted_at()), &mut outcomes).await?;
                 }
                 Err(unreadable) => {
                     let reason = unreadable.reason.clone();
@@ -106,7 +106,7 @@ impl Owner<'_> {
                 }
             }
         }
-        self.deliver(&mut draft, events, &mut outcomes).await?;
+        self.deliver(&mut draft, events, None, &mut outcomes).await?;
         draft.advance(last);
         self.commit(draft).await?;
         outcomes.names.into_iter().for_each(|name| self.parts.names.remember(name));
@@ -114,8 +114,14 @@ impl Owner<'_> {
         Ok(())
     }
 
-    /// Hands each event to its conversation and takes the steps into the draft.
-    async fn deliver(&mut self, draft: &mut Draft, events: Vec<(LogId, Event)>, outcomes: &mut Outcomes) -> Result<(), StoreError> {
+    /// Hands each event to its conversation and takes the steps into the draft. `replayed_at`: of a dead letter.
+    async fn deliver(
+        &mut self,
+        draft: &mut Draft,
+        events: Vec<(LogId, Event)>,
+        replayed_at: Option<Timestamp>,
+        outcomes: &mut Outcomes,
+    ) -> Result<(), StoreError> {
         if events.is_empty() {
             return Ok(());
         }
@@ -130,7 +136,7 @@ impl Owner<'_> {
         for Group { key, ids, events } in groups {
             let settings = self.settings_of(key.workspace());
             let resident = self.residents.get_mut(&key).ok_or_else(|| actor_died(&key))?;
-            sent.push(resident.address.send(Take { events, settings }));
+            sent.push(resident.address.send(Take { events, replayed_at, settings }));
             places.push((key, ids, resident.indexed_at, resident.last_notification));
         }
         for (taken, (key, ids, indexed_at, previous)) in join_all(sent).await.into_iter().zip(places) {
@@ -202,7 +208,7 @@ impl Owner<'_> {
         &mut self,
         draft: &mut Draft,
         id: LogId,
-        action: DeadLetterAction,
+        (action, asked_at): (DeadLetterAction, Timestamp),
         outcomes: &mut Outcomes,
     ) -> Result<(), StoreError> {
         let letters = self.parts.store.dead_letters(self.parts.partition, id.before(), 1).await?;
@@ -212,7 +218,7 @@ impl Owner<'_> {
             draft.dead_removed(id);
         } else if let Ok(Entry::Event(event)) = letter.entry {
             let buried = draft.dead_count();
-            self.deliver(draft, vec![(id, event)], outcomes).await?;
+            self.deliver(draft, vec![(id, event)], Some(asked_at), outcomes).await?;
             if draft.dead_count() == buried {
                 draft.dead_removed(id);
             }

@@ -143,6 +143,8 @@ impl Actor for ConversationActor {
 #[rtype(result = "Taken")]
 pub struct Take {
     pub events: Vec<Accepted>,
+    /// When a dead letter was taken up again; `None`: each event's own acceptance.
+    pub replayed_at: Option<Timestamp>,
     pub settings: Arc<Settings>,
 }
 
@@ -202,11 +204,11 @@ impl From<Outcome> for Applied {
 impl Handler<Take> for ConversationActor {
     type Result = MessageResult<Take>;
 
-    fn handle(&mut self, Take { events, settings }: Take, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Take { events, replayed_at, settings }: Take, ctx: &mut Self::Context) -> Self::Result {
         let mut notices = Vec::new();
         let mut outcomes = Vec::with_capacity(events.len());
         for event in events {
-            let now = event.accepted_at;
+            let now = replayed_at.unwrap_or(event.accepted_at);
             match self.step(&Input::Event(event), &settings, now) {
                 Ok((told, outcome)) => {
                     notices.extend(told);

@@ -18,7 +18,8 @@ use super::time::Timestamp;
 /// What happens to a conversation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Input {
-    /// `now` of the step is its `accepted_at`, so that a replay of the log decides alike.
+    /// `now` of the step is its `accepted_at`, so that a replay of the log decides alike; for a dead letter that is taken
+    /// up again it is when that was asked for, or what is long over would be told as if it held.
     Event(Accepted),
     /// Time to look. Has no authority: an early or doubled wake-up changes nothing.
     WakeUp,
@@ -48,23 +49,23 @@ pub enum Outcome {
 /// Takes one step. Same input, same answer.
 pub fn step(key: &ConversationKey, before: Conversation, input: &Input, settings: &Settings, now: Timestamp) -> Step {
     match input {
-        Input::Event(accepted) => event(key, before, accepted, settings),
+        Input::Event(accepted) => event(key, before, accepted, settings, now),
         Input::WakeUp => wake_up(key, before, settings, now),
         Input::SetAside => held(before, |count| count.saturating_add(1)),
         Input::Released => held(before, |count| count.saturating_sub(1)),
     }
 }
 
-fn event(key: &ConversationKey, before: Conversation, accepted: &Accepted, settings: &Settings) -> Step {
-    let Accepted { event, accepted_at: now } = accepted;
+fn event(key: &ConversationKey, before: Conversation, accepted: &Accepted, settings: &Settings, now: Timestamp) -> Step {
+    let Accepted { event, accepted_at } = accepted;
     let name = event.name.fingerprint();
     if before.seen.contains(name) {
         return Step { after: before, notices: Vec::new(), outcome: Outcome::Duplicate };
     }
     let cause = Cause::Event { name: event.name.clone(), type_name: event.kind.type_name().into(), time: event.time };
-    let mut turn = Turn::new(key, before, settings, *now, cause);
-    turn.after.seen.remember(name, event.time, *now);
-    turn.after.touched_at = turn.after.touched_at.max(*now);
+    let mut turn = Turn::new(key, before, settings, now, cause);
+    turn.after.seen.remember(name, event.time, *accepted_at);
+    turn.after.touched_at = turn.after.touched_at.max(now);
     turn.after.version += 1;
     turn.take_in(accepted);
     turn.settle();
@@ -158,7 +159,7 @@ impl<'a> Turn<'a> {
         }
         let arms = match speaker {
             Speaker::Machine => return, // T7, L6
-            Speaker::Contact => return self.contact_message(position),
+            Speaker::Contact => return self.contact_message(position, accepted_at),
             Speaker::Human => true,
             Speaker::HumanElsewhere => self.settings.echo_arms, // T8
         };
@@ -171,14 +172,14 @@ impl<'a> Turn<'a> {
         }
     }
 
-    fn contact_message(&mut self, position: Position) {
+    fn contact_message(&mut self, position: Position, accepted_at: Timestamp) {
         if self.is_later(&position) {
             let Some((facts, blocks)) = self.facts_at(&position) else { return };
             facts.record_contact(position.clone());
             facts.record_opener(Opener { position, source: OpeningSource::Contact }, blocks);
         } else if self.is_of_the_closed(&position) {
             if self.is_news(&position) {
-                return self.take_news(position);
+                return self.take_news(position, accepted_at);
             }
             // Never news again: were it only forgotten, a repeat after an unblock would reopen (D6).
             self.after.facts.record_contact(position);
@@ -243,9 +244,9 @@ impl<'a> Turn<'a> {
     }
 
     /// D7: within the window an auto-close is taken back; else the conversation reopens, for nobody has seen this.
-    fn take_news(&mut self, position: Position) {
+    fn take_news(&mut self, position: Position, accepted_at: Timestamp) {
         let Some(closing) = &self.after.closing else { return };
-        let in_time = closing.auto.is_some() && self.now <= closing.closed_at.plus(self.settings.late_reply_window);
+        let in_time = closing.auto.is_some() && accepted_at <= closing.closed_at.plus(self.settings.late_reply_window);
         if in_time {
             let Conversation { closing, facts, next, late, blocks, .. } = &mut self.after;
             *closing = None;

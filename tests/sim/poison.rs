@@ -121,6 +121,27 @@ async fn an_entry_that_kills_its_owner_is_found_and_set_aside() {
 }
 
 #[actix::test]
+async fn a_replay_tells_nothing_of_what_is_long_over() {
+    use adjourn::domain::NoticeKind;
+    quiet_panics();
+    let mut world = World::start_with(options(), poisoned).await;
+    world.human("c").await;
+    let poison = crate::world::message("poison-3", "c", minute(0), adjourn::domain::event::MessageSource::Bot);
+    world.take(vec![poison]).await;
+    let snooze = adjourn::domain::EventKind::Snoozed { until: minute(10) };
+    world.take(vec![crate::world::event("snooze", "c", minute(0), snooze)]).await;
+    world.pass(11);
+    world.eventually("its end", async || world.kinds("c").await.contains(&NoticeKind::Unsnoozed)).await;
+    world.restart().await; // with a state machine that can apply it
+    let told = world.kinds("c").await;
+    let letter = world.node.dead_letters(10).await.unwrap().remove(0);
+    assert!(world.node.act_on_dead_letter(letter.partition, letter.id, DeadLetterAction::Replay, PATIENCE).await.unwrap());
+    world.ticks(2).await;
+    assert_eq!(world.snapshot("c").await.messages.outgoing, 2);
+    assert_eq!(world.kinds("c").await, told, "a bot's message changes no timer, and the snooze ended before the replay");
+}
+
+#[actix::test]
 async fn a_letter_dismissed_twice_releases_once() {
     quiet_panics();
     let world = World::start_with(options(), poisoned).await;
