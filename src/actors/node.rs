@@ -17,6 +17,9 @@ use crate::store::Store;
 /// How often dead shards are looked for. A shard dies of a panic only, and nothing of it can be written meanwhile.
 const WATCH: Duration = Duration::from_millis(500);
 
+/// Threads that read for the shards of one Arbiter.
+const READERS_MAX: usize = 4;
+
 /// Owns the shards of this node: starts them, and starts anew the one that died.
 pub struct NodeActor {
     shards: Vec<(ShardParts, Door, ArbiterHandle)>,
@@ -72,7 +75,7 @@ pub fn start(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptions) -
 
 /// The same, with another state machine: for tests of what happens when it fails.
 pub fn start_with(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptions, step: StepFn) -> Node {
-    let arbiters: Vec<Arbiter> = (0..options.arbiters.max(1)).map(|_| Arbiter::new()).collect();
+    let arbiters: Vec<Arbiter> = (0..options.arbiters.max(1)).map(|_| Arbiter::with_tokio_rt(runtime)).collect();
     let shared = Arc::new(options.clone());
     let live = Arc::new(AtomicUsize::new(0));
     let names = Arc::new(AppliedNames::new());
@@ -88,6 +91,14 @@ pub fn start_with(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptio
     let doors = shards.iter().map(|(_, door, _)| door.clone()).collect();
     let keeper = NodeActor { shards, arbiters }.start();
     Node::new(store, steady, doors, options, keeper)
+}
+
+/// An Arbiter's runtime, with few threads for what a store reads off it: one store reads one file, and each thread keeps
+/// memory of its own.
+#[allow(clippy::expect_used)] // as `Arbiter::new` does: without threads there is no service
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().max_blocking_threads(READERS_MAX).build().expect("a runtime for an Arbiter")
 }
 
 fn start_shard(arbiter: &ArbiterHandle, parts: ShardParts) -> Addr<ShardActor> {

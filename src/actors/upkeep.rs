@@ -30,14 +30,14 @@ pub struct Rounds {
 impl Owner<'_> {
     pub async fn tick(&mut self) -> Result<(), StoreError> {
         self.rounds.more = false;
-        let slow_round = self.rounds.ticks.is_multiple_of(SLOW_ROUND);
-        if slow_round {
+        if self.rounds.ticks.is_multiple_of(SLOW_ROUND) {
             self.follow_master().await?; // first of all: a new owner closes nothing that was switched off meanwhile
         }
         self.overdue().await?;
         self.look_ahead().await?;
         self.sweep().await?;
-        if slow_round {
+        // Each partition in its own turn, so that they do not all read at one time.
+        if self.rounds.ticks.wrapping_add(u32::from(self.parts.partition.0)).is_multiple_of(SLOW_ROUND) {
             self.rest();
             self.retain().await?;
         }
