@@ -122,7 +122,12 @@ fn listen(key: &'static str, address: SocketAddr) -> anyhow::Result<(TcpListener
 
 fn open(config: &Config, clocks: &Clocks) -> anyhow::Result<Arc<EmbeddedStore>> {
     let StoreChoice::Embedded(path) = &config.store;
-    let options =
-        EmbeddedOptions { partitions: config.partitions, backlog_max: config.backlog, ..EmbeddedOptions::new(clocks.wall.clone()) };
+    let options = EmbeddedOptions {
+        partitions: config.partitions,
+        backlog_max: config.backlog,
+        log_retention: config.event_log.keep,
+        segment_bytes: config.event_log.segment_bytes,
+        ..EmbeddedOptions::new(clocks.wall.clone())
+    };
     EmbeddedStore::open(path, options).context("store")
 }

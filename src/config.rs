@@ -32,6 +32,7 @@ pub struct Config {
     pub limits: Limits,
     /// Events accepted and not yet applied, over all partitions.
     pub backlog: u64,
+    pub event_log: EventLog,
     pub log: LogConfig,
     /// As it was put together, for showing.
     pub raw: Raw,
@@ -41,6 +42,16 @@ pub struct Config {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum StoreChoice {
     Embedded(PathBuf),
+}
+
+/// The files of the embedded store's event log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventLog {
+    /// Size at which the next one begins.
+    pub segment_bytes: u64,
+    /// Whether they stay after everything in them was applied.
+    pub keep: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -155,6 +166,7 @@ pub struct Raw {
     batch_behind: usize,
     due_batch: usize,
     arbiters: usize,
+    event_log: EventLog,
     notifications: RawNotifications,
     auto_close: RawBounds,
     defaults: RawDefaults,
@@ -259,6 +271,10 @@ impl Config {
             node_options: node_options(&raw)?,
             limits: limits(&raw.limits)?,
             backlog: at_least("limits.backlog", raw.limits.backlog, 1)?,
+            event_log: EventLog {
+                segment_bytes: at_least("event_log.segment_bytes", raw.event_log.segment_bytes, 4_096)?,
+                ..raw.event_log
+            },
             log: log(&raw.log)?,
             raw,
         })
@@ -391,6 +407,8 @@ fn at_least<T: PartialOrd + std::fmt::Display>(key: &'static str, number: T, lea
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::WallClock;
+    use crate::store::embedded::EmbeddedOptions;
 
     fn load(flags: &[(&str, &str)]) -> Result<Config, String> {
         let flags = flags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -402,6 +420,8 @@ mod tests {
         let config = load(&[]).unwrap();
         assert_eq!(format!("{:?}", config.node_options), format!("{:?}", NodeOptions::default()));
         assert_eq!(format!("{:?}", config.limits), format!("{:?}", Limits::default()));
+        let embedded = EmbeddedOptions::new(std::sync::Arc::new(WallClock));
+        assert_eq!((config.event_log.segment_bytes, config.event_log.keep), (embedded.segment_bytes, embedded.log_retention));
         assert_eq!(config.store, StoreChoice::Embedded("./adjourn-data".into()));
     }
 
@@ -444,6 +464,7 @@ mod tests {
             ("defaults.auto_close.period", "1m", "auto_close.period"),
             ("horizon", "2s", "three times"),
             ("batch_behind", "1", "batch_behind"),
+            ("event_log.segment_bytes", "1", "event_log.segment_bytes"),
             ("limits.stall", "31s", "limits.stall"),
             ("log.format", "xml", "text or json"),
             ("log.level", "inf", "one of off"),

@@ -53,15 +53,17 @@ impl Owner<'_> {
             self.suspect_until = entries.last().map_or(LogId::ZERO, |last| last.id);
         }
         for entry in entries {
-            let tried = self.trying.filter(|(id, _)| *id == entry.id).map_or(0, |(_, tried)| tried);
+            let tried = self.tried.filter(|(id, _)| *id == entry.id).map_or(0, |(_, tried)| tried);
             if tried >= TRIED_ALONE_MAX {
                 self.set_aside_unapplied(entry).await?;
                 continue;
             }
             let mut mark = self.draft();
-            mark.trying(Some((entry.id, tried + 1)));
+            self.trying = Some((entry.id, tried + 1));
+            mark.trying(self.trying);
             self.commit(mark).await?;
             self.apply_batch(vec![entry]).await?;
+            self.trying = None;
         }
         Ok(())
     }
@@ -204,7 +206,8 @@ impl Owner<'_> {
         outcomes: &mut Outcomes,
     ) -> Result<(), StoreError> {
         let letters = self.parts.store.dead_letters(self.parts.partition, id.before(), 1).await?;
-        let Some(letter) = letters.into_iter().find(|letter| letter.id == id) else { return Ok(()) };
+        let found = letters.into_iter().find(|letter| letter.id == id && !draft.removes_dead(id));
+        let Some(letter) = found else { return Ok(()) }; // one letter releases its conversation once
         if action == DeadLetterAction::Dismiss {
             draft.dead_removed(id);
         } else if let Ok(Entry::Event(event)) = letter.entry {

@@ -53,7 +53,7 @@ pub struct Surroundings {
     pub bell: Rc<Bell>,
     pub steady: SharedClock,
     pub step: StepFn,
-    /// A timer is armed only for what is due within this.
+    /// No timer is armed for longer than this.
     pub horizon: Span,
 }
 
@@ -72,7 +72,8 @@ impl ConversationActor {
         Self { key, state, look_at, armed: None, rung: false, around }
     }
 
-    /// Arms the timer for `look_at`, unless an earlier one is armed already.
+    /// Arms the timer for `look_at`, or for the horizon where that is sooner, unless an earlier one is armed already: who
+    /// stays in memory that long looks again, for the shard's look-ahead brings in only those who are not there.
     fn arm(&mut self, ctx: &mut Context<Self>) {
         let Some(look_at) = self.look_at else { return };
         let now = self.around.steady.now();
@@ -80,19 +81,17 @@ impl ConversationActor {
         if self.rung {
             return; // the shard knows
         }
-        if look_at > now.plus(self.around.horizon) {
-            return;
-        }
+        let fires_at = look_at.min(now.plus(self.around.horizon));
         match self.armed {
-            Some((fires_at, _)) if fires_at <= look_at => return,
+            Some((earlier, _)) if earlier <= fires_at => return,
             Some((_, handle)) => {
                 ctx.cancel_future(handle);
             }
             None => {}
         }
         // One millisecond past it: at the instant itself an event may still be accepted (D2).
-        let wait = look_at.since(now).as_millis().unsigned_abs() + 1;
-        self.armed = Some((look_at, ctx.run_later(Duration::from_millis(wait), Self::fired)));
+        let wait = fires_at.since(now).as_millis().unsigned_abs() + 1;
+        self.armed = Some((fires_at, ctx.run_later(Duration::from_millis(wait), Self::fired)));
     }
 
     fn fired(&mut self, ctx: &mut Context<Self>) {

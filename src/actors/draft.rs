@@ -97,6 +97,11 @@ impl Draft {
         self.batch.dead.len()
     }
 
+    /// Whether this commit takes the letter away: the store still shows it until then.
+    pub fn removes_dead(&self, id: LogId) -> bool {
+        self.batch.dead_removed.contains(&id)
+    }
+
     pub fn dead_removed(&mut self, id: LogId) {
         self.batch.dead_removed.push(id);
     }

@@ -23,12 +23,11 @@ impl Owner<'_> {
         }
         self.admit(keys.iter().cloned()).await?;
         let mut barrier = self.caught_up().await?;
-        let latest = keys.iter().filter_map(|key| self.residents.get_mut(key)?.indexed_at).max();
-        if let Some(apart) = latest.map(|latest| Span::from_millis(latest.since(self.trusted(&barrier)).as_millis() + 1))
-            && latest.is_some_and(|latest| latest >= self.trusted(&barrier))
-            && apart <= CLOCKS_APART_MAX
-        {
-            tokio::time::sleep(Duration::from_millis(apart.as_millis().unsigned_abs())).await;
+        let trusted = self.trusted(&barrier);
+        let near = trusted..trusted.plus(CLOCKS_APART_MAX);
+        let nearly_due = keys.iter().filter_map(|key| self.residents.get_mut(key)?.indexed_at).filter(|at| near.contains(at)).max();
+        if let Some(latest) = nearly_due {
+            tokio::time::sleep(Duration::from_millis(latest.since(trusted).as_millis().unsigned_abs() + 1)).await;
             barrier = self.caught_up().await?;
         }
         let trusted = self.trusted(&barrier);
@@ -66,6 +65,10 @@ impl Owner<'_> {
         let barrier = store.barrier(partition).await?;
         while self.head.checkpoint < barrier.last {
             let entries = store.read(partition, self.head.checkpoint, self.parts.options.batch_behind, Duration::from_secs(1)).await?;
+            if entries.is_empty() {
+                // Another owner applied them, or they are lost: waiting for them would never end.
+                return Err(StoreError::Refused("the log no longer holds what it held a moment ago".into()));
+            }
             self.apply(entries).await?;
         }
         Ok(barrier)

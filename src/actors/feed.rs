@@ -133,7 +133,7 @@ impl Feed {
             self.signal.borrow_and_update();
             let heads = self.store.notification_heads();
             if let Some(partition) = self.behind(&heads) {
-                if let Some(fed) = self.take_from(partition).await? {
+                if let Some(fed) = self.take_from(partition, heads[partition as usize]).await? {
                     return Ok(fed);
                 }
                 continue;
@@ -170,7 +170,8 @@ impl Feed {
         Some(found as u16)
     }
 
-    async fn take_from(&mut self, partition: u16) -> Result<Option<Fed>, StoreError> {
+    /// `head` was the partition's before its page is read: what is committed meanwhile lies above it.
+    async fn take_from(&mut self, partition: u16, head: u64) -> Result<Option<Fed>, StoreError> {
         let position = self.cursor.positions[partition as usize];
         let page = self.store.notifications(PartitionId(partition), position, PAGE).await?;
         if position + 1 < page.oldest {
@@ -180,7 +181,7 @@ impl Feed {
         }
         let Some(last) = page.items.last() else {
             // None of what is left can be read: there is nothing to give.
-            self.cursor.positions[partition as usize] = self.store.notification_heads()[partition as usize].max(position);
+            self.cursor.positions[partition as usize] = head.max(position);
             return Ok(None);
         };
         self.cursor.positions[partition as usize] = last.number;

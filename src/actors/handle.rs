@@ -22,8 +22,8 @@ use crate::store::{DeadLetter, DeadLetterAction, Entry, Loaded, LogId, Notificat
 const LIST_ROWS_MAX: usize = 20_000;
 /// Rows read from one partition at a time while merging a list.
 const LIST_CHUNK: usize = 64;
-/// Notifications walked back for one conversation's history.
-const HISTORY_MAX: usize = 1_000;
+/// Notifications walked back for one conversation's history: some 50 ms of reading; what is older is left out.
+const HISTORY_MAX: usize = 10_000;
 /// Overdue timers counted in each partition: beyond, it is a storm whatever their number.
 const OVERDUE_COUNTED: usize = 10_000;
 

@@ -13,11 +13,14 @@ use super::residents::Residents;
 use super::shard::{Inbox, ShardParts};
 use super::upkeep::Rounds;
 use crate::clock::Stopwatch;
-use crate::domain::{ConversationKey, Settings, Timestamp};
+use crate::domain::{ConversationKey, Settings, Span, Timestamp};
 use crate::store::{Claim, Lease, Loaded, LogEntry, LogId, RowChange, StoreError};
 
 /// The loop asks again when this has passed without an entry; the tick wakes it long before.
 const READ_WAIT: Duration = Duration::from_secs(60);
+
+/// On a full node, who is due within this stays: several ticks, so that nobody leaves and is brought back for each.
+pub(super) const AT_ONCE: Span = Span::from_secs(10);
 
 /// What made a shard take a turn.
 pub enum Woken {
@@ -39,6 +42,9 @@ pub struct Owner<'a> {
     pub(super) unreadable: HashSet<ConversationKey>,
     /// Entries up to here are tried one at a time: one of them may have killed the owner before.
     pub(super) suspect_until: LogId,
+    /// The entry that owners before this one died of, perhaps, and how often.
+    pub(super) tried: Option<(LogId, u32)>,
+    /// The mark of the entry that is being tried now.
     pub(super) trying: Option<(LogId, u32)>,
     pub(super) rounds: Rounds,
     pub(super) sweeps: VecDeque<(Box<str>, Option<ConversationKey>)>,
@@ -46,7 +52,8 @@ pub struct Owner<'a> {
 }
 
 impl<'a> Owner<'a> {
-    pub fn new(parts: &'a ShardParts, claim: Claim, residents: Residents, inbox: Rc<Inbox>) -> Self {
+    /// `survived`: what the owner before was trying when a store call failed, if it is known to have lived on.
+    pub fn new(parts: &'a ShardParts, claim: Claim, residents: Residents, inbox: Rc<Inbox>, survived: Option<(LogId, u32)>) -> Self {
         // What a batch may have held when the owner before died, counted from the same checkpoint (DESIGN.md, "Poison").
         let suspicious = claim.attempts >= 3 || claim.trying.is_some();
         Self {
@@ -59,7 +66,9 @@ impl<'a> Owner<'a> {
             defaults: Arc::new(parts.options.defaults.clone()),
             unreadable: HashSet::new(),
             suspect_until: if suspicious { LogId { ms: u64::MAX, seq: u64::MAX } } else { LogId::ZERO },
-            trying: claim.trying,
+            // A refused commit or a lost answer killed nobody: that try does not count.
+            tried: claim.trying.map(|(id, times)| (id, times - u32::from(survived == Some((id, times))))),
+            trying: None,
             rounds: Rounds::default(),
             sweeps: VecDeque::new(),
             committed: false,
@@ -72,6 +81,11 @@ impl<'a> Owner<'a> {
 
     pub fn has_committed(&self) -> bool {
         self.committed
+    }
+
+    /// What was being tried alone when this owner's work ended.
+    pub fn trying(&self) -> Option<(LogId, u32)> {
+        self.trying
     }
 
     /// The next entries, as many as a commit takes; waits for the first.
@@ -96,6 +110,11 @@ impl<'a> Owner<'a> {
         true
     }
 
+    /// While this holds nobody stays who is not due at once.
+    pub(super) fn is_full(&self) -> bool {
+        self.residents.node_has() >= self.parts.options.live_max
+    }
+
     pub(super) fn draft(&self) -> Draft {
         Draft::new(self.head, self.parts.options.notifications_kept)
     }
@@ -113,8 +132,11 @@ impl<'a> Owner<'a> {
         tally.committed(stopwatch.elapsed());
         self.head = head;
         self.committed = true;
-        for (key, (indexed_at, last_notification)) in touched {
-            self.residents.touch(&key, indexed_at, last_notification);
+        for (key, (indexed_at, last_notification)) in &touched {
+            self.residents.touch(key, *indexed_at, *last_notification);
+        }
+        if self.is_full() {
+            self.residents.rest_far(touched.into_iter().map(|(key, _)| key), AT_ONCE);
         }
         Ok(())
     }

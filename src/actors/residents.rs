@@ -85,6 +85,16 @@ impl Residents {
         self.gone(before - self.map.len());
     }
 
+    /// Puts to rest whoever of `keys` is not due before `now + horizon`.
+    pub fn rest_far(&mut self, keys: impl Iterator<Item = ConversationKey>, horizon: Span) {
+        let near = self.around.steady.now().plus(horizon);
+        for key in keys {
+            if self.map.get(&key).is_some_and(|resident| resident.indexed_at.is_none_or(|at| at > near)) {
+                self.rest(&key);
+            }
+        }
+    }
+
     /// Everybody leaves, and what they had in memory is forgotten.
     pub fn rest_all(&mut self) {
         let before = self.map.len();

@@ -159,7 +159,7 @@ impl Actor for ShardActor {
 
 /// The whole life of a shard: claim, work until a commit fails, drop everything, claim again.
 async fn live(parts: ShardParts, inbox: Rc<Inbox>) {
-    let mut attempt = 0;
+    let (mut attempt, mut survived) = (0, None);
     while !inbox.is_stopping() {
         let claim = match parts.store.claim(parts.partition).await {
             Ok(claim) => claim,
@@ -174,7 +174,7 @@ async fn live(parts: ShardParts, inbox: Rc<Inbox>) {
         let bell = Rc::new(Bell::default());
         let around = Surroundings { bell: bell.clone(), steady: parts.steady.clone(), step: parts.step, horizon: parts.options.horizon };
         let residents = Residents::new(around, parts.live.clone(), parts.status.live.clone());
-        let mut owner = Owner::new(&parts, claim, residents, inbox.clone());
+        let mut owner = Owner::new(&parts, claim, residents, inbox.clone(), survived.take());
         inbox.applied_up_to(owner.checkpoint(), []);
         parts.status.ready.store(true, Ordering::Relaxed);
         let outcome = work(&mut owner, &parts, &inbox, &bell).await;
@@ -186,6 +186,7 @@ async fn live(parts: ShardParts, inbox: Rc<Inbox>) {
             }
             Err(error) => {
                 super::meter::commit_failed(parts.partition, &error);
+                survived = owner.trying();
                 attempt = if owner.has_committed() { 0 } else { attempt + 1 };
                 tokio::time::sleep(CLAIM_RETRY[attempt.min(CLAIM_RETRY.len() - 1)]).await;
             }

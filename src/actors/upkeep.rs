@@ -1,16 +1,16 @@
 //! What a shard does on the side, a bounded page at each tick: find what no timer brought up, bring in what falls due
 //! soon, put to rest what is quiet, follow a change of settings through, and let retention take what is old.
 
-use super::owner::Owner;
+use super::owner::{AT_ONCE, Owner};
 use crate::domain::conversation::ToldTimer;
 use crate::domain::{Conversation, ConversationKey, Span, Timestamp};
 use crate::store::{DueKey, Entry, StoreError};
 
 /// Rows looked at in one page of a sweep.
 const SWEEP_PAGE: usize = 256;
-/// Rows looked at in one page of the retention sweep: a partition of a million rows is gone through in hours, which is
-/// soon enough for what is days old.
-const RETENTION_PAGE: usize = 512;
+/// Rows looked at in one page of the retention sweep. A partition of 16,000 rows is gone through in 40 minutes, which is
+/// soon enough for what is days old; larger pages, of all partitions at one time, are memory that is never given back.
+const RETENTION_PAGE: usize = 64;
 /// Entries of the index brought in at once.
 const LOOK_AHEAD_PAGE: usize = 1_024;
 /// Ticks between rounds of what is not urgent.
@@ -30,12 +30,15 @@ pub struct Rounds {
 impl Owner<'_> {
     pub async fn tick(&mut self) -> Result<(), StoreError> {
         self.rounds.more = false;
+        let slow_round = self.rounds.ticks.is_multiple_of(SLOW_ROUND);
+        if slow_round {
+            self.follow_master().await?; // first of all: a new owner closes nothing that was switched off meanwhile
+        }
         self.overdue().await?;
         self.look_ahead().await?;
         self.sweep().await?;
-        if self.rounds.ticks.is_multiple_of(SLOW_ROUND) {
+        if slow_round {
             self.rest();
-            self.follow_master().await?;
             self.retain().await?;
         }
         self.rounds.ticks = self.rounds.ticks.wrapping_add(1);
@@ -48,7 +51,7 @@ impl Owner<'_> {
     }
 
     /// Scans the index from minus infinity: whatever is overdue is found, whoever missed it. Pages past what cannot be
-    /// looked at, so that nothing falls behind a cursor.
+    /// looked at and what stays overdue all the same, so that nothing falls behind it, and nothing is tried without end.
     async fn overdue(&mut self) -> Result<(), StoreError> {
         let limit = self.parts.options.due_batch;
         let barrier = self.parts.store.barrier(self.parts.partition).await?;
@@ -61,9 +64,10 @@ impl Owner<'_> {
             let full = page.len() >= limit;
             after = page.last().cloned();
             let keys: Vec<ConversationKey> = page.into_iter().map(|due| due.key).filter(|key| !self.unreadable.contains(key)).collect();
-            let any = !keys.is_empty();
-            self.wake(keys).await?;
-            if any || !full {
+            self.wake(keys.clone()).await?;
+            let stays = |at: Option<Timestamp>| at.is_some_and(|at| at <= until);
+            let stuck = keys.iter().all(|key| self.residents.get_mut(key).is_none_or(|resident| stays(resident.indexed_at)));
+            if !full || !stuck {
                 self.rounds.more |= full;
                 return Ok(());
             }
@@ -73,7 +77,7 @@ impl Owner<'_> {
     /// Brings in who falls due within the horizon, so that their own timer wakes them; while the node is full, nobody:
     /// the tick finds them when they are due.
     async fn look_ahead(&mut self) -> Result<(), StoreError> {
-        if self.residents.node_has() >= self.parts.options.live_max {
+        if self.is_full() {
             return Ok(());
         }
         let until = self.parts.steady.now().plus(self.parts.options.horizon);
@@ -109,9 +113,8 @@ impl Owner<'_> {
     /// Puts quiet conversations to rest; while the node is full, all that are not due at once.
     fn rest(&mut self) {
         let options = &self.parts.options;
-        let full = self.residents.node_has() >= options.live_max;
         let idle = Span::from_millis(i64::try_from(options.idle.as_millis()).unwrap_or(i64::MAX));
-        let (idle, horizon) = if full { (Span::ZERO, Span::from_secs(10)) } else { (idle, options.horizon) };
+        let (idle, horizon) = if self.is_full() { (Span::ZERO, AT_ONCE) } else { (idle, options.horizon) };
         self.residents.rest_idle(idle, horizon);
     }
 
@@ -120,7 +123,11 @@ impl Owner<'_> {
         for (workspace, settings) in self.parts.store.all_settings().await? {
             if settings.version > self.settings_of(&workspace).version {
                 let marker = Entry::Settings { workspace, settings: Box::new(settings) };
-                self.parts.store.append(vec![(self.parts.partition, marker)]).await?;
+                // A full log is no reason to drop what is in memory: the next round tries again.
+                if let Err(error) = self.parts.store.append(vec![(self.parts.partition, marker)]).await {
+                    tracing::warn!(partition = %self.parts.partition, %error, "a change of settings cannot be put into the log yet");
+                    break;
+                }
             }
         }
         Ok(())

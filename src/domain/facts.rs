@@ -8,7 +8,8 @@ use super::event::{ClosingSource, Note, OpeningSource};
 use super::order::{Border, Position};
 use super::time::{Span, Timestamp};
 
-/// Human messages remembered, so that a failed one gives way to the one before it (T19).
+/// Human messages remembered, so that a failed one gives way to the one before it (T19). As many again that do not arm
+/// (T8): counted apart, or a chat in the channel's own app would make the one that armed be forgotten.
 pub const HUMAN_MESSAGES_MAX: usize = 16;
 /// Failures remembered before their message arrives (T19).
 pub const FAILURES_MAX: usize = 16;
@@ -24,7 +25,7 @@ pub struct Facts {
     pub contact: Option<Position>,
     /// When a person of the team last wrote, failed or not: what is shown.
     pub last_human_at: Option<Timestamp>,
-    /// Human messages later than `contact`, the latest sixteen, in order.
+    /// Human messages later than `contact`, the latest sixteen that arm and the latest sixteen that do not, in order.
     pub humans: Vec<HumanMessage>,
     /// Failures whose message was not among `humans` when they came, in order.
     pub failures: Vec<(Position, Box<str>)>,
@@ -93,9 +94,12 @@ impl Facts {
         }
         let Err(place) = self.humans.binary_search_by(|h| h.position.cmp(&message.position)) else { return };
         message.failed = self.has_failed(message.message_id());
+        let arms = message.arms;
         self.humans.insert(place, message);
-        if self.humans.len() > HUMAN_MESSAGES_MAX {
-            self.humans.remove(0);
+        if self.humans.iter().filter(|h| h.arms == arms).count() > HUMAN_MESSAGES_MAX
+            && let Some(oldest) = self.humans.iter().position(|h| h.arms == arms)
+        {
+            self.humans.remove(oldest);
         }
     }
 

@@ -137,25 +137,12 @@ async fn a_body_beyond_16_mib() {
 
 #[actix_rt::test]
 async fn more_at_once_than_memory_for_it() {
-    let bounds =
-        [("limits.body_bytes", "100000"), ("limits.line_bytes", "100000"), ("limits.buffered_bytes", "100000"), ("limits.stall", "1s")];
-    let app = TestApp::start_with(&bounds).await;
-    let (sender, rest) = tokio::sync::mpsc::unbounded_channel::<Result<Vec<u8>, std::io::Error>>();
-    let unfinished = stream::unfold(rest, |mut rest| async { rest.recv().await.map(|piece| (piece, rest)) });
-    sender.send(Ok(vec![b'\n'; 90_000])).unwrap();
-    let busy = async {
-        // The first one has arrived once there is no room for another.
-        loop {
-            let answer = app.post(NDJSON, vec![b'\n'; 50_000]).await;
-            if answer.status == 503 {
-                drop(sender);
-                return answer;
-            }
-        }
-    };
-    let (first, second) = futures_util::join!(app.post(NDJSON, reqwest::Body::wrap_stream(unfinished)), busy);
-    assert_eq!((second.problem(), second.header("retry-after")), ("busy", "1"));
-    assert_eq!(first.status, 202, "{}", first.json);
+    let app = TestApp::start_with(&ROOM_FOR_ONE).await;
+    let Unfinished { rest, answer, refused } = app.unfinished().await;
+    assert_eq!((refused.problem(), refused.header("retry-after")), ("busy", "1"));
+    drop(rest);
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.status, 202, "{}", answer.json);
     assert_eq!(app.post(NDJSON, vec![b'\n'; 90_000]).await.status, 202, "and there is room again");
     app.stop().await;
 }

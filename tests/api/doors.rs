@@ -1,5 +1,7 @@
 //! Who may ask, what every refusal looks like, and the admin port.
 
+use adjourn::app::App;
+use adjourn::config::{Config, Sources};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -121,6 +123,37 @@ async fn health_and_metrics() {
         assert!(metrics.contains(name), "{name} in {metrics}");
     }
     assert_eq!(app.admin("/nowhere").await.0, 404);
+    app.stop().await;
+}
+
+#[actix_rt::test]
+async fn stopping_lets_what_is_in_flight_end() {
+    let mut app = TestApp::start_with(&ROOM_FOR_ONE).await;
+    let Unfinished { rest, answer, .. } = app.unfinished().await;
+    app.begin_stop();
+    // Readiness fails first, and says why.
+    let mut ready = app.admin("/readyz").await;
+    while ready.0 == 200 {
+        ready = app.admin("/readyz").await;
+    }
+    assert_eq!((ready.0.as_u16(), ready.1.as_str()), (503, "[-]serving stopping\nnot ready\n"));
+    rest.send(Ok(message("m-1", "c-1").to_string().into_bytes())).unwrap();
+    drop(rest);
+    let answer = answer.await.unwrap();
+    assert_eq!((answer.status.as_u16(), &answer.json["accepted"]), (202, &json!(1)), "{}", answer.json);
+    app.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_second_process_on_one_store_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = format!("embedded:{}", dir.path().join("store").display());
+    let app = TestApp::start_with(&[("store", &store)]).await;
+    let flags = [("listen", "127.0.0.1:0"), ("admin_listen", "127.0.0.1:0"), ("store", &store)];
+    let flags = flags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let config = Config::load(Sources { flags, ..Sources::default() }).unwrap();
+    let refused = App::build(config).err().expect("one directory, one process");
+    assert!(format!("{refused:#}").contains("another adjourn process"), "{refused:#}");
     app.stop().await;
 }
 

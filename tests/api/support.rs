@@ -7,10 +7,11 @@ use adjourn::app::{App, Clocks};
 use adjourn::clock::ManualClock;
 use adjourn::config::{Config, Sources};
 use adjourn::domain::Timestamp;
+use futures_util::stream;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 pub const JSON: &str = "application/cloudevents+json";
@@ -27,9 +28,21 @@ pub struct TestApp {
     pub admin: SocketAddr,
     pub client: Client,
     clocks: [Arc<ManualClock>; 2],
-    stop: oneshot::Sender<()>,
+    stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<anyhow::Result<()>>,
     _dir: TempDir,
+}
+
+/// Bounds under which one unfinished body leaves no room for another.
+pub const ROOM_FOR_ONE: [(&str, &str); 3] =
+    [("limits.body_bytes", "100000"), ("limits.line_bytes", "100000"), ("limits.buffered_bytes", "100000")];
+
+/// A request whose body is being read and has not ended.
+pub struct Unfinished {
+    pub rest: mpsc::UnboundedSender<Result<Vec<u8>, std::io::Error>>,
+    pub answer: JoinHandle<Answer>,
+    /// What another one got meanwhile.
+    pub refused: Answer,
 }
 
 /// The body of an answer, with what went before it.
@@ -59,7 +72,7 @@ impl TestApp {
             let _ = stopped.await;
         }));
         let client = Client::builder().no_proxy().build().unwrap();
-        Self { public, admin, client, clocks, stop, running, _dir: dir }
+        Self { public, admin, client, clocks, stop: Some(stop), running, _dir: dir }
     }
 
     /// Moves both clocks.
@@ -95,14 +108,38 @@ impl TestApp {
         answer
     }
 
+    /// Begins a request that is certainly being read, under [`ROOM_FOR_ONE`]: another one finds no room. Where it was the
+    /// other one that took the room, it is tried again.
+    pub async fn unfinished(&self) -> Unfinished {
+        loop {
+            let (rest, body) = mpsc::unbounded_channel();
+            let body = stream::unfold(body, |mut body| async { body.recv().await.map(|piece| (piece, body)) });
+            rest.send(Ok(vec![b'\n'; 90_000])).unwrap();
+            let answer = tokio::task::spawn_local(Answer::of(self.posting(NDJSON, reqwest::Body::wrap_stream(body))));
+            while !answer.is_finished() {
+                let refused = self.post(NDJSON, vec![b'\n'; 50_000]).await;
+                if refused.status == 503 && !answer.is_finished() {
+                    return Unfinished { rest, answer, refused };
+                }
+            }
+        }
+    }
+
     pub async fn put_settings(&self, workspace: &str, settings: Value) -> Answer {
         let put = self.client.put(self.url(&format!("/v1/workspaces/{workspace}/settings")));
         Answer::of(put.header("content-type", "application/json").body(settings.to_string())).await
     }
 
+    /// Asks it to stop, and goes on.
+    pub fn begin_stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            stop.send(()).unwrap();
+        }
+    }
+
     /// Ends as the service does, which must succeed.
-    pub async fn stop(self) {
-        self.stop.send(()).unwrap();
+    pub async fn stop(mut self) {
+        self.begin_stop();
         self.running.await.unwrap().unwrap();
     }
 }

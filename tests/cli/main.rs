@@ -29,11 +29,8 @@ pub fn adjourn_reading(url: &str, arguments: &[&str], input: &[u8]) -> Ran {
     Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
 }
 
-/// Nobody listens there: the port was ours a moment ago.
-fn nowhere() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
-}
+/// Nobody listens there: a port that only the system's administrator could open.
+const NOWHERE: &str = "http://127.0.0.1:1";
 
 #[test]
 fn a_service_that_is_not_there_is_exit_code_5() {
@@ -43,7 +40,7 @@ fn a_service_that_is_not_there_is_exit_code_5() {
         &["notifications", "tail"],
         &["events", "send", "-", "--patience", "1ms"],
     ] {
-        let ran = adjourn_reading(&nowhere(), arguments, b"{}\n");
+        let ran = adjourn_reading(NOWHERE, arguments, b"{}\n");
         assert_eq!((ran.code, ran.out.as_str()), (5, ""), "{arguments:?}: {}", ran.err);
         assert!(ran.err.contains("adjourn serve"), "{}", ran.err);
     }
@@ -61,14 +58,14 @@ fn usage_is_exit_code_2() {
         &["serve", "--listen", "0.0.0.0:0"],
         &["serve", "--set", "nonsense=1"],
     ] {
-        assert_eq!(adjourn(&nowhere(), arguments).code, 2, "{arguments:?}");
+        assert_eq!(adjourn(NOWHERE, arguments).code, 2, "{arguments:?}");
     }
 }
 
 #[test]
 fn completions_name_the_verbs() {
     for shell in ["bash", "zsh", "fish"] {
-        let ran = adjourn(&nowhere(), &["completions", shell]);
+        let ran = adjourn(NOWHERE, &["completions", shell]);
         assert!(ran.code == 0 && ran.out.contains("rehearse"), "{shell}");
     }
 }
@@ -92,7 +89,7 @@ fn a_byte_order_mark_is_no_part_of_the_first_event() {
     let event = r#"{"specversion":"1.0","id":"1","source":"/t","type":"inbox.message.v1","subject":"c","workspace":"w",
         "time":"2026-01-01T00:00:00Z","data":{"source":"user"}}"#;
     let marked = format!("\u{feff}{}", event.replace('\n', ""));
-    let ran = adjourn_reading(&nowhere(), &["rehearse", "-", "--period", "5m", "-o", "ndjson"], marked.as_bytes());
+    let ran = adjourn_reading(NOWHERE, &["rehearse", "-", "--period", "5m", "-o", "ndjson"], marked.as_bytes());
     assert!(ran.code == 0 && ran.out.contains("2026-01-01T00:05:00.000Z"), "{}", ran.err);
 }
 

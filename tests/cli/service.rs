@@ -11,7 +11,7 @@ use super::{adjourn, adjourn_reading};
 struct Service {
     process: Child,
     url: String,
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
 }
 
 impl Service {
@@ -34,7 +34,7 @@ impl Service {
             })
             .expect("the log says where it listens");
         std::thread::spawn(move || log.for_each(drop)); // a full pipe would stop it
-        Self { process, url: format!("http://{address}"), _home: home }
+        Self { process, url: format!("http://{address}"), home }
     }
 
     fn ok(&self, arguments: &[&str]) -> String {
@@ -116,6 +116,23 @@ fn a_load_that_needs_a_shorter_period_says_so() {
     let service = Service::start(&[]);
     let ran = adjourn(&service.url, &["loadgen", "storm", "--timers", "10"]);
     assert!(ran.code == 1 && ran.err.contains("ADJOURN__AUTO_CLOSE__MIN_PERIOD=1s adjourn serve"), "{}", ran.err);
+}
+
+#[test]
+fn asked_to_stop_it_ends_well() {
+    let mut service = Service::start(&[]);
+    let id = rustix::process::Pid::from_child(&service.process);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(service.process.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_second_service_on_the_same_directory_is_refused() {
+    let service = Service::start(&[]);
+    let store = format!("embedded:{}", service.home.path().join("store").display());
+    let ran = adjourn("", &["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--store", &store]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    assert!(ran.err.contains("adjourn: store"), "{}", ran.err);
 }
 
 #[test]

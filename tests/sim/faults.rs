@@ -83,3 +83,18 @@ async fn an_append_without_an_answer_may_be_sent_again() {
     assert!(receipts[0].duplicate, "exact after waiting");
     assert_eq!(world.snapshot("c").await.messages.outgoing, 1);
 }
+
+#[actix::test]
+async fn an_owner_whose_log_was_applied_by_another_finds_out() {
+    let world = World::start().await;
+    world.human("c").await;
+    let rival = adjourn::actors::node::start(world.store.clone(), world.steady.clone(), world.node.options().clone());
+    // The rival owns the partition and applies what comes; what it applied is gone from the log.
+    let verdicts = rival.ingest(vec![world.says("c", adjourn::domain::event::MessageSource::User)]).await.unwrap();
+    assert_eq!(verdicts.len(), 1);
+    world.eventually("the rival to apply it", async || rival.stats().await.unwrap().iter().all(|p| p.backlog == 0)).await;
+    rival.stop().await;
+    world.pass(61);
+    world.ticks(2).await;
+    world.eventually("the close", async || world.closes("c").await == 1).await;
+}

@@ -6,5 +6,6 @@ mod clocks;
 mod faults;
 mod life;
 mod poison;
+mod pressure;
 mod soup;
 mod world;

@@ -7,14 +7,14 @@ use adjourn::store::{DeadLetterAction, Store};
 use crate::world::{PATIENCE, World, key, minute, options};
 
 /// The state machine, but for one event.
-fn poisoned(key: &ConversationKey, before: Conversation, input: &Input, settings: &Settings, now: Timestamp) -> Step {
+pub fn poisoned(key: &ConversationKey, before: Conversation, input: &Input, settings: &Settings, now: Timestamp) -> Step {
     if let Input::Event(accepted) = input {
         assert!(!accepted.event.name.id.starts_with("poison"), "an event that nobody can apply");
     }
     step(key, before, input, settings, now)
 }
 
-fn quiet_panics() {
+pub fn quiet_panics() {
     std::panic::set_hook(Box::new(|_| {}));
 }
 
@@ -117,5 +117,46 @@ async fn an_entry_that_kills_its_owner_is_found_and_set_aside() {
     world.eventually("the letter", async || world.node.dead_letters(10).await.unwrap().len() == 1).await;
     assert!(world.node.dead_letters(10).await.unwrap()[0].reason.contains("died"));
     world.human("c").await;
+    assert_eq!(world.snapshot("c").await.messages.outgoing, 2);
+}
+
+#[actix::test]
+async fn a_letter_dismissed_twice_releases_once() {
+    quiet_panics();
+    let world = World::start_with(options(), poisoned).await;
+    world.human("c").await;
+    for poison in ["poison-a", "poison-b"] {
+        world.take(vec![crate::world::message(poison, "c", minute(0), adjourn::domain::event::MessageSource::Contact)]).await;
+    }
+    let letters = world.node.dead_letters(10).await.unwrap();
+    let (first, second) = (&letters[0], &letters[1]);
+    // Two operators press the same button: both entries come with one page of the log.
+    let dismiss = || (first.partition, adjourn::store::Entry::DeadLetter { id: first.id, action: DeadLetterAction::Dismiss });
+    world.store.append(vec![dismiss(), dismiss()]).await.unwrap();
+    world.human("c").await;
+    assert_eq!(world.node.dead_letters(10).await.unwrap().len(), 1);
+    world.pass(61);
+    world.ticks(2).await;
+    assert_eq!(world.closes("c").await, 0, "the other one might have been the reply");
+    assert!(world.node.act_on_dead_letter(second.partition, second.id, DeadLetterAction::Dismiss, PATIENCE).await.unwrap());
+    world.eventually("the close that was held", async || world.closes("c").await == 1).await;
+}
+
+#[actix::test]
+async fn an_entry_is_not_blamed_for_answers_that_were_lost() {
+    let mut world = World::start().await;
+    world.human("c").await;
+    world.node.stop().await;
+    let partition = key("c").partition(world.store.partitions());
+    let innocent = crate::world::message("innocent", "c", minute(0), adjourn::domain::event::MessageSource::User);
+    world.store.append(vec![(partition, adjourn::store::Entry::Event(innocent))]).await.unwrap();
+    for _ in 0..3 {
+        world.store.claim(partition).await.unwrap(); // owners that died: from now on entries are tried alone
+    }
+    world.store.faults().lose_commit_answers(6);
+    let options = world.node.options().clone();
+    world.node = adjourn::actors::node::start(world.store.clone(), world.steady.clone(), options);
+    world.eventually("the entry to be applied", async || world.node.stats().await.unwrap().iter().all(|p| p.backlog == 0)).await;
+    assert_eq!(world.node.dead_letters(10).await.unwrap(), [], "nobody died of it");
     assert_eq!(world.snapshot("c").await.messages.outgoing, 2);
 }

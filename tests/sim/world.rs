@@ -56,12 +56,19 @@ impl World {
     }
 
     pub async fn start_with(options: NodeOptions, step: StepFn) -> Self {
-        let (wall, steady) = (ManualClock::at(minute(0)), ManualClock::at(minute(0)));
+        let wall = ManualClock::at(minute(0));
         let store = MemoryStore::new(PartitionCount::new(2).unwrap(), wall.clone());
-        let node = node::start_with(store.clone(), steady.clone(), options, step);
-        let world = Self { store, wall, steady, node, named: Cell::new(0) };
+        let world = Self::on(store, wall, options, step);
         world.ticks(1).await;
         world
+    }
+
+    /// On a store that is there already; nothing is waited for.
+    pub fn on(store: Arc<MemoryStore>, wall: Arc<ManualClock>, options: NodeOptions, step: StepFn) -> Self {
+        use adjourn::clock::Clock;
+        let steady = ManualClock::at(wall.now());
+        let node = node::start_with(store.clone(), steady.clone(), options, step);
+        Self { store, wall, steady, node, named: Cell::new(0) }
     }
 
     /// The process dies and another starts on the same store: nothing in memory survives, no lease is given back.

@@ -9,20 +9,27 @@ use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
+use super::timers::switch_on;
 use super::{Common, bar, message, per_second, post_all, spread};
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::clock::{Clock, Stopwatch, WallClock};
-use crate::domain::{ConversationKey, PartitionCount};
+use crate::domain::{ConversationKey, PartitionCount, Span};
 use crate::wire::time;
 
-/// Messages of one conversation, in turn the contact's and the agent's.
+/// Messages of one conversation, in turn the agent's and the contact's.
 const MESSAGES_EACH: u64 = 10;
 
 #[derive(Args)]
 pub struct IngestArgs {
     #[arg(long, default_value_t = 300_000)]
     events: u64,
+    /// Over how many conversations; as many as events gives each a timer of its own [default: a tenth of the events]
+    #[arg(long)]
+    conversations: Option<u64>,
+    /// The workspace's period
+    #[arg(long, default_value = "24h", value_parser = super::timers::span)]
+    period: Span,
     #[arg(long, default_value_t = 8)]
     connections: usize,
     #[command(flatten)]
@@ -44,11 +51,12 @@ pub async fn ingest(args: &IngestArgs) -> Result<Value, Failure> {
     let client = Client::new(&args.common.target)?;
     let workspace = args.common.workspace();
     let (batch, stamp) = (args.common.batch, time::format(WallClock.now()));
-    let conversations = args.events.div_ceil(MESSAGES_EACH);
+    switch_on(&client, &workspace, args.period).await?;
+    let conversations = args.conversations.unwrap_or(args.events.div_ceil(MESSAGES_EACH)).max(1);
     let body = |number: u64| {
         let mut body = Vec::new();
         for id in number * batch..((number + 1) * batch).min(args.events) {
-            let source = if (id / conversations).is_multiple_of(2) { "contact" } else { "user" };
+            let source = if (id / conversations).is_multiple_of(2) { "user" } else { "contact" };
             message(&mut body, &workspace, &format!("c{}", id % conversations), id, &stamp, source);
         }
         body
@@ -63,6 +71,7 @@ pub async fn ingest(args: &IngestArgs) -> Result<Value, Failure> {
     bar.finish_and_clear();
     Ok(json!({
         "events": args.events,
+        "conversations": conversations,
         "batch": batch,
         "connections": args.connections,
         "durable_events_per_s": per_second(args.events, durable),

@@ -65,7 +65,7 @@ pub struct TrickleArgs {
     common: Common,
 }
 
-fn span(text: &str) -> Result<Span, String> {
+pub fn span(text: &str) -> Result<Span, String> {
     Span::parse(text).map_err(|error| error.to_string())
 }
 
@@ -137,7 +137,7 @@ pub async fn trickle(args: &TrickleArgs) -> Result<Value, Failure> {
 }
 
 /// A period as short as a load test needs is usually not allowed: says how to allow it.
-async fn switch_on(client: &Client, workspace: &str, period: Span) -> Result<(), Failure> {
+pub async fn switch_on(client: &Client, workspace: &str, period: Span) -> Result<(), Failure> {
     let change = json!({"auto_close": {"enabled": true, "period": period.to_string()}});
     let advice = "\nFor a load test, start it with: ADJOURN__AUTO_CLOSE__MIN_PERIOD=1s adjourn serve";
     let refused = |failure: Failure| match failure.exit {

@@ -7,6 +7,7 @@ mod lifecycle;
 mod notices;
 mod oracle;
 mod properties;
+mod small;
 mod timer;
 
 use super::conversation::Conversation;

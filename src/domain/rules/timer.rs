@@ -324,3 +324,11 @@ fn t25_an_agents_first_message_arms() {
     assert_eq!((story.episode(), story.closes_at()), (1, Some(D)));
     assert_eq!(story.told(), [NoticeKind::Opened, NoticeKind::Armed]);
 }
+
+#[test]
+fn t8_what_neither_arms_nor_resets_does_not_push_out_what_armed() {
+    let mut story = Story::on();
+    story.settings.echo_arms = false;
+    let story = (1..40).fold(story.event(human(0)), |story, minute| story.event(message(minute, MessageSource::Echo)));
+    assert_eq!(story.closes_at(), Some(D));
+}

@@ -3,11 +3,10 @@
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use super::query::{LIMIT_MAX, Parameters};
 use super::{Edge, Problem, key_of, workspace_of};
-use crate::actors::handle::{AssigneeFilter, WhyDeadline};
+use crate::actors::handle::AssigneeFilter;
 use crate::actors::{ListQuery, Why};
 use crate::domain::id::is_name;
 use crate::domain::notice::Status;
@@ -86,23 +85,43 @@ pub async fn why(edge: web::Data<Edge>, request: HttpRequest, path: Path) -> Res
     Parameters::of(&request, &[])?;
     let key = key_of(&path.0, &path.1)?;
     let why = edge.node.why(&key).await?.ok_or_else(|| unknown(&key))?;
-    Ok(HttpResponse::Ok().json(why_view(&key, &why)))
+    Ok(HttpResponse::Ok().json(WhyView::new(&key, &why)))
 }
 
-fn why_view(key: &ConversationKey, why: &Why) -> Value {
-    let (reason, explanation) = reason(why);
-    let timer = why.timer.as_ref().ok();
-    let armed_by = |timer: &WhyDeadline| json!({"id": timer.armed_by, "time": Rfc3339(timer.armed_at)});
-    json!({
-        "conversation": ConversationView::new(key, &why.snapshot),
-        "now": Rfc3339(why.now),
-        "closes_at": timer.filter(|_| why.set_aside == 0).map(|timer| Rfc3339(timer.at)),
-        "reason": reason,
-        "explanation": explanation,
-        "armed_by": timer.map(armed_by),
-        "period": timer.map(|timer| timer.period.to_string()),
-        "set_aside": why.set_aside,
-    })
+/// The answer to "why": the conversation, and what its timer waits for.
+#[derive(Serialize)]
+struct WhyView<'a> {
+    conversation: ConversationView<'a>,
+    now: Rfc3339,
+    closes_at: Option<Rfc3339>,
+    reason: &'static str,
+    explanation: String,
+    armed_by: Option<ArmedBy<'a>>,
+    period: Option<String>,
+    set_aside: u32,
+}
+
+#[derive(Serialize)]
+struct ArmedBy<'a> {
+    id: &'a str,
+    time: Rfc3339,
+}
+
+impl<'a> WhyView<'a> {
+    fn new(key: &'a ConversationKey, why: &'a Why) -> Self {
+        let (reason, explanation) = reason(why);
+        let timer = why.timer.as_ref().ok();
+        Self {
+            conversation: ConversationView::new(key, &why.snapshot),
+            now: Rfc3339(why.now),
+            closes_at: timer.filter(|_| why.set_aside == 0).map(|timer| Rfc3339(timer.at)),
+            reason,
+            explanation,
+            armed_by: timer.map(|timer| ArmedBy { id: &timer.armed_by, time: Rfc3339(timer.armed_at) }),
+            period: timer.map(|timer| timer.period.to_string()),
+            set_aside: why.set_aside,
+        }
+    }
 }
 
 /// A word for programs and a sentence for people.

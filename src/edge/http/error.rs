@@ -7,7 +7,8 @@ use std::fmt;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::{HttpResponse, ResponseError};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::actors::handle::SettingsRefused;
 use crate::actors::{Rejection, Unready};
@@ -90,16 +91,30 @@ impl Problem {
     }
 
     /// The document, also where it stands inside another answer.
-    pub fn document(&self) -> Value {
-        let mut document = json!({
-            "type": format!("{TYPE_BASE}{}", self.kind), "title": title(self.kind), "status": self.status.as_u16(),
-            "detail": self.detail, "action": self.action,
-        });
-        if let Value::Object(members) = &mut document {
-            members.extend(self.more.clone());
+    pub fn document(&self) -> Document<'_> {
+        Document {
+            type_uri: format!("{TYPE_BASE}{}", self.kind),
+            title: title(self.kind),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            action: &self.action,
+            more: &self.more,
         }
-        document
     }
+}
+
+/// What a problem looks like.
+#[derive(Serialize)]
+pub struct Document<'a> {
+    #[serde(rename = "type")]
+    type_uri: String,
+    title: String,
+    status: u16,
+    detail: &'a str,
+    /// What to do about it: the member RFC 9457 leaves to us.
+    action: &'a str,
+    #[serde(flatten)]
+    more: &'a Map<String, Value>,
 }
 
 /// The kind as a title: the words, with the names of formats as they are written.
@@ -135,7 +150,8 @@ impl ResponseError for Problem {
         if let Some(allow) = self.allow {
             response.insert_header((header::ALLOW, HeaderValue::from_static(allow)));
         }
-        let mut response = response.body(self.document().to_string());
+        // Texts and numbers only: there is nothing in it that could fail.
+        let mut response = response.body(serde_json::to_vec(&self.document()).unwrap_or_default());
         if self.close {
             response.head_mut().set_connection_type(ConnectionType::Close);
         }
@@ -220,11 +236,13 @@ impl From<SettingsProblem> for Problem {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn a_problem_says_what_to_do() {
-        let document = Problem::of_event(&Fault::TooDeep.into()).document();
+        let document = serde_json::to_value(Problem::of_event(&Fault::TooDeep.into()).document()).unwrap();
         assert_eq!(document["type"], "https://adjourn.dev/problems/too-deep");
         assert_eq!((&document["title"], &document["status"]), (&json!("Too deep"), &json!(422)));
         assert!(document["detail"].as_str().is_some() && document["action"].as_str().is_some());

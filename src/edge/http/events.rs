@@ -5,9 +5,10 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::body::{Body, refuse_unread};
+use super::error::Document;
 use super::lines::{Line, Lines};
 use super::media::{self, Form};
 use super::{Edge, Problem, counts};
@@ -152,9 +153,22 @@ struct Outcome {
 struct Answer<'a> {
     accepted: u64,
     duplicates: usize,
-    rejected: Vec<Value>,
+    rejected: Vec<RejectedView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     conversations: Option<Vec<ConversationView<'a>>>,
+}
+
+#[derive(Serialize)]
+struct RejectedView<'a> {
+    index: usize,
+    id: Option<&'a str>,
+    problem: Document<'a>,
+}
+
+impl<'a> RejectedView<'a> {
+    fn new(rejected: &'a Rejected) -> Self {
+        Self { index: rejected.index, id: rejected.id.as_deref(), problem: rejected.problem.document() }
+    }
 }
 
 impl Outcome {
@@ -199,7 +213,7 @@ impl Outcome {
 
     /// One event's own problem where it came alone; else one about them all.
     fn all_rejected(mut self) -> Problem {
-        let view = self.view(None);
+        let (accepted, duplicates, rejected) = (self.accepted(), self.duplicates(), json!(self.rejections()));
         let problem = match self.rejected.pop() {
             Some(only) if self.alone => only.problem,
             // The list could be read: however unreadable its one event is, that one was rejected by itself.
@@ -210,17 +224,18 @@ impl Outcome {
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "all-rejected", detail, action)
             }
         };
-        let Answer { accepted, duplicates, rejected, .. } = view;
-        problem.with("accepted", json!(accepted)).with("duplicates", json!(duplicates)).with("rejected", json!(rejected))
+        problem.with("accepted", json!(accepted)).with("duplicates", json!(duplicates)).with("rejected", rejected)
     }
 
-    fn view<'a>(&self, conversations: Option<Vec<ConversationView<'a>>>) -> Answer<'a> {
-        let rejected = |r: &Rejected| json!({"index": r.index, "id": r.id, "problem": r.problem.document()});
-        Answer {
-            accepted: self.accepted(),
-            duplicates: self.receipts.iter().filter(|receipt| receipt.duplicate).count(),
-            rejected: self.rejected.iter().map(rejected).collect(),
-            conversations,
-        }
+    fn view<'a>(&'a self, conversations: Option<Vec<ConversationView<'a>>>) -> Answer<'a> {
+        Answer { accepted: self.accepted(), duplicates: self.duplicates(), rejected: self.rejections(), conversations }
+    }
+
+    fn duplicates(&self) -> usize {
+        self.receipts.iter().filter(|receipt| receipt.duplicate).count()
+    }
+
+    fn rejections(&self) -> Vec<RejectedView<'_>> {
+        self.rejected.iter().map(RejectedView::new).collect()
     }
 }

@@ -32,7 +32,8 @@ pub async fn observe(request: ServiceRequest, next: Next<impl MessageBody + 'sta
         };
         response.headers_mut().insert(REQUEST_ID, id);
         let status = response.status();
-        if status.is_server_error() {
+        // With `Retry-After` it is pressure, which the metrics count, and not a fault: a line for each would be more of it.
+        if status.is_server_error() && !response.headers().contains_key(actix_web::http::header::RETRY_AFTER) {
             tracing::warn!(status = status.as_u16(), error = response.response().error().map(tracing::field::display), "answered");
         } else {
             tracing::debug!(status = status.as_u16(), "answered");

@@ -129,7 +129,9 @@ impl Edge {
 pub fn serve_public(edge: Arc<Edge>, listener: TcpListener) -> io::Result<Server> {
     let edge = web::Data::from(edge);
     let app = move || App::new().app_data(edge.clone()).wrap(from_fn(guard::observe)).wrap(from_fn(unread::hold)).configure(public_routes);
-    let server = HttpServer::new(app).listen(listener)?.keep_alive(KEEP_ALIVE);
+    // Without delay: a notification is a small write behind another one, and would wait for the first to be acknowledged,
+    // which some clients put off by 40 ms.
+    let server = HttpServer::new(app).tcp_nodelay(true).listen(listener)?.keep_alive(KEEP_ALIVE);
     let server = server.client_request_timeout(HEAD_TIMEOUT).client_disconnect_timeout(DISCONNECT_TIMEOUT);
     Ok(server.shutdown_timeout(DRAIN_SECS).disable_signals().run())
 }

@@ -24,8 +24,9 @@ use super::tables::{self, Writes};
 use crate::domain::PartitionId;
 use crate::store::record;
 
-/// B-tree writes taken into one group, give or take one batch. Larger groups share the `fsync` and the upper pages among
-/// more, but everybody in a group waits for all of it: this is 4,096 closes, 25 to 60 ms of work.
+/// B-tree writes taken into one group, give or take one batch. Larger groups share the `fsync` among more, but everybody
+/// in a group waits for all of it: this is 4,096 closes, about 80 ms with 200,000 conversations in the store and 160 ms
+/// with a million and the default cache, on two busy cores.
 const GROUP_WRITES_MAX: usize = 12_000;
 
 pub type Answer<T> = oneshot::Sender<Result<T, StoreError>>;

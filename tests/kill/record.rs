@@ -1,0 +1,138 @@
+//! Reads what a stopped service left: its log, its notifications, its conversations.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use adjourn::clock::WallClock;
+use adjourn::domain::event::{ClosingSource, Speaker as Kind};
+use adjourn::domain::notice::Cause;
+use adjourn::domain::{Conversation, ConversationNotice, EventKind, Notice, NoticeKind, Settings, Timestamp};
+use adjourn::store::embedded::{EmbeddedOptions, EmbeddedStore, read_log};
+use adjourn::store::{LogId, Store};
+use adjourn::wire::CloudEvent;
+
+use super::history::{Close, Counts, Entry, History, Logged, Message, Name, Policy, Speaker, State, Told, Word};
+
+/// What there is of each workspace: all but what was sent and heard.
+pub async fn read(store_dir: &Path) -> BTreeMap<String, History> {
+    let mut histories = BTreeMap::<String, History>::new();
+    for entry in read_log(store_dir) {
+        let (partition, logged) = entry.unwrap();
+        let (workspace, entry) = match logged.entry.unwrap() {
+            adjourn::store::Entry::Event(event) => (event.conversation.workspace().to_owned(), Entry::Message(message(event))),
+            adjourn::store::Entry::Settings { workspace, settings } => (workspace.into(), Entry::Policy(policy(&settings))),
+            other @ adjourn::store::Entry::DeadLetter { .. } => panic!("nobody acted on a dead letter: {other:?}"),
+        };
+        let accepted_at = logged.id.accepted_at().as_millis();
+        histories.entry(workspace).or_default().log.push(Logged { partition: partition.0, accepted_at, entry });
+    }
+    let store = EmbeddedStore::open(store_dir, EmbeddedOptions::new(Arc::new(WallClock))).unwrap();
+    let unapplied = store.stats().await.unwrap().iter().map(|stats| stats.backlog).sum();
+    let mut dead_letters = 0;
+    for partition in store.partitions().all() {
+        dead_letters += store.dead_letters(partition, LogId::ZERO, usize::MAX).await.unwrap().len();
+        let page = store.notifications(partition, 0, usize::MAX).await.unwrap();
+        let numbers = page.items.iter().map(|notification| notification.number);
+        assert!(numbers.eq(1..=page.items.len() as u64), "the notifications of partition {partition} are numbered without a gap");
+        for notification in page.items {
+            histories.entry(workspace_of(&notification.notice).to_owned()).or_default().told.push(told(&notification.notice));
+        }
+        for (key, row) in store.scan(partition, None, None, usize::MAX).await.unwrap() {
+            let states = &mut histories.entry(key.workspace().to_owned()).or_default().states;
+            states.insert(key.conversation().to_owned(), state(&row));
+        }
+    }
+    store.close();
+    // Of all workspaces together; there should be none.
+    histories.values_mut().for_each(|history| (history.dead_letters, history.unapplied) = (dead_letters, unapplied));
+    histories
+}
+
+fn workspace_of(notice: &Notice) -> &str {
+    match notice {
+        Notice::Conversation(notice) => notice.key.workspace(),
+        Notice::Settings { workspace, .. } => workspace,
+    }
+}
+
+fn message(event: adjourn::domain::Event) -> Message {
+    let EventKind::Message { source, .. } = event.kind else { panic!("only messages were sent: {event:?}") };
+    let speaker = match source.speaker() {
+        Kind::Contact => Speaker::Contact,
+        Kind::Human | Kind::HumanElsewhere => Speaker::Human,
+        Kind::Machine => Speaker::Machine,
+    };
+    Message { name: name(&event.name), conversation: event.conversation.conversation().to_owned(), time: event.time.as_millis(), speaker }
+}
+
+fn name(name: &adjourn::domain::EventName) -> Name {
+    Name { id: name.id.to_string(), source: name.source.to_string() }
+}
+
+fn policy(settings: &Settings) -> Policy {
+    Policy {
+        version: settings.version,
+        epoch: settings.enabled.then_some(settings.enable_epoch),
+        period: settings.period.as_millis(),
+        late_reply_window: settings.late_reply_window.as_millis(),
+    }
+}
+
+fn state(row: &Conversation) -> State {
+    State {
+        episode: row.episode,
+        closed_at: row.closing.as_ref().map(|closing| closing.closed_at.as_millis()),
+        counts: Counts { incoming: row.messages.incoming, outgoing: row.messages.outgoing },
+        last_contact_at: row.facts.contact.as_ref().map(|contact| contact.time.as_millis()),
+        last_human_at: row.facts.last_human_at.map(Timestamp::as_millis),
+    }
+}
+
+fn told(notice: &Notice) -> Told {
+    let event = serde_json::to_value(CloudEvent::new(notice)).unwrap();
+    let id = event["id"].as_str().unwrap().to_owned();
+    match notice {
+        Notice::Settings { .. } => Told {
+            id,
+            conversation: String::new(),
+            word: Word::Settings,
+            episode: 0,
+            closes_at: None,
+            counts: Counts::default(),
+            close: None,
+        },
+        Notice::Conversation(notice) => Told {
+            id,
+            conversation: notice.key.conversation().to_owned(),
+            word: word(notice.kind),
+            episode: notice.snapshot.episode,
+            closes_at: notice.snapshot.scheduled_close_at.map(Timestamp::as_millis),
+            counts: Counts { incoming: notice.snapshot.messages.incoming, outgoing: notice.snapshot.messages.outgoing },
+            close: (notice.kind == NoticeKind::Closed).then(|| close(notice)),
+        },
+    }
+}
+
+fn word(kind: NoticeKind) -> Word {
+    match kind {
+        NoticeKind::Opened => Word::Opened,
+        NoticeKind::Reopened => Word::Reopened,
+        NoticeKind::Reversed => Word::Reversed,
+        NoticeKind::Closed => Word::Closed,
+        NoticeKind::Armed => Word::Armed,
+        NoticeKind::Reset => Word::Reset,
+        NoticeKind::Cancelled => Word::Cancelled,
+        _ => Word::Other,
+    }
+}
+
+fn close(notice: &ConversationNotice) -> Close {
+    assert_eq!(notice.snapshot.closed_source, Some(ClosingSource::AutoClose), "nobody else closes here: {notice:?}");
+    let Cause::AutoClose { deadline, late, period, armed_by, .. } = &notice.cause else {
+        panic!("an auto-close tells its story: {notice:?}")
+    };
+    let at = notice.snapshot.closed_at.unwrap();
+    assert_eq!((notice.at, at.since(*deadline)), (at, *late), "{notice:?}");
+    Close { at: at.as_millis(), deadline: deadline.as_millis(), period: period.as_millis(), armed_by: name(armed_by) }
+}
