@@ -173,7 +173,9 @@ impl Feed {
     /// `head` was the partition's before its page is read: what is committed meanwhile lies above it.
     async fn take_from(&mut self, partition: u16, head: u64) -> Result<Option<Fed>, StoreError> {
         let position = self.cursor.positions[partition as usize];
-        let page = self.store.notifications(PartitionId(partition), position, PAGE).await?;
+        // No more than there is: a store reads a few without ado.
+        let rows = usize::try_from(head.saturating_sub(position)).unwrap_or(PAGE).min(PAGE);
+        let page = self.store.notifications(PartitionId(partition), position, rows).await?;
         if position + 1 < page.oldest {
             // Trimmed while this subscriber was slow.
             self.settled = false;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::client::{Client, Target};
 use super::failure::Failure;
-use super::output::{Format, Listing, cell, document};
+use super::output::{Format, Listing, cell, document, note};
 
 #[derive(Subcommand)]
 pub enum ConversationsVerb {
@@ -95,6 +95,10 @@ async fn list(args: &ListArgs, format: Format) -> Result<(), Failure> {
     }
     let columns = &["id", "status", "episode", "closes at", "assignee", "last message", "closed by"];
     Listing { items: &items, columns, row }.print(format)?;
+    // Otherwise whoever counts the lines takes a page for all there is.
+    if let Some(after) = after.filter(|_| args.limit > 0) {
+        note(format_args!("there may be more: --after {after}, or a larger --limit"));
+    }
     Ok(())
 }
 

@@ -86,11 +86,14 @@ pub fn line(document: &impl Serialize) -> io::Result<()> {
     out.flush()
 }
 
+/// A table that is squeezed into less is not readable any more.
+const COLUMNS_MIN: u16 = 40;
+
 fn table() -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
-    // A pipe has no width: what is cut there cannot be found again.
-    if io::stdout().is_terminal() {
+    // A pipe has no width: what is cut there cannot be found again. Nor has a terminal that nobody told its size.
+    if io::stdout().is_terminal() && table.width().is_some_and(|columns| columns >= COLUMNS_MIN) {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
     table

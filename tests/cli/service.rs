@@ -85,6 +85,8 @@ fn a_day_at_the_desk() {
     assert_eq!(ids, ["c1", "c3"]);
     assert_eq!(service.json(&["conversations", "get", "-w", "acme", "c2"])["status"], "closed");
     assert_eq!(service.json(&["conversations", "why", "-w", "acme", "c1"])["reason"], "contact_spoke_last");
+    let first = adjourn(&service.url, &["conversations", "ls", "-w", "acme", "--limit", "1", "-o", "ndjson"]);
+    assert_eq!((first.out.lines().count(), first.err.contains("--after c1")), (1, true), "{}", first.err);
     let table = service.ok(&["conversations", "ls", "-w", "acme"]);
     assert!(table.contains("STATUS") && table.contains("auto_close"), "{table}");
     assert_eq!(service.json(&["dead-letters", "ls"]), json!([]));

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use redb::Database;
+use tokio::sync::Semaphore;
 
 use super::{
     Barrier, Batch, Claim, DeadLetter, DueKey, Entry, Lease, Loaded, LogEntry, LogId, NotificationPage, PartitionStats, Store, StoreError,
@@ -56,6 +57,9 @@ use writer::{Heads, Request, Writer};
 /// 100 µs: so few keep an actor about as long as handing them to another thread and back. More go to a thread for
 /// blocking work.
 const INLINE_ROWS_MAX: usize = 16;
+/// Pages of notifications read at a time. One burst wakes every subscriber at once: a thread for each is hundreds of
+/// threads, each with memory of its own, that get in the way of the few reads closes depend on.
+const PAGES_AT_ONCE: usize = 4;
 
 /// Partitions of a new store unless said otherwise.
 const PARTITIONS_DEFAULT: u16 = 64;
@@ -142,6 +146,7 @@ pub struct EmbeddedStore {
     heads: Arc<Heads>,
     health: Arc<Health>,
     files: RwLock<Option<Files>>,
+    pages: Semaphore,
 }
 
 /// What is let go of when the store is closed.
@@ -304,7 +309,12 @@ impl Store for EmbeddedStore {
     }
 
     fn notifications(&self, partition: PartitionId, after: u64, limit: usize) -> BoxFuture<'_, Result<NotificationPage, StoreError>> {
-        async move { self.ask(Some(partition), limit, move |db| reads::notifications(db, partition, after, limit)).await }.boxed()
+        async move {
+            // Never closed, so there is always a turn to come; a few rows take none.
+            let _turn = if limit > INLINE_ROWS_MAX { self.pages.acquire().await.ok() } else { None };
+            self.ask(Some(partition), limit, move |db| reads::notifications(db, partition, after, limit)).await
+        }
+        .boxed()
     }
 
     fn notification_heads(&self) -> Vec<u64> {

@@ -4,11 +4,15 @@ use std::path::Path;
 use std::sync::{Arc, RwLock};
 
 use redb::{Database, ReadableTable};
+use tokio::sync::Semaphore;
 
 use super::log::{Log, LogOptions};
 use super::partition::PartitionState;
 use super::writer::{Heads, Writer};
-use super::{DirectoryLock, EmbeddedOptions, EmbeddedStore, Files, Health, OpenError, PARTITIONS_DEFAULT, log_dir, reads, segment, tables};
+use super::{
+    DirectoryLock, EmbeddedOptions, EmbeddedStore, Files, Health, OpenError, PAGES_AT_ONCE, PARTITIONS_DEFAULT, log_dir, reads, segment,
+    tables,
+};
 use crate::domain::PartitionCount;
 
 /// The format of the directory: state file, keys and segments together.
@@ -38,7 +42,17 @@ pub fn open(path: &Path, options: EmbeddedOptions) -> Result<EmbeddedStore, Open
         .map_err(|cause| OpenError::io("start the commit thread for", path, cause))?;
     let partitions = PartitionCount::new(fixed.partitions).ok_or_else(|| OpenError::corrupt(path, "it has no partitions"))?;
     let files = RwLock::new(Some(Files { db, _lock: lock }));
-    Ok(EmbeddedStore { partitions, incarnation: fixed.incarnation, clock: options.clock, log, writer, heads, health, files })
+    Ok(EmbeddedStore {
+        partitions,
+        incarnation: fixed.incarnation,
+        clock: options.clock,
+        log,
+        writer,
+        heads,
+        health,
+        files,
+        pages: Semaphore::new(PAGES_AT_ONCE),
+    })
 }
 
 fn log_options(options: &EmbeddedOptions, fixed: &Fixed, partitions: &[PartitionState]) -> LogOptions {
