@@ -20,7 +20,8 @@ pub struct NodeOptions {
     pub horizon: Span,
     /// An actor untouched for this long is put to rest when it is not due within the horizon.
     pub idle: Duration,
-    /// Live conversation actors on this node, about 1.5 KB each. At the bound the horizon shrinks to nothing.
+    /// Live conversation actors on this node, about 4 KB each with what they hold. At the bound the horizon shrinks to ten
+    /// seconds, and whoever is not due by then leaves after each commit.
     pub live_max: usize,
     /// Events in one commit while keeping up: larger ones only add latency.
     pub batch: usize,

@@ -27,6 +27,15 @@ pub struct Rounds {
     pub more: bool,
 }
 
+impl Rounds {
+    /// Somebody may have been put to rest whom the look-ahead had passed: it begins again.
+    pub fn some_left(&mut self, did: bool) {
+        if did {
+            self.looked_ahead = None;
+        }
+    }
+}
+
 impl Owner<'_> {
     pub async fn tick(&mut self) -> Result<(), StoreError> {
         self.rounds.more = false;
@@ -74,13 +83,14 @@ impl Owner<'_> {
         }
     }
 
-    /// Brings in who falls due within the horizon, so that their own timer wakes them; while the node is full, nobody:
-    /// the tick finds them when they are due.
+    /// Brings in who falls due within the horizon, so that their own timer wakes them. On a full node that is only who is
+    /// due at once, while others leave for them; on one that is a quarter over its bound, nobody: the tick finds them.
     async fn look_ahead(&mut self) -> Result<(), StoreError> {
-        if self.is_full() {
+        let (options, live) = (&self.parts.options, self.residents.node_has());
+        if live >= options.live_max + options.live_max / 4 {
             return Ok(());
         }
-        let until = self.parts.steady.now().plus(self.parts.options.horizon);
+        let until = self.parts.steady.now().plus(if self.is_full() { AT_ONCE } else { options.horizon });
         let after = self.rounds.looked_ahead.take();
         let page = self.parts.store.due(self.parts.partition, until, after.clone(), LOOK_AHEAD_PAGE).await?;
         self.rounds.more |= page.len() >= LOOK_AHEAD_PAGE;
@@ -114,7 +124,9 @@ impl Owner<'_> {
     fn rest(&mut self) {
         let options = &self.parts.options;
         let idle = Span::from_millis(i64::try_from(options.idle.as_millis()).unwrap_or(i64::MAX));
-        let (idle, horizon) = if self.is_full() { (Span::ZERO, AT_ONCE) } else { (idle, options.horizon) };
+        let full = self.is_full();
+        let (idle, horizon) = if full { (Span::ZERO, AT_ONCE) } else { (idle, options.horizon) };
+        self.rounds.some_left(full);
         self.residents.rest_idle(idle, horizon);
     }
 
