@@ -7,9 +7,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use redb::{Database, ReadableTable, WriteTransaction};
 use tokio::sync::{oneshot, watch};
@@ -28,6 +29,9 @@ use crate::store::record;
 /// in a group waits for all of it: this is 4,096 closes, about 80 ms with 200,000 conversations in the store and 160 ms
 /// with a million and the default cache, on two busy cores.
 const GROUP_WRITES_MAX: usize = 12_000;
+
+/// Without a commit for this long nobody is kept waiting by one more.
+const QUIET: Duration = Duration::from_millis(500);
 
 pub type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -80,7 +84,7 @@ impl Writer {
         health: Arc<Health>,
     ) -> std::io::Result<Self> {
         let (sender, receiver) = channel();
-        let thread = WriterThread { db, log, partitions, heads, health: Arc::clone(&health) };
+        let thread = WriterThread { db, log, partitions, heads, health: Arc::clone(&health), unsettled: false };
         let thread = std::thread::Builder::new().name("adjourn-commit".into()).spawn(move || thread.run(&receiver))?;
         Ok(Self { sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), health })
     }
@@ -116,6 +120,8 @@ struct WriterThread {
     partitions: Vec<PartitionState>,
     heads: Arc<Heads>,
     health: Arc<Health>,
+    /// Something was written since the state file was last made quick to recover.
+    unsettled: bool,
 }
 
 /// What passed its check, to be written together.
@@ -146,7 +152,7 @@ struct Put {
 
 impl WriterThread {
     fn run(mut self, requests: &Receiver<Request>) {
-        while let Ok(first) = requests.recv() {
+        while let Some(first) = self.next(requests) {
             let mut group = Group::default();
             for request in gather(first, requests) {
                 self.check(request, &mut group);
@@ -155,9 +161,37 @@ impl WriterThread {
                 continue;
             }
             match self.write(&mut group) {
-                Ok(()) => self.announce(group),
+                Ok(()) => {
+                    self.unsettled = true;
+                    self.announce(group);
+                }
                 Err(cause) => self.fail(&cause, group),
             }
+        }
+    }
+
+    /// The next request. A quiet moment before it is used to make a crash from here on cheap to recover from.
+    fn next(&mut self, requests: &Receiver<Request>) -> Option<Request> {
+        if self.unsettled {
+            match requests.recv_timeout(QUIET) {
+                Ok(request) => return Some(request),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => self.settle(),
+            }
+        }
+        requests.recv().ok()
+    }
+
+    /// Has the state file keep what it otherwise finds out again after a crash by reading all of itself: seconds for a
+    /// gigabyte. Too dear for every commit, and a clean end does it anyway.
+    fn settle(&mut self) {
+        self.unsettled = false;
+        let settled = self.db.begin_write().map_err(redb::Error::from).and_then(|mut txn| {
+            txn.set_quick_repair(true);
+            txn.commit().map_err(redb::Error::from)
+        });
+        if let Err(cause) = settled {
+            self.health.fail(format!("the state file could not be written: {cause}; free the disk or replace it, then start again"));
         }
     }
 
