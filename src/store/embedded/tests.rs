@@ -420,3 +420,28 @@ async fn a_closed_store_answers_so_and_wakes_its_readers() {
     assert!(matches!(store.claim(P0).await, Err(StoreError::Unavailable(_))));
     assert!(matches!(store.load(P0, vec![key()]).await, Err(StoreError::Unavailable(_))));
 }
+
+/// Whether opening this state file means reading all of it.
+fn needs_repair(state: &Path) -> bool {
+    let asked = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let seen = asked.clone();
+    let mut builder = redb::Builder::new();
+    builder.set_repair_callback(move |_| seen.store(true, std::sync::atomic::Ordering::Relaxed));
+    drop(builder.create(state).unwrap());
+    asked.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+#[tokio::test]
+async fn after_a_quiet_moment_a_crash_costs_no_reading() {
+    let world = World::new();
+    let store = world.open();
+    store.claim(P0).await.unwrap();
+    assert!(needs_repair(&world.crashed().dir.path().join("state.redb")), "right after a commit it does");
+    let quiet = async {
+        while needs_repair(&world.crashed().dir.path().join("state.redb")) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), quiet).await.expect("the quiet moment is used");
+    drop(store);
+}
