@@ -137,7 +137,7 @@ impl<'a> Owner<'a> {
         }
         if self.is_full() {
             self.residents.rest_far(touched.into_iter().map(|(key, _)| key), AT_ONCE);
-            self.rounds.some_left(true);
+            self.rounds.look_again();
         }
         Ok(())
     }

@@ -29,10 +29,8 @@ pub struct Rounds {
 
 impl Rounds {
     /// Somebody may have been put to rest whom the look-ahead had passed: it begins again.
-    pub fn some_left(&mut self, did: bool) {
-        if did {
-            self.looked_ahead = None;
-        }
+    pub fn look_again(&mut self) {
+        self.looked_ahead = None;
     }
 }
 
@@ -104,13 +102,13 @@ impl Owner<'_> {
     /// reach before a restart is told when the old deadline comes up.
     async fn sweep(&mut self) -> Result<(), StoreError> {
         let Some((workspace, after)) = self.sweeps.pop_front() else { return Ok(()) };
+        let barrier = self.caught_up().await?;
         let rows = self.parts.store.scan(self.parts.partition, Some(workspace.clone()), after, SWEEP_PAGE).await?;
         let last = rows.last().map(|(key, _)| key.clone()).filter(|_| rows.len() >= SWEEP_PAGE);
         let told = rows.into_iter().filter(|(_, conversation)| conversation.told.timer != ToldTimer::None);
         let keys: Vec<ConversationKey> = told.map(|(key, _)| key).collect();
         if !keys.is_empty() {
             self.admit(keys.iter().cloned()).await?;
-            let barrier = self.caught_up().await?;
             self.look(keys, &barrier).await?;
         }
         if last.is_some() {
@@ -124,10 +122,12 @@ impl Owner<'_> {
     fn rest(&mut self) {
         let options = &self.parts.options;
         let idle = Span::from_millis(i64::try_from(options.idle.as_millis()).unwrap_or(i64::MAX));
-        let full = self.is_full();
-        let (idle, horizon) = if full { (Span::ZERO, AT_ONCE) } else { (idle, options.horizon) };
-        self.rounds.some_left(full);
-        self.residents.rest_idle(idle, horizon);
+        if self.is_full() {
+            self.residents.rest_idle(Span::ZERO, AT_ONCE);
+            self.rounds.look_again();
+        } else {
+            self.residents.rest_idle(idle, options.horizon);
+        }
     }
 
     /// Compares with the master documents: a change whose marker was lost on the way is put into the log again.
@@ -147,10 +147,11 @@ impl Owner<'_> {
 
     /// Takes rows of conversations that closed, or never opened and were not heard of, `retention` ago.
     async fn retain(&mut self) -> Result<(), StoreError> {
+        // Caught up first: on a full node who was just touched has left again, and a row read before would not show it.
+        let barrier = self.caught_up().await?;
         let after = self.rounds.retention_after.take();
         let rows = self.parts.store.scan(self.parts.partition, None, after, RETENTION_PAGE).await?;
         self.rounds.retention_after = rows.last().map(|(key, _)| key.clone()).filter(|_| rows.len() >= RETENTION_PAGE);
-        let barrier = self.caught_up().await?;
         let before = self.trusted(&barrier).minus(self.parts.options.retention);
         let mut draft = self.draft();
         for (key, _) in rows.into_iter().filter(|(key, row)| is_past(row, before) && !self.residents.contains(key)) {
