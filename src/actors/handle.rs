@@ -10,7 +10,6 @@ use super::options::NodeOptions;
 use super::shard::Door;
 use crate::clock::SharedClock;
 use crate::domain::event::AHEAD_MAX;
-use crate::domain::id::partition_of;
 use crate::domain::notice::Status;
 use crate::domain::settings::{SettingsChange, SettingsError};
 use crate::domain::{
@@ -428,11 +427,6 @@ impl Node {
     pub async fn stop(&self) {
         futures_util::future::join_all(self.inner.shards.iter().map(Door::stop)).await;
         let _ = self.inner.keeper.send(Retire).await;
-    }
-
-    /// The partition that tells of a workspace's settings.
-    pub fn settings_partition(&self, workspace: &str) -> PartitionId {
-        partition_of(workspace, self.store().partitions())
     }
 }
 

@@ -62,10 +62,10 @@ fn unblocked_deadline<'a>(conversation: &'a Conversation, settings: &Settings) -
         Some((at, AssigneeKind::Human)) => Some(at.plus(period.min(ASSIGNED_GRACE))),
         None => None,
     };
-    let unblocked_at = conversation.blocks.fold_from(None).unblocked_at;
-    let quiet_since = Some(message.position.time).max(conversation.snooze().end()).max(unblocked_at);
+    let later_starts = [conversation.snooze().end(), conversation.blocks.fold_from(None).unblocked_at];
+    let quiet_since = later_starts.into_iter().flatten().fold(message.position.time, Timestamp::max);
     let backlog = message.accepted_at.plus(period.min(BACKLOG_GRACE));
-    let at = quiet_since.map_or(backlog, |since| since.plus(period)).max(backlog).max(assigned.unwrap_or(Timestamp::MIN));
+    let at = quiet_since.plus(period).max(backlog).max(assigned.unwrap_or(Timestamp::MIN));
     Ok(Deadline { at, armed_by: message })
 }
 
