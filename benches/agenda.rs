@@ -37,7 +37,7 @@ fn benches(c: &mut Criterion) {
     let settings = Settings { enabled: true, enable_epoch: 1, version: 1, ..Settings::default() };
     let now = WallClock.now();
     runtime.block_on(async {
-        let claim = store.claim(P).await.unwrap();
+        let claim = store.seize(P, adjourn::store::Member::default()).await.unwrap();
         let mut head = claim.head;
         for from in (0..ROWS).step_by(10_000) {
             let mut batch = Batch::new(head, claim.checkpoint);

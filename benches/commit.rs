@@ -165,7 +165,7 @@ impl World {
     /// Keeps the log's tails short, outside the measurement.
     fn applied(&self, last: LogId) {
         let apply = async |partition| {
-            let claim = self.store.claim(partition).await.unwrap();
+            let claim = self.store.seize(partition, adjourn::store::Member::default()).await.unwrap();
             self.store.commit(claim.lease, Batch::new(claim.head, last)).await.unwrap();
         };
         self.runtime.block_on(join_all(self.store.partitions().all().map(apply)));
@@ -186,7 +186,7 @@ struct Chain {
 impl Chain {
     /// Claims and fills a partition with armed conversations.
     fn claim(world: &World, partition: PartitionId) -> Self {
-        let claim = world.runtime.block_on(world.store.claim(partition)).unwrap();
+        let claim = world.runtime.block_on(world.store.seize(partition, adjourn::store::Member::default())).unwrap();
         let (armed, notice) = conversation();
         let keys = world.keys[usize::from(partition.0)].clone();
         let mut chain = Self { lease: claim.lease, head: claim.head, number: 0, keys, next: 0, armed: Arc::new(armed), notice };

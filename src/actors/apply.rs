@@ -23,6 +23,13 @@ struct Outcomes {
     names: Vec<Fingerprint>,
 }
 
+/// An event on its way to its conversation.
+struct Delivery {
+    id: LogId,
+    event: Event,
+    accepted_at: Timestamp,
+}
+
 /// The events of one conversation, in log order.
 struct Group {
     key: ConversationKey,
@@ -73,7 +80,7 @@ impl Owner<'_> {
         let mut draft = self.draft();
         draft.advance(entry.id);
         let reason = format!("the process died {TRIED_ALONE_MAX} times while applying it");
-        if let Ok(Entry::Event(event)) = &entry.entry {
+        if let Some(event) = entry.entry.as_ref().ok().and_then(Entry::event) {
             let key = event.conversation.clone();
             self.hold(&mut draft, &key, Input::SetAside, entry.id).await?;
         }
@@ -90,7 +97,9 @@ impl Owner<'_> {
         let mut events = Vec::with_capacity(entries.len());
         for LogEntry { id, entry } in entries {
             match entry {
-                Ok(Entry::Event(event)) => events.push((id, event)),
+                Ok(entry @ (Entry::Event(_) | Entry::Again { .. })) => {
+                    events.extend(entry.into_event(id).map(|(event, accepted_at)| Delivery { id, event, accepted_at }));
+                }
                 // Settings and dead letters take their place between the events before and after them.
                 Ok(Entry::Settings { workspace, settings }) => {
                     self.deliver(&mut draft, std::mem::take(&mut events), None, &mut outcomes).await?;
@@ -108,6 +117,7 @@ impl Owner<'_> {
         }
         self.deliver(&mut draft, events, None, &mut outcomes).await?;
         draft.advance(last);
+        draft.repeats(&outcomes.repeats);
         self.commit(draft).await?;
         outcomes.names.into_iter().for_each(|name| self.parts.names.remember(name));
         self.inbox.applied_up_to(self.head.checkpoint, outcomes.repeats);
@@ -118,14 +128,14 @@ impl Owner<'_> {
     async fn deliver(
         &mut self,
         draft: &mut Draft,
-        events: Vec<(LogId, Event)>,
+        events: Vec<Delivery>,
         replayed_at: Option<Timestamp>,
         outcomes: &mut Outcomes,
     ) -> Result<(), StoreError> {
         if events.is_empty() {
             return Ok(());
         }
-        outcomes.names.extend(events.iter().map(|(_, event)| event.name.fingerprint()));
+        outcomes.names.extend(events.iter().map(|delivery| delivery.event.name.fingerprint()));
         let mut groups = grouped(events);
         let unreadable = self.admit(groups.iter().map(|group| group.key.clone())).await?;
         if !unreadable.is_empty() || !self.unreadable.is_empty() {
@@ -186,8 +196,8 @@ impl Owner<'_> {
 
     fn bury(&self, draft: &mut Draft, id: LogId, entry: Result<Entry, Unreadable>, reason: &str) {
         let conversation = match &entry {
-            Ok(Entry::Event(event)) => Some(event.conversation.clone()),
-            Ok(Entry::Settings { .. } | Entry::DeadLetter { .. }) | Err(_) => None,
+            Ok(entry) => entry.event().map(|event| event.conversation.clone()),
+            Err(_) => None,
         };
         meter::set_aside(self.parts.partition, reason);
         draft.dead(DeadLetter { partition: self.parts.partition, id, conversation, reason: reason.into(), entry });
@@ -216,9 +226,9 @@ impl Owner<'_> {
         let Some(letter) = found else { return Ok(()) }; // one letter releases its conversation once
         if action == DeadLetterAction::Dismiss {
             draft.dead_removed(id);
-        } else if let Ok(Entry::Event(event)) = letter.entry {
+        } else if let Some((event, accepted_at)) = letter.entry.ok().and_then(|entry| entry.into_event(id)) {
             let buried = draft.dead_count();
-            self.deliver(draft, vec![(id, event)], Some(asked_at), outcomes).await?;
+            self.deliver(draft, vec![Delivery { id, event, accepted_at }], Some(asked_at), outcomes).await?;
             if draft.dead_count() == buried {
                 draft.dead_removed(id);
             }
@@ -249,16 +259,16 @@ pub(super) fn actor_died(key: &ConversationKey) -> StoreError {
 }
 
 /// Events by conversation, each conversation's in their order.
-fn grouped(events: Vec<(LogId, Event)>) -> Vec<Group> {
+fn grouped(events: Vec<Delivery>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::with_capacity(events.len());
     let mut places: HashMap<ConversationKey, usize> = HashMap::with_capacity(events.len());
-    for (id, event) in events {
+    for Delivery { id, event, accepted_at } in events {
         let place = *places.entry(event.conversation.clone()).or_insert_with(|| {
             groups.push(Group { key: event.conversation.clone(), ids: Vec::new(), events: Vec::new() });
             groups.len() - 1
         });
         groups[place].ids.push(id);
-        groups[place].events.push(Accepted { event, accepted_at: id.accepted_at() });
+        groups[place].events.push(Accepted { event, accepted_at });
     }
     groups
 }

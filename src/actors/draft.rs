@@ -15,6 +15,8 @@ pub struct Head {
     pub commit: CommitId,
     pub checkpoint: LogId,
     pub last_notification: u64,
+    /// Since when notifications are numbered without a gap.
+    pub numbered_from: u64,
 }
 
 pub struct Draft {
@@ -22,13 +24,15 @@ pub struct Draft {
     /// Where in `batch.rows` a conversation is: only its last state is written.
     places: HashMap<ConversationKey, usize>,
     last_notification: u64,
+    numbered_from: u64,
     kept: u64,
 }
 
 impl Draft {
     pub fn new(head: Head, notifications_kept: u64) -> Self {
         let batch = Batch::new(head.commit, head.checkpoint);
-        Self { batch, places: HashMap::new(), last_notification: head.last_notification, kept: notifications_kept }
+        let Head { last_notification, numbered_from, .. } = head;
+        Self { batch, places: HashMap::new(), last_notification, numbered_from, kept: notifications_kept }
     }
 
     /// Everything up to `id` is applied with this commit.
@@ -106,6 +110,11 @@ impl Draft {
         self.batch.dead_removed.push(id);
     }
 
+    /// These entries changed nothing: told to whoever waits for them on another node.
+    pub fn repeats(&mut self, ids: &[LogId]) {
+        self.batch.repeats.extend_from_slice(ids);
+    }
+
     pub fn trying(&mut self, trying: Option<(LogId, u32)>) {
         self.batch.trying = trying;
     }
@@ -123,8 +132,11 @@ impl Draft {
     }
 
     pub fn finish(mut self) -> (Batch, Head) {
-        self.batch.trim_notifications_below = (self.last_notification + 1).saturating_sub(self.kept);
-        let head = Head { commit: self.batch.id, checkpoint: self.batch.checkpoint, last_notification: self.last_notification };
+        // Numbers that were skipped are not kept notifications: until enough came after them, those before stay.
+        let bound = (self.last_notification + 1).saturating_sub(self.kept);
+        self.batch.trim_notifications_below = if bound < self.numbered_from { 0 } else { bound };
+        let Self { last_notification, numbered_from, .. } = self;
+        let head = Head { commit: self.batch.id, checkpoint: self.batch.checkpoint, last_notification, numbered_from };
         (self.batch, head)
     }
 }

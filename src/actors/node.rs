@@ -79,11 +79,22 @@ pub fn start_with(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptio
     let shared = Arc::new(options.clone());
     let live = Arc::new(AtomicUsize::new(0));
     let names = Arc::new(AppliedNames::new());
+    let member = crate::store::Member { node: "node-1".into(), instance: uuid::Uuid::new_v4().as_u64_pair().0 };
     let mut shards = Vec::new();
     for partition in store.partitions().all() {
         let status = Arc::new(Status::default());
         let (store, steady, options, live, names) = (store.clone(), steady.clone(), shared.clone(), live.clone(), names.clone());
-        let parts = ShardParts { partition, store, steady, options, step, live, names: names.clone(), status: status.clone() };
+        let parts = ShardParts {
+            partition,
+            member: member.clone(),
+            store,
+            steady,
+            options,
+            step,
+            live,
+            names: names.clone(),
+            status: status.clone(),
+        };
         let arbiter = arbiters[partition.0 as usize % arbiters.len()].handle();
         let address = Arc::new(RwLock::new(start_shard(&arbiter, parts.clone())));
         shards.push((parts, Door { partition, address, names, status }, arbiter));

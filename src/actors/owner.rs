@@ -14,7 +14,7 @@ use super::shard::{Inbox, ShardParts};
 use super::upkeep::Rounds;
 use crate::clock::Stopwatch;
 use crate::domain::{ConversationKey, Settings, Span, Timestamp};
-use crate::store::{Claim, Lease, Loaded, LogEntry, LogId, RowChange, StoreError};
+use crate::store::{Claim, Lease, Loaded, LogEntry, LogId, Place, RowChange, StoreError};
 
 /// The loop asks again when this has passed without an entry; the tick wakes it long before.
 const READ_WAIT: Duration = Duration::from_secs(60);
@@ -47,7 +47,7 @@ pub struct Owner<'a> {
     /// The mark of the entry that is being tried now.
     pub(super) trying: Option<(LogId, u32)>,
     pub(super) rounds: Rounds,
-    pub(super) sweeps: VecDeque<(Box<str>, Option<ConversationKey>)>,
+    pub(super) sweeps: VecDeque<(Box<str>, Option<Place>)>,
     committed: bool,
 }
 
@@ -59,7 +59,12 @@ impl<'a> Owner<'a> {
         Self {
             parts,
             lease: claim.lease,
-            head: Head { commit: claim.head, checkpoint: claim.checkpoint, last_notification: claim.last_notification },
+            head: Head {
+                commit: claim.head,
+                checkpoint: claim.checkpoint,
+                last_notification: claim.last_notification,
+                numbered_from: claim.numbered_from,
+            },
             residents,
             inbox,
             settings: claim.settings.into_iter().map(|(workspace, settings)| (workspace, Arc::new(settings))).collect(),

@@ -36,6 +36,7 @@ const CLAIM_RETRY: [Duration; 4] =
 #[derive(Clone)]
 pub struct ShardParts {
     pub partition: PartitionId,
+    pub member: crate::store::Member,
     pub store: Arc<dyn Store>,
     pub steady: SharedClock,
     pub options: Arc<NodeOptions>,
@@ -161,7 +162,7 @@ impl Actor for ShardActor {
 async fn live(parts: ShardParts, inbox: Rc<Inbox>) {
     let (mut attempt, mut survived) = (0, None);
     while !inbox.is_stopping() {
-        let claim = match parts.store.claim(parts.partition).await {
+        let claim = match parts.store.seize(parts.partition, parts.member.clone()).await {
             Ok(claim) => claim,
             Err(error) => {
                 tracing::warn!(partition = %parts.partition, %error, "cannot claim the partition yet");
@@ -181,7 +182,7 @@ async fn live(parts: ShardParts, inbox: Rc<Inbox>) {
         parts.status.ready.store(false, Ordering::Relaxed);
         match outcome {
             Ok(()) => {
-                let _ = parts.store.release(lease).await;
+                let _ = parts.store.release(lease, None).await;
                 return;
             }
             Err(error) => {

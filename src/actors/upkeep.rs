@@ -4,7 +4,7 @@
 use super::owner::{AT_ONCE, Owner};
 use crate::domain::conversation::ToldTimer;
 use crate::domain::{Conversation, ConversationKey, Span, Timestamp};
-use crate::store::{DueKey, Entry, StoreError};
+use crate::store::{DueKey, Entry, Place, StoreError};
 
 /// Rows looked at in one page of a sweep.
 const SWEEP_PAGE: usize = 256;
@@ -22,7 +22,7 @@ pub struct Rounds {
     ticks: u32,
     /// The index has been looked at up to here, and whoever is due before it is in memory.
     looked_ahead: Option<DueKey>,
-    retention_after: Option<ConversationKey>,
+    retention_at: Option<Place>,
     /// Work is left over that should not wait for the next tick.
     pub more: bool,
 }
@@ -101,18 +101,17 @@ impl Owner<'_> {
     /// After auto-close was switched on or off: tells of every timer that thereby ended (T22). Whoever this does not
     /// reach before a restart is told when the old deadline comes up.
     async fn sweep(&mut self) -> Result<(), StoreError> {
-        let Some((workspace, after)) = self.sweeps.pop_front() else { return Ok(()) };
+        let Some((workspace, place)) = self.sweeps.pop_front() else { return Ok(()) };
         let barrier = self.caught_up().await?;
-        let rows = self.parts.store.scan(self.parts.partition, Some(workspace.clone()), after, SWEEP_PAGE).await?;
-        let last = rows.last().map(|(key, _)| key.clone()).filter(|_| rows.len() >= SWEEP_PAGE);
-        let told = rows.into_iter().filter(|(_, conversation)| conversation.told.timer != ToldTimer::None);
-        let keys: Vec<ConversationKey> = told.map(|(key, _)| key).collect();
+        let page = self.parts.store.walk(self.parts.partition, place, SWEEP_PAGE).await?;
+        let told = |(key, row): &(ConversationKey, Conversation)| key.workspace() == &*workspace && row.told.timer != ToldTimer::None;
+        let keys: Vec<ConversationKey> = page.rows.into_iter().filter(told).map(|(key, _)| key).collect();
         if !keys.is_empty() {
             self.admit(keys.iter().cloned()).await?;
             self.look(keys, &barrier).await?;
         }
-        if last.is_some() {
-            self.sweeps.push_back((workspace, last));
+        if page.next.is_some() {
+            self.sweeps.push_back((workspace, page.next));
         }
         self.rounds.more |= !self.sweeps.is_empty();
         Ok(())
@@ -149,12 +148,11 @@ impl Owner<'_> {
     async fn retain(&mut self) -> Result<(), StoreError> {
         // Caught up first: on a full node who was just touched has left again, and a row read before would not show it.
         let barrier = self.caught_up().await?;
-        let after = self.rounds.retention_after.take();
-        let rows = self.parts.store.scan(self.parts.partition, None, after, RETENTION_PAGE).await?;
-        self.rounds.retention_after = rows.last().map(|(key, _)| key.clone()).filter(|_| rows.len() >= RETENTION_PAGE);
+        let page = self.parts.store.walk(self.parts.partition, self.rounds.retention_at.take(), RETENTION_PAGE).await?;
+        self.rounds.retention_at = page.next;
         let before = self.trusted(&barrier).minus(self.parts.options.retention);
         let mut draft = self.draft();
-        for (key, _) in rows.into_iter().filter(|(key, row)| is_past(row, before) && !self.residents.contains(key)) {
+        for (key, _) in page.rows.into_iter().filter(|(key, row)| is_past(row, before) && !self.residents.contains(key)) {
             draft.remove(key, None);
         }
         self.commit(draft).await

@@ -16,9 +16,13 @@ use futures_util::future::BoxFuture;
 
 use crate::domain::{Conversation, ConversationKey, Event, Notice, PartitionCount, PartitionId, Settings, Timestamp};
 
+pub mod cluster;
 pub mod embedded;
 pub mod memory;
 pub mod record;
+pub mod redis;
+
+pub use cluster::{ClusterView, Hint, Holder, Member, NodeRecord};
 
 /// What a store promises. All methods may be called from any thread; a dropped future of `append` or `commit` leaves the
 /// outcome unknown.
@@ -46,14 +50,35 @@ pub trait Store: Send + Sync + 'static {
     fn read(&self, partition: PartitionId, after: LogId, limit: usize, wait: Duration) -> BoxFuture<'_, Result<Vec<LogEntry>, StoreError>>;
 
     /// The store's clock and the last id of the log (zero when empty), taken together: whatever is appended afterwards
-    /// has a greater id and an `accepted_at` not before this clock.
+    /// has a greater id and, unless the clock steps back, an `accepted_at` not before this clock. If it does step back,
+    /// [`commit`](Self::commit) refuses a close that would overrun such an entry.
     fn barrier(&self, partition: PartitionId) -> BoxFuture<'_, Result<Barrier, StoreError>>;
 
-    /// Takes a partition. Every claim gets a token no claim had before; from then on nobody else's lease is good.
-    fn claim(&self, partition: PartitionId) -> BoxFuture<'_, Result<Claim, StoreError>>;
+    /// Takes a partition whose lease record is exactly `over` (`None`: nobody holds it). Every claim gets a token no claim
+    /// had before; from then on nobody else's lease is good.
+    ///
+    /// # Errors
+    /// `Fenced`: the record is another one by now; nothing was changed.
+    fn claim(&self, partition: PartitionId, by: Member, over: Option<Holder>) -> BoxFuture<'_, Result<Claim, StoreError>>;
 
-    /// Gives a partition back. A lease that is no longer good is no error: somebody else holds it.
-    fn release(&self, lease: Lease) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Takes a partition over whoever holds it: where nobody else can live, and in tests of what follows a claim.
+    fn seize(&self, partition: PartitionId, by: Member) -> BoxFuture<'_, Result<Claim, StoreError>> {
+        Box::pin(async move {
+            let holder = self.cluster().await?.holders.into_iter().nth(usize::from(partition.0)).flatten();
+            self.claim(partition, by, holder).await
+        })
+    }
+
+    /// Moves the beat of the lease, so that nobody takes the holder for dead. A commit does the same.
+    ///
+    /// # Errors
+    /// `Fenced`: the lease is not the stored one, step down. `Refused`: what the holder has in memory may not be what is
+    /// stored (another primary answers), claim anew and reload.
+    fn renew(&self, lease: Lease) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Gives a partition back, for `to` to take, and tells the others. A lease that is no longer good is no error:
+    /// somebody else holds it.
+    fn release(&self, lease: Lease, to: Option<Box<str>>) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Writes a batch: all or nothing, durable when this answers.
     ///
@@ -78,7 +103,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<Vec<DueKey>, StoreError>>;
 
     /// A partition's rows in order of key, strictly after `after`, of one workspace or of all, at most `limit`. Rows that
-    /// cannot be read are left out.
+    /// cannot be read are left out. For lists that people look at: a store may have to look at every row.
     fn scan(
         &self,
         partition: PartitionId,
@@ -86,6 +111,14 @@ pub trait Store: Send + Sync + 'static {
         after: Option<ConversationKey>,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<(ConversationKey, Conversation)>, StoreError>>;
+
+    /// A partition's rows in whatever order the store has them, about `limit` at a time, from `place` on. Whatever is there
+    /// from the first page to the last comes at least once. Rows that cannot be read are left out.
+    fn walk(&self, partition: PartitionId, place: Option<Place>, limit: usize) -> BoxFuture<'_, Result<Walked, StoreError>>;
+
+    /// Whether these entries are applied: how far the partition is, and which of them are known to have been repeats. The
+    /// last thousand repeats of a partition are known at least.
+    fn applied(&self, partition: PartitionId, ids: Vec<LogId>) -> BoxFuture<'_, Result<Applied, StoreError>>;
 
     /// Notifications numbered above `after`, in order, at most `limit`.
     fn notifications(&self, partition: PartitionId, after: u64, limit: usize) -> BoxFuture<'_, Result<NotificationPage, StoreError>>;
@@ -114,6 +147,50 @@ pub trait Store: Send + Sync + 'static {
 
     /// What a partition holds, for metrics and `/readyz?verbose`.
     fn stats(&self) -> BoxFuture<'_, Result<Vec<PartitionStats>, StoreError>>;
+
+    /// How many rows are to be looked at up to and including `until`; a store may stop counting at ten thousand.
+    fn count_due(&self, partition: PartitionId, until: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Whether this process has the store to itself: then any holder it finds is a process that is gone.
+    fn is_exclusive(&self) -> bool;
+
+    /// Nodes, leases, pins: not one instant's picture, but none of its parts is older than the call.
+    fn cluster(&self) -> BoxFuture<'_, Result<ClusterView, StoreError>>;
+
+    /// Makes this node known, or says that it still lives. `over`: another process of this name whose place it takes. A new
+    /// process of a name is not draining. False: another process has this name.
+    fn heartbeat(&self, record: NodeRecord, over: Option<u64>) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// Takes a node's record away, if it is still this process's.
+    fn leave(&self, member: Member) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Marks a node as draining until its next process starts.
+    fn drain(&self, node: Box<str>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Gives a partition to a node for as long as that lives; `None`: wherever placement puts it.
+    fn pin(&self, partition: PartitionId, to: Option<Box<str>>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Hears of changes of the cluster. Hints may be lost.
+    fn hints(&self) -> tokio::sync::broadcast::Receiver<Hint>;
+}
+
+/// Where a walk goes on; only the store that gave it knows what it says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place(pub Box<str>);
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Walked {
+    pub rows: Vec<(ConversationKey, Conversation)>,
+    /// `None`: that was all.
+    pub next: Option<Place>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Applied {
+    /// Everything up to here is applied.
+    pub checkpoint: LogId,
+    /// Of each entry asked about, in their order: known to have changed nothing.
+    pub repeats: Vec<bool>,
 }
 
 /// The place of an entry in its partition's log, and when it was accepted: milliseconds, then a number within them.
@@ -155,6 +232,11 @@ impl std::fmt::Display for LogId {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Entry {
     Event(Event),
+    /// An event that was acknowledged before by a store that has lost it since: it was accepted then, not now.
+    Again {
+        event: Box<Event>,
+        accepted_at: Timestamp,
+    },
     /// From here on these settings hold in this partition, unless it knows a later version.
     Settings {
         workspace: Box<str>,
@@ -165,6 +247,26 @@ pub enum Entry {
         id: LogId,
         action: DeadLetterAction,
     },
+}
+
+impl Entry {
+    pub fn event(&self) -> Option<&Event> {
+        match self {
+            Self::Event(event) => Some(event),
+            Self::Again { event, .. } => Some(event),
+            Self::Settings { .. } | Self::DeadLetter { .. } => None,
+        }
+    }
+
+    /// The event, and when it was accepted: of an entry at `id`.
+    pub fn into_event(self, id: LogId) -> Option<(Event, Timestamp)> {
+        match self {
+            Self::Event(event) => Some((event, id.accepted_at())),
+            // Nothing was accepted later than it was taken.
+            Self::Again { event, accepted_at } => Some((*event, accepted_at.min(id.accepted_at()))),
+            Self::Settings { .. } | Self::DeadLetter { .. } => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -220,6 +322,9 @@ pub struct Claim {
     pub attempts: u32,
     /// The entry that was being tried alone when the last owner went away, and how often it was tried.
     pub trying: Option<(LogId, u32)>,
+    /// Notifications are numbered without a gap from here on; before it the store may have skipped some numbers, because
+    /// it cannot know which it had given out when it lost its last second.
+    pub numbered_from: u64,
     /// The settings applied, by workspace.
     pub settings: Vec<(Box<str>, Settings)>,
 }
@@ -245,6 +350,8 @@ pub struct Batch {
     pub not_before: Option<Timestamp>,
     /// Marks an entry as being tried alone; `None` clears the mark.
     pub trying: Option<(LogId, u32)>,
+    /// Entries of this batch that were repeats, for whoever waits to hear.
+    pub repeats: Vec<LogId>,
 }
 
 impl Batch {
@@ -262,6 +369,7 @@ impl Batch {
             settings: Vec::new(),
             not_before: None,
             trying: None,
+            repeats: Vec::new(),
         }
     }
 }
@@ -351,6 +459,8 @@ pub enum StoreError {
     Fenced { partition: PartitionId }, // step down
     #[error("the log holds {unapplied} entries that are not applied yet, {limit} are allowed")]
     Behind { unapplied: u64, limit: u64 }, // come back later
+    #[error("the store's memory is full: {used} bytes, {limit} are for what comes in")]
+    Full { used: u64, limit: u64 }, // come back later, tell an operator
     #[error("the store refused, nothing was written: {0}")]
     Refused(Arc<str>), // reload, try again
     #[error("the store did not answer, the write may have happened: {0}")]

@@ -104,9 +104,9 @@ async fn an_entry_that_kills_its_owner_is_found_and_set_aside() {
     let partition = key("c").partition(world.store.partitions());
     let fatal = crate::world::message("fatal", "c", minute(0), adjourn::domain::event::MessageSource::User);
     let id = world.store.append(vec![(partition, adjourn::store::Entry::Event(fatal))]).await.unwrap()[0];
-    let mut claim = world.store.claim(partition).await.unwrap();
+    let mut claim = world.store.seize(partition, adjourn::store::Member::default()).await.unwrap();
     for _ in 0..2 {
-        claim = world.store.claim(partition).await.unwrap();
+        claim = world.store.seize(partition, adjourn::store::Member::default()).await.unwrap();
     }
     assert!(claim.attempts >= 3);
     let mut mark = adjourn::store::Batch::new(claim.head, claim.checkpoint);
@@ -172,7 +172,7 @@ async fn an_entry_is_not_blamed_for_answers_that_were_lost() {
     let innocent = crate::world::message("innocent", "c", minute(0), adjourn::domain::event::MessageSource::User);
     world.store.append(vec![(partition, adjourn::store::Entry::Event(innocent))]).await.unwrap();
     for _ in 0..3 {
-        world.store.claim(partition).await.unwrap(); // owners that died: from now on entries are tried alone
+        world.store.seize(partition, adjourn::store::Member::default()).await.unwrap(); // owners that died: from now on entries are tried alone
     }
     world.store.faults().lose_commit_answers(6);
     let options = world.node.options().clone();

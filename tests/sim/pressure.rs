@@ -38,7 +38,7 @@ async fn t22_a_full_log_delays_a_lost_marker_and_costs_nothing_else() {
     assert!(store.append(vec![says("late", "c")]).await.is_err(), "full");
     let world = World::on(store, wall, NodeOptions { batch_behind: 1, batch: 1, ..options() }, step);
     world.eventually("the change", async || world.store.applied_settings(PartitionId(0), "acme".into()).await.unwrap().is_some()).await;
-    let claims = world.store.claim(PartitionId(0)).await.unwrap().lease.epoch - 1;
+    let claims = world.store.seize(PartitionId(0), adjourn::store::Member::default()).await.unwrap().lease.epoch - 1;
     assert_eq!(claims, 1, "the shard kept its memory and its partition");
 }
 

@@ -99,7 +99,7 @@ impl Bench {
     }
 
     pub async fn claim_of(&self, partition: PartitionId) -> Owner {
-        let Claim { lease, head, checkpoint, .. } = self.store().claim(partition).await.unwrap();
+        let Claim { lease, head, checkpoint, .. } = self.store().seize(partition, Member::default()).await.unwrap();
         Owner { lease, head, checkpoint }
     }
 

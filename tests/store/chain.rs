@@ -42,7 +42,7 @@ pub async fn the_checkpoint_never_goes_back(bench: Bench) {
     bench.commit(&mut owner, |batch| batch.checkpoint = ids[1]).await.unwrap();
     let back = bench.commit(&mut owner, |batch| batch.checkpoint = ids[0]).await;
     assert!(is_refused(&back), "{back:?}");
-    assert_eq!(bench.store().claim(P).await.unwrap().checkpoint, ids[1]);
+    assert_eq!(bench.store().seize(P, Member::default()).await.unwrap().checkpoint, ids[1]);
 }
 
 /// A batch with something of everything.
@@ -85,7 +85,7 @@ pub async fn a_refused_batch_changes_nothing(bench: Bench) {
     assert!(is_refused(&bench.commit(&mut owner, gap).await));
 
     assert_eq!(bench.dump().await, before);
-    let trying = bench.store().claim(P).await.unwrap().trying;
+    let trying = bench.store().seize(P, Member::default()).await.unwrap().trying;
     assert_eq!(trying, None);
     let mut owner = Owner { lease: bench.claim().await.lease, ..owner };
     bench.commit(&mut owner, full).await.unwrap();

@@ -66,7 +66,8 @@ impl Pair {
     }
 
     async fn claim(&mut self, bench: &Bench) {
-        let (ours, models) = (bench.store().claim(P).await.unwrap(), self.model.store().claim(P).await.unwrap());
+        let (ours, models) =
+            (bench.store().seize(P, Member::default()).await.unwrap(), self.model.store().seize(P, Member::default()).await.unwrap());
         self.owners.push((ours.lease, models.lease));
         self.head = models.head;
         assert_eq!(Claim { lease: models.lease, ..ours }, models);
@@ -74,8 +75,8 @@ impl Pair {
 
     async fn release(&mut self, bench: &Bench, dice: &mut Dice) {
         if let Some((ours, models)) = self.owner(dice) {
-            bench.store().release(ours).await.unwrap();
-            self.model.store().release(models).await.unwrap();
+            bench.store().release(ours, None).await.unwrap();
+            self.model.store().release(models, None).await.unwrap();
         }
     }
 

@@ -92,7 +92,7 @@ pub async fn numbers_go_on_after_reopening(mut bench: Bench) {
     let mut owner = bench.claim().await;
     tell(&bench, &mut owner, 1, 4).await;
     bench.reopen();
-    assert_eq!(bench.store().claim(P).await.unwrap().last_notification, 4);
+    assert_eq!(bench.store().seize(P, Member::default()).await.unwrap().last_notification, 4);
     let mut owner = bench.claim().await;
     tell(&bench, &mut owner, 5, 5).await;
     assert_eq!(numbers(&bench, 3, 9).await, [4, 5]);

@@ -6,7 +6,7 @@ use crate::bench::*;
 
 pub async fn every_claim_has_a_token_of_its_own(mut bench: Bench) {
     let mut leases = vec![bench.claim().await.lease, bench.claim().await.lease];
-    bench.store().release(leases[1]).await.unwrap();
+    bench.store().release(leases[1], None).await.unwrap();
     leases.push(bench.claim().await.lease);
     bench.reopen();
     leases.push(bench.claim().await.lease);
@@ -32,7 +32,7 @@ pub async fn only_the_last_owner_may_write(bench: Bench) {
 }
 
 pub async fn a_claim_tells_where_the_last_owner_stood(mut bench: Bench) {
-    let first = bench.store().claim(P).await.unwrap();
+    let first = bench.store().seize(P, Member::default()).await.unwrap();
     let Claim { checkpoint, last_notification, attempts, trying, settings: applied, .. } = first;
     assert_eq!((checkpoint, last_notification, attempts, trying, applied), (LogId::ZERO, 0, 0, None, vec![]));
 
@@ -46,7 +46,7 @@ pub async fn a_claim_tells_where_the_last_owner_stood(mut bench: Bench) {
     };
     bench.commit(&mut owner, told).await.unwrap();
     for _ in 0..2 {
-        let claim = bench.store().claim(P).await.unwrap();
+        let claim = bench.store().seize(P, Member::default()).await.unwrap();
         assert_eq!((claim.head, claim.checkpoint, claim.last_notification), (owner.head, last, 1));
         assert_eq!(claim.settings, [("acme".into(), settings(3))]);
         bench.reopen();
@@ -55,9 +55,9 @@ pub async fn a_claim_tells_where_the_last_owner_stood(mut bench: Bench) {
 
 pub async fn a_released_partition_belongs_to_nobody(bench: Bench) {
     let mut owner = bench.claim().await;
-    bench.store().release(owner.lease).await.unwrap();
+    bench.store().release(owner.lease, None).await.unwrap();
     assert!(is_fenced(&bench.commit(&mut owner, |_| {}).await));
-    bench.store().release(owner.lease).await.unwrap();
+    bench.store().release(owner.lease, None).await.unwrap();
     let mut next = bench.claim().await;
     bench.commit(&mut next, |_| {}).await.unwrap();
 }
@@ -65,7 +65,7 @@ pub async fn a_released_partition_belongs_to_nobody(bench: Bench) {
 pub async fn a_late_release_harms_nobody(bench: Bench) {
     let old = bench.claim().await;
     let mut new = bench.claim().await;
-    bench.store().release(old.lease).await.unwrap();
+    bench.store().release(old.lease, None).await.unwrap();
     bench.commit(&mut new, |_| {}).await.unwrap();
 }
 
@@ -90,7 +90,7 @@ pub async fn attempts_count_claims_that_met_the_same_backlog(mut bench: Bench) {
 }
 
 async fn attempts(bench: &Bench) -> u32 {
-    bench.store().claim(P).await.unwrap().attempts
+    bench.store().seize(P, Member::default()).await.unwrap().attempts
 }
 
 pub async fn the_entry_tried_alone_is_marked_until_cleared(mut bench: Bench) {
@@ -98,8 +98,8 @@ pub async fn the_entry_tried_alone_is_marked_until_cleared(mut bench: Bench) {
     let mut owner = bench.claim().await;
     bench.commit(&mut owner, |batch| batch.trying = Some((id, 2))).await.unwrap();
     bench.reopen();
-    assert_eq!(bench.store().claim(P).await.unwrap().trying, Some((id, 2)));
+    assert_eq!(bench.store().seize(P, Member::default()).await.unwrap().trying, Some((id, 2)));
     let mut owner = bench.claim().await;
     bench.commit(&mut owner, |batch| batch.checkpoint = id).await.unwrap();
-    assert_eq!(bench.store().claim(P).await.unwrap().trying, None);
+    assert_eq!(bench.store().seize(P, Member::default()).await.unwrap().trying, None);
 }

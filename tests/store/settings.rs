@@ -47,7 +47,7 @@ pub async fn a_later_version_takes_the_place_of_an_earlier(bench: Bench) {
         let both = [("a", version), ("b", 9)].map(|(workspace, version)| (workspace.into(), settings(version)));
         bench.commit(&mut owner, |batch| batch.settings.extend(both)).await.unwrap();
     }
-    let mut told = bench.store().claim(P).await.unwrap().settings;
+    let mut told = bench.store().seize(P, adjourn::store::Member::default()).await.unwrap().settings;
     told.sort_by(|(a, _), (b, _)| a.cmp(b));
     assert_eq!(told, [("a".into(), settings(2)), ("b".into(), settings(9))]);
 }

@@ -39,13 +39,10 @@ async fn act(edge: &Edge, (partition, id): (u16, String), action: DeadLetterActi
 
 /// What it is and why it is here; its text, if it ever had any, is not kept.
 fn view(letter: &DeadLetter) -> Value {
-    let event = match &letter.entry {
-        Ok(Entry::Event(event)) => {
-            let name = &event.name;
-            Some(json!({"id": name.id, "source": name.source, "type": event.kind.type_name(), "time": Rfc3339(event.time)}))
-        }
-        Ok(Entry::Settings { .. } | Entry::DeadLetter { .. }) | Err(_) => None,
-    };
+    let event = letter.entry.as_ref().ok().and_then(Entry::event).map(|event| {
+        let name = &event.name;
+        json!({"id": name.id, "source": name.source, "type": event.kind.type_name(), "time": Rfc3339(event.time)})
+    });
     json!({
         "partition": letter.partition.0,
         "id": letter.id.to_string(),

@@ -189,6 +189,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let (kind, retry_after_secs) = match &error {
             StoreError::Behind { .. } => ("behind", 1),
+            StoreError::Full { .. } => ("store-full", 10),
             StoreError::Fenced { .. } => ("partition-moving", 1),
             StoreError::Refused(_) => ("store-refused", 1),
             StoreError::OutcomeUnknown(_) => ("outcome-unknown", 1),

@@ -38,7 +38,7 @@ async fn counted(store: &EmbeddedStore) -> (u64, u64) {
 async fn the_process_to_be_killed() {
     let Some(dir) = std::env::var_os(DIRECTORY) else { return };
     let store = open(Path::new(&dir));
-    let claim = store.claim(P).await.unwrap();
+    let claim = store.seize(P, Member::default()).await.unwrap();
     let (mut head, mut checkpoint) = (claim.head, claim.checkpoint);
     let (mut entries, mut commits) = counted(&store).await;
     loop {

@@ -24,7 +24,8 @@ use redb::Database;
 use tokio::sync::Semaphore;
 
 use super::{
-    Barrier, Batch, Claim, DeadLetter, DueKey, Entry, Lease, Loaded, LogEntry, LogId, NotificationPage, PartitionStats, Store, StoreError,
+    Applied, Barrier, Batch, Claim, ClusterView, DeadLetter, DueKey, Entry, Hint, Holder, Lease, Loaded, LogEntry, LogId, Member,
+    NodeRecord, NotificationPage, PartitionStats, Place, Store, StoreError, Walked,
 };
 use crate::clock::SharedClock;
 use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
@@ -40,6 +41,7 @@ mod order;
 mod partition;
 mod reads;
 mod segment;
+mod solo;
 mod tables;
 mod tail;
 #[cfg(test)]
@@ -51,6 +53,7 @@ pub use segment::read_log;
 use batch::Prepared;
 use lock::DirectoryLock;
 use log::Log;
+use solo::Solo;
 use writer::{Heads, Request, Writer};
 
 /// Rows read on the caller's own thread. A row in the cache takes about 3 µs with its decoding, one read from disk some
@@ -60,6 +63,9 @@ const INLINE_ROWS_MAX: usize = 16;
 /// Pages of notifications read at a time. One burst wakes every subscriber at once: a thread for each is hundreds of
 /// threads, each with memory of its own, that get in the way of the few reads closes depend on.
 const PAGES_AT_ONCE: usize = 4;
+
+/// Overdue timers counted in each partition: beyond, it is a storm whatever their number.
+const DUE_COUNTED: usize = 10_000;
 
 /// Partitions of a new store unless said otherwise.
 const PARTITIONS_DEFAULT: u16 = 64;
@@ -147,6 +153,7 @@ pub struct EmbeddedStore {
     health: Arc<Health>,
     files: RwLock<Option<Files>>,
     pages: Semaphore,
+    solo: Solo,
 }
 
 /// What is let go of when the store is closed.
@@ -245,10 +252,17 @@ impl Store for EmbeddedStore {
         .boxed()
     }
 
-    fn claim(&self, partition: PartitionId) -> BoxFuture<'_, Result<Claim, StoreError>> {
+    fn claim(&self, partition: PartitionId, by: Member, over: Option<Holder>) -> BoxFuture<'_, Result<Claim, StoreError>> {
         async move {
             self.known(partition)?;
+            // Held until the claim is durable, so that two claims over one holder are not both granted.
+            let mut held = self.solo.of(partition).await;
+            if held.holder != over {
+                return Err(StoreError::Fenced { partition });
+            }
             let claimed = self.writer.ask(|answer| Request::Claim { partition, answer }).await?;
+            held.holder = Some(Holder { lease: claimed.lease, member: by, beat: 0 });
+            drop(held);
             // Read after the claim is durable: nobody else can change them any more.
             let settings = self.ask(None, 0, move |db| reads::all_applied_settings(db, partition)).await?;
             let state = claimed.state;
@@ -259,16 +273,31 @@ impl Store for EmbeddedStore {
                 last_notification: state.last_notification,
                 attempts: state.attempts,
                 trying: state.trying,
+                numbered_from: 1,
                 settings,
             })
         }
         .boxed()
     }
 
-    fn release(&self, lease: Lease) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn renew(&self, lease: Lease) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            self.health.check()?;
+            self.known(lease.partition)?;
+            self.solo.of(lease.partition).await.renew(lease)
+        }
+        .boxed()
+    }
+
+    fn release(&self, lease: Lease, to: Option<Box<str>>) -> BoxFuture<'_, Result<(), StoreError>> {
         async move {
             self.known(lease.partition)?;
-            self.writer.ask(|answer| Request::Release { lease, answer }).await
+            let mut held = self.solo.of(lease.partition).await;
+            self.writer.ask(|answer| Request::Release { lease, answer }).await?;
+            if held.release(lease) {
+                self.solo.registry.hint(Hint::Released { partition: lease.partition, to });
+            }
+            Ok(())
         }
         .boxed()
     }
@@ -276,8 +305,11 @@ impl Store for EmbeddedStore {
     fn commit(&self, lease: Lease, batch: Batch) -> BoxFuture<'_, Result<(), StoreError>> {
         async move {
             self.known(lease.partition)?;
+            let repeats = batch.repeats.clone();
             let batch = Box::new(Prepared::new(lease.partition, batch));
-            self.writer.ask(|answer| Request::Commit { lease, batch, answer }).await
+            self.writer.ask(|answer| Request::Commit { lease, batch, answer }).await?;
+            self.solo.of(lease.partition).await.committed(lease, repeats);
+            Ok(())
         }
         .boxed()
     }
@@ -306,6 +338,26 @@ impl Store for EmbeddedStore {
     ) -> BoxFuture<'_, Result<Vec<(ConversationKey, Conversation)>, StoreError>> {
         let scan = move |db: &Database| reads::scan(db, partition, workspace.as_deref(), after.as_ref(), limit);
         async move { self.ask(Some(partition), usize::MAX, scan).await }.boxed()
+    }
+
+    fn walk(&self, partition: PartitionId, place: Option<Place>, limit: usize) -> BoxFuture<'_, Result<Walked, StoreError>> {
+        async move {
+            let after = place.and_then(|place| ConversationKey::parse(&place.0).ok());
+            let rows = self.scan(partition, None, after, limit).await?;
+            let next = rows.last().filter(|_| rows.len() >= limit).map(|(key, _)| Place(key.as_str().into()));
+            Ok(Walked { rows, next })
+        }
+        .boxed()
+    }
+
+    fn applied(&self, partition: PartitionId, ids: Vec<LogId>) -> BoxFuture<'_, Result<Applied, StoreError>> {
+        async move {
+            let count = self.partitions.get();
+            let states = self.ask(Some(partition), 0, move |db| reads::partition_states(db, count)).await?;
+            let checkpoint = states.get(usize::from(partition.0)).map_or(LogId::ZERO, |state| state.checkpoint);
+            Ok(Applied { checkpoint, repeats: self.solo.of(partition).await.are_repeats(&ids) })
+        }
+        .boxed()
     }
 
     fn notifications(&self, partition: PartitionId, after: u64, limit: usize) -> BoxFuture<'_, Result<NotificationPage, StoreError>> {
@@ -357,5 +409,41 @@ impl Store for EmbeddedStore {
             Ok(self.partitions.all().zip(states).map(stats).collect())
         }
         .boxed()
+    }
+
+    fn count_due(&self, partition: PartitionId, until: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
+        async move { Ok(self.due(partition, until, None, DUE_COUNTED).await?.len() as u64) }.boxed()
+    }
+
+    fn is_exclusive(&self) -> bool {
+        true
+    }
+
+    fn cluster(&self) -> BoxFuture<'_, Result<ClusterView, StoreError>> {
+        async { Ok(self.solo.view().await) }.boxed()
+    }
+
+    fn heartbeat(&self, record: NodeRecord, over: Option<u64>) -> BoxFuture<'_, Result<bool, StoreError>> {
+        async move { Ok(self.solo.registry.heartbeat(record, over)) }.boxed()
+    }
+
+    fn leave(&self, member: Member) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            self.solo.registry.leave(&member);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn drain(&self, node: Box<str>) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move { self.solo.registry.drain(node) }.boxed()
+    }
+
+    fn pin(&self, partition: PartitionId, to: Option<Box<str>>) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move { self.solo.registry.pin(partition, to) }.boxed()
+    }
+
+    fn hints(&self) -> tokio::sync::broadcast::Receiver<Hint> {
+        self.solo.registry.hints()
     }
 }

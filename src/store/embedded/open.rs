@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::log::{Log, LogOptions};
 use super::partition::PartitionState;
+use super::solo::Solo;
 use super::writer::{Heads, Writer};
 use super::{
     DirectoryLock, EmbeddedOptions, EmbeddedStore, Files, Health, OpenError, PAGES_AT_ONCE, PARTITIONS_DEFAULT, log_dir, reads, segment,
@@ -52,6 +53,7 @@ pub fn open(path: &Path, options: EmbeddedOptions) -> Result<EmbeddedStore, Open
         health,
         files,
         pages: Semaphore::new(PAGES_AT_ONCE),
+        solo: Solo::new(partitions),
     })
 }
 

@@ -137,7 +137,7 @@ async fn reopening_keeps_everything() {
     let incarnation = store.incarnation();
     let first = append(&store, P0, "first").await;
     append(&store, P0, "second").await;
-    let claim = store.claim(P0).await.unwrap();
+    let claim = store.seize(P0, Member::default()).await.unwrap();
     let batch = full_batch(claim.head, first);
     let head = batch.id;
     store.commit(claim.lease, batch.clone()).await.unwrap();
@@ -171,7 +171,7 @@ async fn reopening_keeps_everything() {
     assert_eq!(store.dead_letters(P0, LogId::ZERO, 9).await.unwrap(), batch.dead);
     assert_eq!(store.notification_heads(), [1, 0, 0, 0]);
     assert_eq!(store.all_settings().await.unwrap().len(), 1);
-    let again = store.claim(P0).await.unwrap();
+    let again = store.seize(P0, Member::default()).await.unwrap();
     assert_eq!((again.head, again.checkpoint, again.last_notification, again.trying), (head, first, 1, batch.trying));
     assert_eq!((again.attempts, again.settings.len()), (1, 1));
     assert!(again.lease.epoch > claim.lease.epoch && again.lease.nonce != claim.lease.nonce);
@@ -184,7 +184,7 @@ async fn a_crash_between_log_and_state_replays_what_was_not_applied() {
     let first = append(&store, P0, "applied").await;
     append(&store, P1, "elsewhere").await;
     append(&store, P0, "accepted").await;
-    let claim = store.claim(P0).await.unwrap();
+    let claim = store.seize(P0, Member::default()).await.unwrap();
     store.commit(claim.lease, Batch::new(claim.head, first)).await.unwrap();
     let crashed = world.crashed();
     let survivor = crashed.open();
@@ -290,7 +290,7 @@ async fn segments_go_once_everything_in_them_is_applied() {
     append(&store, P1, "held").await;
     append(&store, P0, "c").await;
     assert_eq!(world.segments().len(), 3);
-    let claim = store.claim(P0).await.unwrap();
+    let claim = store.seize(P0, Member::default()).await.unwrap();
     store.commit(claim.lease, Batch::new(claim.head, first)).await.unwrap();
     let last = append(&store, P0, "d").await;
     assert_eq!(world.segments().len(), 3, "the first went, a fourth came");
@@ -308,7 +308,7 @@ async fn retention_keeps_every_segment() {
     let world = World::new();
     let options = EmbeddedOptions { segment_bytes: 1, log_retention: true, ..world.options() };
     let store = EmbeddedStore::open(world.dir.path(), options).unwrap();
-    let claim = store.claim(P0).await.unwrap();
+    let claim = store.seize(P0, Member::default()).await.unwrap();
     let mut head = claim.head;
     for name in ["a", "b", "c"] {
         let batch = Batch::new(head, append(&store, P0, name).await);
@@ -328,7 +328,7 @@ async fn d1_the_date_may_step_back_but_nothing_is_accepted_before_a_clock_that_w
     world.clock.jump(-500);
     assert!(append(&store, P0, "later").await.accepted_at() >= told);
     world.clock.set(at(5_000));
-    let claim = store.claim(P1).await.unwrap();
+    let claim = store.seize(P1, Member::default()).await.unwrap();
     let close = Batch { not_before: Some(at(4_999)), ..Batch::new(claim.head, LogId::ZERO) };
     store.commit(claim.lease, close).await.unwrap();
     drop(store);
@@ -362,7 +362,7 @@ async fn d2_what_a_barrier_names_can_be_read() {
 async fn a_refused_batch_leaves_no_trace_and_its_neighbours_go_through() {
     let world = World::new();
     let store = world.open();
-    let (good, other) = (store.claim(P0).await.unwrap(), store.claim(P1).await.unwrap());
+    let (good, other) = (store.seize(P0, Member::default()).await.unwrap(), store.seize(P1, Member::default()).await.unwrap());
     let bad = Batch { based_on: CommitId(7), ..full_batch(other.head, LogId::ZERO) };
     let (one, two, three) = tokio::join!(
         store.commit(good.lease, full_batch(good.head, LogId::ZERO)),
@@ -380,7 +380,7 @@ async fn a_refused_batch_leaves_no_trace_and_its_neighbours_go_through() {
 async fn the_index_follows_the_rows_whatever_their_writer_believed() {
     let world = World::new();
     let store = world.open();
-    let claim = store.claim(P0).await.unwrap();
+    let claim = store.seize(P0, Member::default()).await.unwrap();
     let mut head = claim.head;
     for (believed, look_at) in [(None, Some(1)), (None, Some(2)), (Some(7), Some(3)), (Some(4), Some(4)), (None, None)] {
         let change = RowChange::Put { conversation: Arc::new(conversation_and_notices().0), look_at: look_at.map(at) };
@@ -402,7 +402,7 @@ async fn a_full_log_refuses_until_something_is_applied() {
     let last = append(&store, P1, "b").await;
     let behind = store.append(vec![(P0, entry("c"))]).await;
     assert!(matches!(behind, Err(StoreError::Behind { unapplied: 2, limit: 2 })));
-    let claim = store.claim(P1).await.unwrap();
+    let claim = store.seize(P1, Member::default()).await.unwrap();
     store.commit(claim.lease, Batch::new(claim.head, last)).await.unwrap();
     append(&store, P0, "c").await;
 }
@@ -417,7 +417,7 @@ async fn a_closed_store_answers_so_and_wakes_its_readers() {
     store.close();
     assert!(matches!(reader.await.unwrap(), Err(StoreError::Unavailable(_))));
     assert!(matches!(store.append(vec![(P0, entry("a"))]).await, Err(StoreError::Unavailable(_))));
-    assert!(matches!(store.claim(P0).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.seize(P0, Member::default()).await, Err(StoreError::Unavailable(_))));
     assert!(matches!(store.load(P0, vec![key()]).await, Err(StoreError::Unavailable(_))));
 }
 
@@ -434,7 +434,7 @@ fn needs_repair(state: &Path) -> bool {
 async fn after_a_quiet_moment_a_crash_costs_no_reading() {
     let world = World::new();
     let store = world.open();
-    store.claim(P0).await.unwrap();
+    store.seize(P0, Member::default()).await.unwrap();
     let quiet = async {
         while needs_repair(&world.crashed().dir.path().join("state.redb")) {
             tokio::time::sleep(Duration::from_millis(20)).await;

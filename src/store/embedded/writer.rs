@@ -217,7 +217,8 @@ impl WriterThread {
                 if !state.holds(lease) {
                     return reply(answer, Ok(()));
                 }
-                state.nonce = None;
+                // Who gives it back was not killed by what it was trying.
+                (state.nonce, state.attempts, state.trying) = (None, 0, None);
                 group.touched.insert(lease.partition);
                 group.releases.push(answer);
             }

@@ -4,12 +4,14 @@
 //! builds whatever is written goes through its stored form and back, so that the simulation tests those too.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio::sync::{Notify, oneshot, watch};
 
+use super::cluster::Registry;
 use super::{record, *};
 use crate::clock::SharedClock;
 use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
@@ -35,6 +37,8 @@ pub struct MemoryStore {
     /// Of each partition: entries arrived in its log.
     arrived: Vec<Notify>,
     signal: watch::Sender<u64>,
+    registry: Registry,
+    exclusive: AtomicBool,
 }
 
 struct State {
@@ -73,7 +77,14 @@ impl MemoryStore {
             state: Mutex::new(state),
             arrived: partitions.all().map(|_| Notify::new()).collect(),
             signal: watch::Sender::new(0),
+            registry: Registry::default(),
+            exclusive: AtomicBool::new(true),
         })
+    }
+
+    /// From now on several nodes may use it: none takes a holder for gone that it has not seen standing still.
+    pub fn share(&self) {
+        self.exclusive.store(false, Ordering::Relaxed);
     }
 
     pub fn faults(self: &Arc<Self>) -> Faults {
@@ -182,12 +193,22 @@ impl Store for MemoryStore {
         self.ask(partition, |partition| partition.barrier(self.clock.now()))
     }
 
-    fn claim(&self, partition: PartitionId) -> BoxFuture<'_, Result<Claim, StoreError>> {
-        self.ask(partition, move |state| state.claim(partition))
+    fn claim(&self, partition: PartitionId, by: Member, over: Option<Holder>) -> BoxFuture<'_, Result<Claim, StoreError>> {
+        async move { self.lock().partition(partition)?.claim(partition, by, over.as_ref()) }.boxed()
     }
 
-    fn release(&self, lease: Lease) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.ask(lease.partition, move |partition| partition.release(lease))
+    fn renew(&self, lease: Lease) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move { self.lock().partition(lease.partition)?.renew(lease) }.boxed()
+    }
+
+    fn release(&self, lease: Lease, to: Option<Box<str>>) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            if self.lock().partition(lease.partition)?.release(lease) {
+                self.registry.hint(Hint::Released { partition: lease.partition, to });
+            }
+            Ok(())
+        }
+        .boxed()
     }
 
     fn commit(&self, lease: Lease, batch: Batch) -> BoxFuture<'_, Result<(), StoreError>> {
@@ -237,6 +258,14 @@ impl Store for MemoryStore {
         self.ask(partition, move |partition| partition.scan(workspace.as_deref(), after, limit))
     }
 
+    fn walk(&self, partition: PartitionId, place: Option<Place>, limit: usize) -> BoxFuture<'_, Result<Walked, StoreError>> {
+        self.ask(partition, move |partition| partition.walk(place.as_ref(), limit))
+    }
+
+    fn applied(&self, partition: PartitionId, ids: Vec<LogId>) -> BoxFuture<'_, Result<Applied, StoreError>> {
+        self.ask(partition, move |partition| partition.applied(&ids))
+    }
+
     fn notifications(&self, partition: PartitionId, after: u64, limit: usize) -> BoxFuture<'_, Result<NotificationPage, StoreError>> {
         self.ask(partition, move |partition| partition.notifications(after, limit))
     }
@@ -280,6 +309,42 @@ impl Store for MemoryStore {
 
     fn stats(&self) -> BoxFuture<'_, Result<Vec<PartitionStats>, StoreError>> {
         async { Ok(self.lock().partitions.iter().map(Partition::stats).collect()) }.boxed()
+    }
+
+    fn count_due(&self, partition: PartitionId, until: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.ask(partition, move |partition| partition.due(until, None, usize::MAX).len() as u64)
+    }
+
+    fn is_exclusive(&self) -> bool {
+        self.exclusive.load(Ordering::Relaxed)
+    }
+
+    fn cluster(&self) -> BoxFuture<'_, Result<ClusterView, StoreError>> {
+        async { Ok(self.registry.view(self.lock().partitions.iter().map(Partition::holder).collect())) }.boxed()
+    }
+
+    fn heartbeat(&self, record: NodeRecord, over: Option<u64>) -> BoxFuture<'_, Result<bool, StoreError>> {
+        async move { Ok(self.registry.heartbeat(record, over)) }.boxed()
+    }
+
+    fn leave(&self, member: Member) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            self.registry.leave(&member);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn drain(&self, node: Box<str>) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move { self.registry.drain(node) }.boxed()
+    }
+
+    fn pin(&self, partition: PartitionId, to: Option<Box<str>>) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move { self.registry.pin(partition, to) }.boxed()
+    }
+
+    fn hints(&self) -> tokio::sync::broadcast::Receiver<Hint> {
+        self.registry.hints()
     }
 }
 

@@ -1,12 +1,15 @@
 //! One partition of the model: what its log, rows, index and outbox hold, and the rules of changing them.
 
 use std::collections::btree_map::OccupiedEntry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::domain::{Conversation, ConversationKey, Notice, PartitionId, Settings, Timestamp};
 use crate::store::*;
+
+/// More than the contract of [`Store::applied`] asks for.
+const REPEATS_KEPT: usize = 2_000;
 
 #[derive(Default)]
 pub struct Partition {
@@ -17,7 +20,7 @@ pub struct Partition {
     /// The latest clock that somebody went by, in ms: nothing is accepted before it, also when the clock steps back.
     floor_ms: u64,
     epoch: u64,
-    lease: Option<Lease>,
+    holder: Option<Holder>,
     head: CommitId,
     checkpoint: LogId,
     attempts: u32,
@@ -29,6 +32,8 @@ pub struct Partition {
     /// Everything numbered below this was trimmed or never was.
     trimmed_below: u64,
     dead: BTreeMap<LogId, DeadLetter>,
+    /// The latest repeats, oldest first.
+    repeats: VecDeque<LogId>,
     pub settings: BTreeMap<Box<str>, Settings>,
 }
 
@@ -82,37 +87,57 @@ impl Partition {
 
 // The right to write, and writing.
 impl Partition {
-    pub fn claim(&mut self, partition: PartitionId) -> Claim {
+    pub fn claim(&mut self, partition: PartitionId, by: Member, over: Option<&Holder>) -> Result<Claim, StoreError> {
+        if self.holder.as_ref() != over {
+            return Err(StoreError::Fenced { partition });
+        }
         self.epoch += 1;
         let lease = Lease { partition, epoch: self.epoch, nonce: uuid::Uuid::new_v4().as_u64_pair().0 };
-        self.lease = Some(lease);
+        self.holder = Some(Holder { lease, member: by, beat: 0 });
         self.attempts = if self.log.is_empty() { 0 } else { self.attempts.saturating_add(1) };
-        Claim {
+        Ok(Claim {
             lease,
             head: self.head,
             checkpoint: self.checkpoint,
             last_notification: self.last_notification,
             attempts: self.attempts,
             trying: self.trying,
+            numbered_from: 1,
             settings: self.settings.iter().map(|(workspace, settings)| (workspace.clone(), settings.clone())).collect(),
-        }
+        })
     }
 
-    pub fn release(&mut self, lease: Lease) {
-        self.lease.take_if(|held| *held == lease);
+    pub fn holder(&self) -> Option<Holder> {
+        self.holder.clone()
     }
 
-    pub fn commit(&mut self, lease: Lease, batch: Batch, clock: Timestamp) -> Result<(), StoreError> {
-        self.check(lease, &batch, clock)?;
-        self.apply(batch, clock);
+    pub fn renew(&mut self, lease: Lease) -> Result<(), StoreError> {
+        self.fence(lease)?.beat += 1;
         Ok(())
     }
 
-    /// Everything that could refuse a batch, before anything is changed: fence, chain, numbering, clock, order.
-    fn check(&self, lease: Lease, batch: &Batch, clock: Timestamp) -> Result<(), StoreError> {
-        if self.lease != Some(lease) {
-            return Err(StoreError::Fenced { partition: lease.partition });
+    /// True when it was held. Who gives it back was not killed by what it was trying.
+    pub fn release(&mut self, lease: Lease) -> bool {
+        let held = self.holder.take_if(|held| held.lease == lease).is_some();
+        if held {
+            (self.attempts, self.trying) = (0, None);
         }
+        held
+    }
+
+    fn fence(&mut self, lease: Lease) -> Result<&mut Holder, StoreError> {
+        self.holder.as_mut().filter(|held| held.lease == lease).ok_or(StoreError::Fenced { partition: lease.partition })
+    }
+
+    pub fn commit(&mut self, lease: Lease, batch: Batch, clock: Timestamp) -> Result<(), StoreError> {
+        self.fence(lease)?;
+        self.check(&batch, clock)?;
+        self.apply(batch, clock);
+        self.renew(lease)
+    }
+
+    /// Everything that could refuse a batch of the holder, before anything is changed: chain, numbering, clock, order.
+    fn check(&self, batch: &Batch, clock: Timestamp) -> Result<(), StoreError> {
         if self.head != batch.based_on {
             return Err(refused("the batch does not build on the last commit"));
         }
@@ -173,6 +198,8 @@ impl Partition {
         self.dead.extend(batch.dead.into_iter().map(|letter| (letter.id, letter)));
         batch.dead_removed.iter().for_each(|id| drop(self.dead.remove(id)));
         self.settings.extend(batch.settings);
+        self.repeats.extend(batch.repeats);
+        self.repeats.drain(..self.repeats.len().saturating_sub(REPEATS_KEPT));
     }
 
     fn write_row(&mut self, write: RowWrite) {
@@ -212,6 +239,17 @@ impl Partition {
         let later = self.rows.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
         let wanted = later.filter(|(key, row)| !row.corrupt && workspace.is_none_or(|workspace| key.workspace() == workspace));
         wanted.take(limit).map(|(key, row)| (key.clone(), (*row.conversation).clone())).collect()
+    }
+
+    pub fn walk(&self, place: Option<&Place>, limit: usize) -> Walked {
+        let after = place.and_then(|place| ConversationKey::parse(&place.0).ok());
+        let rows = self.scan(None, after, limit);
+        let next = rows.last().filter(|_| rows.len() >= limit).map(|(key, _)| Place(key.as_str().into()));
+        Walked { rows, next }
+    }
+
+    pub fn applied(&self, ids: &[LogId]) -> Applied {
+        Applied { checkpoint: self.checkpoint, repeats: ids.iter().map(|id| self.repeats.contains(id)).collect() }
     }
 
     pub fn notifications(&self, after: u64, limit: usize) -> NotificationPage {

@@ -7,7 +7,7 @@ use crate::domain::testing::{at, human, key};
 async fn model() -> (Arc<MemoryStore>, Faults, Claim, PartitionId) {
     let store = MemoryStore::new(PartitionCount::new(4).unwrap(), ManualClock::at(at(1_000)));
     let partition = key().partition(store.partitions);
-    let claim = store.claim(partition).await.unwrap();
+    let claim = store.seize(partition, Member::default()).await.unwrap();
     let faults = store.faults();
     (store, faults, claim, partition)
 }

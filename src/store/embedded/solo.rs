@@ -1,0 +1,66 @@
+//! Who holds what in a store that one process has to itself: kept in memory, for when the process is gone so are they.
+
+use std::collections::VecDeque;
+
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::super::cluster::Registry;
+use super::super::{ClusterView, Holder, Lease, LogId, StoreError};
+use crate::domain::{PartitionCount, PartitionId};
+
+/// More than the contract of [`Store::applied`](super::super::Store::applied) asks for.
+const REPEATS_KEPT: usize = 2_000;
+
+pub struct Solo {
+    held: Vec<Mutex<Held>>,
+    pub registry: Registry,
+}
+
+/// What is remembered of one partition while the process lives.
+#[derive(Default)]
+pub struct Held {
+    pub holder: Option<Holder>,
+    /// The latest repeats, oldest first.
+    repeats: VecDeque<LogId>,
+}
+
+impl Solo {
+    pub fn new(partitions: PartitionCount) -> Self {
+        Self { held: partitions.all().map(|_| Mutex::default()).collect(), registry: Registry::default() }
+    }
+
+    pub async fn of(&self, partition: PartitionId) -> MutexGuard<'_, Held> {
+        self.held[usize::from(partition.0)].lock().await
+    }
+
+    pub async fn view(&self) -> ClusterView {
+        let mut holders = Vec::with_capacity(self.held.len());
+        for held in &self.held {
+            holders.push(held.lock().await.holder.clone());
+        }
+        self.registry.view(holders)
+    }
+}
+
+impl Held {
+    pub fn renew(&mut self, lease: Lease) -> Result<(), StoreError> {
+        let holder = self.holder.as_mut().filter(|held| held.lease == lease);
+        holder.ok_or(StoreError::Fenced { partition: lease.partition })?.beat += 1;
+        Ok(())
+    }
+
+    pub fn release(&mut self, lease: Lease) -> bool {
+        self.holder.take_if(|held| held.lease == lease).is_some()
+    }
+
+    pub fn committed(&mut self, lease: Lease, repeats: Vec<LogId>) {
+        // Fenced meanwhile: then the beat is another's.
+        let _ = self.renew(lease);
+        self.repeats.extend(repeats);
+        self.repeats.drain(..self.repeats.len().saturating_sub(REPEATS_KEPT));
+    }
+
+    pub fn are_repeats(&self, ids: &[LogId]) -> Vec<bool> {
+        ids.iter().map(|id| self.repeats.contains(id)).collect()
+    }
+}
