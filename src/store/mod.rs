@@ -19,6 +19,7 @@ use crate::domain::{Conversation, ConversationKey, Event, Notice, PartitionCount
 pub mod embedded;
 pub mod memory;
 pub mod record;
+pub mod redis;
 
 /// What a store promises. All methods may be called from any thread; a dropped future of `append` or `commit` leaves the
 /// outcome unknown.
