@@ -1,0 +1,247 @@
+//! One server: away, killed, slow, forgetful.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use super::*;
+
+fn quick() -> LinkOptions {
+    LinkOptions { response_timeout: Duration::from_millis(300), ..LinkOptions::default() }
+}
+
+fn is_away<T: std::fmt::Debug>(outcome: &Result<T, LinkError>) -> bool {
+    matches!(outcome, Err(LinkError::Away(_)))
+}
+
+fn is_unknown<T: std::fmt::Debug>(outcome: &Result<T, LinkError>) -> bool {
+    matches!(outcome, Err(LinkError::Unknown(_)))
+}
+
+#[tokio::test]
+async fn a_link_opens_while_redis_is_away_and_connects_when_it_comes() {
+    let port = free_port();
+    let link = link(&format!("redis://127.0.0.1:{port}"));
+    let outcome = link.run(cmd(&["PING"])).await;
+    assert!(is_away(&outcome), "{outcome:?}");
+    let _server = Server::start_on(port, &[]);
+    let pong = eventually("it answers", async || link.run(cmd(&["PING"])).await.ok()).await;
+    assert_eq!(pong, Value::SimpleString("PONG".into()));
+    assert_eq!(link.generation(), 0);
+}
+
+#[tokio::test]
+async fn a_door_that_is_shut_is_not_stormed() {
+    let door = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", door.local_addr().unwrap());
+    let knocks = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&knocks);
+    let slammed = tokio::spawn(async move {
+        while let Ok((caller, _)) = door.accept().await {
+            counter.fetch_add(1, Ordering::Relaxed);
+            drop(caller);
+        }
+    });
+    let link = link(&url);
+    let clock = Stopwatch::start();
+    let mut asked = 0;
+    while clock.elapsed() < Duration::from_millis(700) {
+        assert!(is_away(&link.run(cmd(&["PING"])).await));
+        asked += 1;
+    }
+    // At once, at once again, then 50, 100, 200 and 400 ms later.
+    let knocks = knocks.load(Ordering::Relaxed);
+    assert!((3..=6).contains(&knocks), "{knocks} knocks for {asked} commands");
+    slammed.abort();
+}
+
+#[tokio::test]
+async fn a_restart_is_another_primary_and_needs_nothing_from_the_caller() {
+    let mut server = Server::start(&[]);
+    let link = server.link();
+    let before = link.primary_id("k").await.unwrap();
+    assert_eq!(before, server.info("master_replid"));
+    server.restart();
+    eventually("it is back", async || link.run(cmd(&["PING"])).await.ok()).await;
+    assert_eq!(link.generation(), 1);
+    assert_ne!(link.primary_id("k").await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn what_was_sent_to_a_server_that_died_is_unknown_and_what_was_not_is_away() {
+    let mut server = Server::start(&[]);
+    let link = server.link();
+    let waiting = tokio::spawn({
+        let link = link.clone();
+        async move { link.run(cmd(&["BLPOP", "k", "0"])).await }
+    });
+    eventually("it waits", async || (server.info("blocked_clients") == "1").then_some(())).await;
+    server.kill();
+    let outcome = in_time("an outcome", waiting).await.unwrap();
+    assert!(is_unknown(&outcome), "{outcome:?}");
+    let outcome = link.run(cmd(&["INCR", "n"])).await;
+    assert!(is_away(&outcome), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_command_that_takes_too_long_does_not_hold_up_the_next() {
+    let server = Server::start(&[]);
+    let link = link_with(&server.url(), quick());
+    assert!(is_unknown(&link.run(cmd(&["BLPOP", "k", "0"])).await));
+    // On the same connection it would wait behind the other for ever.
+    assert_eq!(link.run(cmd(&["ECHO", "next"])).await, Ok(string("next")));
+    assert_eq!(link.generation(), 0);
+}
+
+#[tokio::test]
+async fn an_error_of_one_command_does_not_hide_the_answers_of_the_others() {
+    let server = Server::start(&[]);
+    let link = server.link();
+    let answers = link.pipeline(vec![cmd(&["SET", "s", "1"]), cmd(&["HGET", "s", "f"]), cmd(&["GET", "s"])]).await.unwrap();
+    assert_eq!((&answers[0], &answers[2]), (&Ok(Value::Okay), &Ok(string("1"))));
+    assert_eq!(&*answers[1].as_ref().unwrap_err().code, "WRONGTYPE");
+    let outcomes = link.pipelines(vec![vec![cmd(&["ECHO", "a"]), cmd(&["ECHO", "b"])], vec![], vec![cmd(&["ECHO", "c"])]]).await;
+    let echoed = |words: &[&str]| Ok(words.iter().map(|word| Ok(string(word))).collect::<Answers>());
+    assert_eq!(outcomes, [echoed(&["a", "b"]), echoed(&[]), echoed(&["c"])]);
+}
+
+#[tokio::test]
+async fn a_script_the_server_has_forgotten_is_brought_again() {
+    let server = Server::start(&[]);
+    let link = server.link();
+    let script = Script::new("return {KEYS[1], ARGV[1], redis.call('INCR', KEYS[1])}");
+    let answer = |n| Ok::<_, LinkError>(Value::Array(vec![string("k"), string("a"), Value::Int(n)]));
+    assert_eq!(link.script(&script, &["k"], &[b"a"]).await, answer(1));
+    server.ask::<()>(&["SCRIPT", "FLUSH"]);
+    assert_eq!(link.script(&script, &["k"], &[b"a"]).await, answer(2));
+    server.ask::<()>(&["SCRIPT", "FLUSH"]);
+    let calls = vec![cmd(&["ECHO", "first"]), script.call(&["k"], &[b"a"]), script.call(&["k"], &[b"a"])];
+    assert_eq!(
+        link.pipeline(calls).await,
+        Ok(vec![Ok(string("first")), answer(3).map_err(|_: LinkError| unreachable!()), Ok(answer(4).unwrap())])
+    );
+}
+
+#[tokio::test]
+async fn a_script_of_ours_answers_with_its_own_code() {
+    let server = Server::start(&[]);
+    let script = Script::new("return redis.error_reply('FENCED by another')");
+    let refused = ServerError { code: "FENCED".into(), detail: "by another".into() };
+    assert_eq!(server.link().script(&script, &[], &[]).await, Err(LinkError::Server(refused)));
+}
+
+#[tokio::test]
+async fn a_blocked_connection_of_ones_own_holds_up_nobody() {
+    let server = Server::start(&[]);
+    let link = link_with(&server.url(), quick());
+    let mut own = link.dedicated("log", None).await.unwrap();
+    assert_eq!(own.primary_id(), link.primary_id("log").await.unwrap());
+    let reading = tokio::spawn(async move { own.run(cmd(&["XREAD", "BLOCK", "0", "STREAMS", "log", "$"])).await });
+    eventually("it waits", async || (server.info("blocked_clients") == "1").then_some(())).await;
+    // Longer than a shared connection would be waited for.
+    tokio::time::sleep(quick().response_timeout).await;
+    link.run(cmd(&["XADD", "log", "7-0", "f", "v"])).await.unwrap();
+    let entry = Value::Array(vec![string("7-0"), Value::Array(vec![string("f"), string("v")])]);
+    let expected = Value::Array(vec![Value::Array(vec![string("log"), Value::Array(vec![entry])])]);
+    assert_eq!(in_time("it reads", reading).await.unwrap(), Ok(expected));
+}
+
+#[tokio::test]
+async fn a_connection_of_ones_own_brings_the_scripts_along_and_waits_no_longer_than_told() {
+    let server = Server::start(&[]);
+    let link = server.link();
+    let script = Script::new("return 'known'");
+    link.teach([&script]);
+    let mut own = link.dedicated("k", Some(Duration::from_millis(200))).await.unwrap();
+    let answers = own.pipeline(vec![script.call(&["k"], &[]), cmd(&["WAIT", "0", "100"])]).await.unwrap();
+    assert_eq!(answers, [Ok(string("known")), Ok(Value::Int(0))]);
+    assert!(is_unknown(&own.run(cmd(&["BLPOP", "k", "0"])).await));
+}
+
+#[tokio::test]
+async fn what_a_demoted_primary_refuses_is_done_by_the_one_that_comes_in_time() {
+    let server = Server::start(&[]);
+    let link = server.link();
+    link.run(cmd(&["PING"])).await.unwrap();
+    server.ask::<()>(&["REPLICAOF", "127.0.0.1", "1"]);
+    let writing = tokio::spawn({
+        let link = link.clone();
+        async move { link.run(cmd(&["SET", "k", "v"])).await }
+    });
+    eventually("it was refused", async || server.info("total_error_replies").ne("0").then_some(())).await;
+    server.ask::<()>(&["REPLICAOF", "NO", "ONE"]);
+    assert_eq!(in_time("it writes", writing).await.unwrap(), Ok(Value::Okay));
+    server.ask::<()>(&["REPLICAOF", "127.0.0.1", "1"]);
+    let clock = Stopwatch::start();
+    let outcome = link.run(cmd(&["SET", "k", "v"])).await;
+    assert!(matches!(&outcome, Err(LinkError::Server(error)) if &*error.code == "READONLY"), "{outcome:?}");
+    assert!(clock.elapsed() < Duration::from_secs(3), "{:?}", clock.elapsed());
+}
+
+#[tokio::test]
+async fn a_listener_hears_again_after_a_restart_and_is_told() {
+    let mut server = Server::start(&[]);
+    let link = server.link();
+    let mut heard = link.subscribe("news");
+    assert_eq!(in_time("it listens", heard.next()).await, Some(Heard::Resubscribed));
+    link.run(cmd(&["PUBLISH", "news", "one"])).await.unwrap();
+    assert_eq!(in_time("it hears", heard.next()).await, Some(Heard::Message(b"one".to_vec())));
+    server.restart();
+    assert_eq!(in_time("it listens again", heard.next()).await, Some(Heard::Resubscribed));
+    server.ask::<()>(&["PUBLISH", "news", "two"]);
+    let mut next = in_time("it hears again", heard.next()).await;
+    while next == Some(Heard::Resubscribed) {
+        next = in_time("it hears again", heard.next()).await;
+    }
+    assert_eq!(next, Some(Heard::Message(b"two".to_vec())));
+    drop(heard);
+    eventually("nobody listens", async || (server.info("pubsub_channels") == "0").then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_listener_that_falls_behind_is_told_that_it_missed_something() {
+    let server = Server::start(&[]);
+    let link = server.link();
+    let mut heard = link.subscribe("news");
+    assert_eq!(in_time("it listens", heard.next()).await, Some(Heard::Resubscribed));
+    link.pipeline((0..3_000).map(|n| cmd(&["PUBLISH", "news", &n.to_string()])).collect()).await.unwrap();
+    let mut messages = 0;
+    while let Some(Heard::Message(_)) = in_time("it hears", heard.next()).await {
+        messages += 1;
+    }
+    assert!((1_000..3_000).contains(&messages), "{messages}");
+}
+
+#[tokio::test]
+async fn the_login_and_the_database_are_those_of_the_url_and_a_wrong_one_is_away() {
+    let server = Server::start(&[]);
+    server.ask::<()>(&["ACL", "SETUSER", "worker", "on", ">secret", "~*", "&*", "+@all"]);
+    let with = |login: &str| link(&format!("redis://{login}@127.0.0.1:{}/3", server.port));
+    let link = with("worker:secret");
+    link.run(cmd(&["SET", "k", "v"])).await.unwrap();
+    assert_eq!(link.run(cmd(&["ACL", "WHOAMI"])).await, Ok(string("worker")));
+    assert_eq!(link.run(cmd(&["CLIENT", "GETNAME"])).await, Ok(string("adjourn")));
+    assert!(server.info("db3").starts_with("keys=1"));
+    let outcome = with("worker:wrong").run(cmd(&["PING"])).await;
+    assert!(matches!(&outcome, Err(LinkError::Away(reason)) if reason.contains("authentication failed")), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_unix_socket_serves_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("redis.sock");
+    let _server = Server::start(&["--unixsocket", socket.to_str().unwrap()]);
+    let link = link(&format!("redis+unix://{}", socket.display()));
+    assert_eq!(link.run(cmd(&["ECHO", "hello"])).await, Ok(string("hello")));
+}
+
+#[test]
+fn a_link_may_be_dropped_anywhere_and_callers_may_live_on_any_runtime() {
+    let server = Server::start(&[]);
+    let link = server.link();
+    for _ in 0..2 {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert_eq!(runtime.block_on(link.run(cmd(&["ECHO", "a"]))), Ok(string("a")));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async move { drop(link) });
+}
