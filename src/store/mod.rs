@@ -242,6 +242,10 @@ pub enum Entry {
         workspace: Box<str>,
         settings: Box<Settings>,
     },
+    /// An event of a type without a rule, from a producer that writes into the log itself (T20).
+    Ignored {
+        type_name: Box<str>,
+    },
     /// Take a dead letter up again, or give it up for good.
     DeadLetter {
         id: LogId,
@@ -254,7 +258,7 @@ impl Entry {
         match self {
             Self::Event(event) => Some(event),
             Self::Again { event, .. } => Some(event),
-            Self::Settings { .. } | Self::DeadLetter { .. } => None,
+            Self::Settings { .. } | Self::DeadLetter { .. } | Self::Ignored { .. } => None,
         }
     }
 
@@ -264,7 +268,7 @@ impl Entry {
             Self::Event(event) => Some((event, id.accepted_at())),
             // Nothing was accepted later than it was taken.
             Self::Again { event, accepted_at } => Some((*event, accepted_at.min(id.accepted_at()))),
-            Self::Settings { .. } | Self::DeadLetter { .. } => None,
+            Self::Settings { .. } | Self::DeadLetter { .. } | Self::Ignored { .. } => None,
         }
     }
 }

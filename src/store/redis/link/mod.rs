@@ -207,6 +207,11 @@ impl Link {
         self.apart(async move { Ok(router.node(Some(slot)).await?.shared().await?.replid.to_string()) }).await
     }
 
+    /// Runs something of the store's beside the calls, on the link's own thread.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
+        self.runtime.handle().spawn(work)
+    }
+
     /// Does something on the link's own thread. It goes on when the caller is gone.
     async fn apart<T: Send + 'static>(&self, work: impl Future<Output = Result<T, LinkError>> + Send + 'static) -> Result<T, LinkError> {
         self.runtime.handle().spawn(work).await.unwrap_or_else(|_| Err(closed()))

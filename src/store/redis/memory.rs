@@ -1,0 +1,54 @@
+//! Room for what comes in: events are refused before memory is full, so that closing can go on and it empties.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use metrics::gauge;
+
+use super::link::field;
+use crate::store::StoreError;
+
+/// Per cent of `maxmemory` for what comes in.
+const INGEST_PERCENT: u64 = 80;
+
+/// As of the last look, in bytes. Without a limit there is always room.
+#[derive(Default)]
+pub struct Memory {
+    used: AtomicU64,
+    limit: AtomicU64,
+}
+
+impl Memory {
+    /// # Errors
+    /// `Full`: come back later.
+    pub fn has_room(&self) -> Result<(), StoreError> {
+        let (used, limit) = (self.used.load(Ordering::Relaxed), self.limit.load(Ordering::Relaxed));
+        if limit > 0 && used > limit { Err(StoreError::Full { used, limit }) } else { Ok(()) }
+    }
+
+    /// Takes in what `INFO memory` said.
+    pub fn note(&self, info: &str) {
+        let number = |name| field(info, name).and_then(|text| text.parse::<u64>().ok());
+        let (Some(used), Some(max)) = (number("used_memory"), number("maxmemory")) else { return };
+        self.used.store(used, Ordering::Relaxed);
+        self.limit.store(max / 100 * INGEST_PERCENT, Ordering::Relaxed);
+        gauge!("adjourn_redis_memory_bytes").set(used as f64);
+        gauge!("adjourn_redis_memory_limit_bytes").set(max as f64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_refused_from_four_fifths_on() {
+        let memory = Memory::default();
+        assert!(memory.has_room().is_ok());
+        memory.note("used_memory:801\r\nmaxmemory:1000\r\n");
+        assert!(matches!(memory.has_room(), Err(StoreError::Full { used: 801, limit: 800 })));
+        memory.note("used_memory:800\r\nmaxmemory:1000\r\n");
+        assert!(memory.has_room().is_ok());
+        memory.note("used_memory:800\r\nmaxmemory:0\r\n");
+        assert!(memory.has_room().is_ok(), "no limit");
+    }
+}
