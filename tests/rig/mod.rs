@@ -13,4 +13,5 @@
 
 pub mod clock;
 pub mod process;
+pub mod proxy;
 pub mod server;
