@@ -12,6 +12,8 @@
 #![allow(dead_code)] // each test crate uses a part of it
 
 pub mod clock;
+pub mod cluster;
 pub mod process;
 pub mod proxy;
+pub mod sentinel;
 pub mod server;

@@ -135,7 +135,7 @@ impl Server {
 
     /// A connection of the test's own, with time limits on everything.
     pub fn connection(&self) -> redis::Connection {
-        connect(&redis::Client::open(self.url()).unwrap())
+        connection_to(self.port)
     }
 
     pub fn tls_connection(&self) -> redis::Connection {
@@ -188,6 +188,11 @@ pub fn loopback(port: u16) -> SocketAddr {
 
 /// Long enough for any answer of a server that lives, and short enough to find out that one does not.
 const ANSWER: Duration = Duration::from_secs(10);
+
+/// A connection to whoever listens there, with time limits on everything.
+pub fn connection_to(port: u16) -> redis::Connection {
+    connect(&redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap())
+}
 
 fn connect(client: &redis::Client) -> redis::Connection {
     let connection = client.get_connection_with_timeout(ANSWER).unwrap();

@@ -7,3 +7,4 @@ mod proxies;
 #[path = "../rig/mod.rs"]
 mod rig;
 mod servers;
+mod topologies;
