@@ -90,7 +90,7 @@ fn a_slot_that_moves_asks_and_has_clients_try_again() {
 
 #[test]
 fn a_cluster_is_whole_again_when_its_node_comes_back() {
-    let mut cluster = Cluster::start(3, &Options::default());
+    let mut cluster = Cluster::start(3, &Options::default().line("cluster-node-timeout 500"));
     cluster.nodes()[1].kill();
     let mut other = cluster.nodes()[0].connection();
     wait_until("it finds slots that nobody serves", || {
