@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adjourn::clock::ManualClock;
+use adjourn::clock::{Clock, ManualClock};
 use adjourn::domain::event::MessageSource;
 use adjourn::domain::notice::Cause;
 use adjourn::domain::*;
 use adjourn::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use adjourn::store::memory::MemoryStore;
+use adjourn::store::redis::{RedisOptions, RedisStore, Target};
 use adjourn::store::*;
+
+use crate::rig::clock::ClockFile;
+use crate::rig::server::{Options, Server};
 
 pub const PARTITIONS: u16 = 4;
 /// Unapplied entries from which on the stores under test refuse to take more.
@@ -21,9 +25,37 @@ pub const OTHER: PartitionId = PartitionId(2);
 pub const START: i64 = 1_000_000;
 pub const MANY: usize = 1_000;
 
+/// The clock a store goes by: this process's own, or the one that its server believes.
+#[derive(Clone)]
+pub enum BenchClock {
+    Own(Arc<ManualClock>),
+    Server(Arc<ClockFile>),
+}
+
+impl BenchClock {
+    /// Moves by `ms`, backwards where negative.
+    pub fn jump(&self, ms: i64) {
+        match self {
+            Self::Own(clock) => clock.jump(ms),
+            Self::Server(file) => file.jump(ms),
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.manual().now()
+    }
+
+    fn manual(&self) -> Arc<ManualClock> {
+        match self {
+            Self::Own(clock) => Arc::clone(clock),
+            Self::Server(file) => file.manual(),
+        }
+    }
+}
+
 /// One store with nothing in it.
 pub struct Bench {
-    pub clock: Arc<ManualClock>,
+    pub clock: BenchClock,
     store: Option<Arc<dyn Store>>,
     open: Open,
 }
@@ -48,6 +80,25 @@ pub fn embedded() -> Bench {
     })
 }
 
+/// A Redis of its own that goes by the clock of the bench; opened again, the connections are new.
+pub fn redis() -> Bench {
+    let file = Arc::new(ClockFile::absolute(at(START)));
+    let server = Server::start(Options { clock: Some(Arc::clone(&file)), ..Options::default() });
+    let open: Open = Box::new(move || open_redis(&server.url()));
+    Bench::with(BenchClock::Server(file), open)
+}
+
+/// On a thread of its own: opening waits for answers, and the test's thread is busy waiting for it.
+fn open_redis(url: &str) -> Arc<dyn Store> {
+    let options = RedisOptions { partitions: Some(partitions()), backlog_max: UNAPPLIED_MAX, ..RedisOptions::new("bench") };
+    let target: Target = url.parse().unwrap();
+    let opening = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(RedisStore::open(target, options)).unwrap()
+    });
+    opening.join().unwrap()
+}
+
 fn memory_on(clock: Arc<ManualClock>) -> Open {
     let store = MemoryStore::bounded(partitions(), clock, UNAPPLIED_MAX);
     Box::new(move || Arc::clone(&store) as _)
@@ -68,11 +119,15 @@ impl Bench {
 
     /// A model that goes by the clock of this bench.
     pub fn model_beside(&self) -> Self {
-        Self::on(Arc::clone(&self.clock), memory_on)
+        Self::with(self.clock.clone(), memory_on(self.clock.manual()))
     }
 
     fn on(clock: Arc<ManualClock>, prepare: impl FnOnce(Arc<ManualClock>) -> Open) -> Self {
-        let mut open = prepare(Arc::clone(&clock));
+        let open = prepare(Arc::clone(&clock));
+        Self::with(BenchClock::Own(clock), open)
+    }
+
+    fn with(clock: BenchClock, mut open: Open) -> Self {
         Self { clock, store: Some(open()), open }
     }
 

@@ -13,6 +13,8 @@ mod log;
 mod model;
 mod outbox;
 mod owners;
+#[path = "../rig/mod.rs"]
+mod rig;
 mod rows;
 mod settings;
 
@@ -91,3 +93,4 @@ macro_rules! suite {
 
 suite!(memory);
 suite!(embedded);
+suite!(redis);

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use adjourn::clock::Clock;
 use adjourn::domain::Timestamp;
 use adjourn::store::*;
 

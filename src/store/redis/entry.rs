@@ -27,7 +27,8 @@ pub fn add(key: &str, entry: &Entry) -> redis::Cmd {
 /// What a partition finds in its log.
 pub fn read(id: LogId, fields: &[(Value, Value)], partition: PartitionId, partitions: PartitionCount) -> LogEntry {
     let unreadable = |reason: String| Unreadable { reason: reason.into(), bytes: kept(fields) };
-    let entry = decode(fields).and_then(|entry| at_home(entry, partition, partitions)).map_err(unreadable);
+    let own = value::field(fields, "e").is_some();
+    let entry = decode(fields).and_then(|entry| if own { Ok(entry) } else { at_home(entry, partition, partitions) }).map_err(unreadable);
     LogEntry { id, entry }
 }
 

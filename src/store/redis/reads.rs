@@ -166,7 +166,7 @@ impl Inner {
         get.arg(workspace);
         let document = self.ask(partition, get).await?;
         let unreadable = |error| StoreError::Unavailable(format!("applied settings of {workspace} cannot be read: {error}").into());
-        bytes(&document).map(record::decode_settings).transpose().map_err(unreadable)
+        bytes(&document).filter(|_| !workspace.is_empty()).map(record::decode_settings).transpose().map_err(unreadable)
     }
 
     pub async fn settings(&self, workspace: &str) -> Result<Option<Settings>, StoreError> {

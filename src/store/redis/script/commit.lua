@@ -101,7 +101,18 @@ if repeats > 0 then
   redis.call('ZREMRANGEBYRANK', KEYS[9], 1, -2001)
 end
 if ms > 0 and ARGV[18] == '' then redis.call('XTRIM', KEYS[4], 'MINID', string.format('%.0f-%.0f', ms, seq + 1)) end
-if generated and clock > generated then redis.call('XSETID', KEYS[4], string.format('%.0f-0', clock)) end
+if onward and redis.call('XLEN', KEYS[4]) == 0 then
+  -- What comes next must come after the checkpoint, also where that is ahead of the log.
+  local info = redis.call('XINFO', 'STREAM', KEYS[4])
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then
+      local last_ms, last_seq = place(info[i + 1])
+      if ms > last_ms or (ms == last_ms and seq > last_seq) then redis.call('XSETID', KEYS[4], ARGV[5]) end
+    end
+  end
+end
+-- Nothing is accepted at or before the deadline any more, should the clock step back.
+if generated and clock > generated then redis.call('XSETID', KEYS[4], string.format('%.0f-18446744073709551615', clock - 1)) end
 local write = { 'commit', ARGV[4], 'checkpoint', ARGV[5], 'last', last, 'beat', string.format('%.0f', tonumber(held[6]) + 1), 'trying', ARGV[7] }
 if onward then
   write[#write + 1] = 'attempts'
