@@ -13,8 +13,10 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::Stopwatch;
 
+mod cluster;
 mod sentinel;
 mod standalone;
+mod tls;
 
 /// Whatever takes longer than this is broken.
 const PATIENCE: Duration = Duration::from_secs(15);
