@@ -13,7 +13,10 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::Stopwatch;
 
+mod cluster;
+mod sentinel;
 mod standalone;
+mod tls;
 
 /// Whatever takes longer than this is broken.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -32,8 +35,12 @@ impl Server {
     }
 
     fn start_on(port: u16, options: &[&str]) -> Self {
-        let (dir, options) = (tempfile::tempdir().unwrap(), options.iter().map(ToString::to_string).collect::<Vec<_>>());
-        let child = spawn(dir.path(), &[vec!["--port".into(), port.to_string()], options.clone()].concat());
+        Self::start_in(tempfile::tempdir().unwrap(), port, options)
+    }
+
+    fn start_in(dir: TempDir, port: u16, options: &[&str]) -> Self {
+        let options: Vec<String> = options.iter().map(ToString::to_string).collect();
+        let child = spawn(dir.path(), port, &options);
         let server = Self { child, port, dir, options };
         server.wait();
         server
@@ -44,9 +51,14 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Stops it where it stands, or lets it go on.
+    fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
+    }
+
     fn restart(&mut self) {
         self.kill();
-        self.child = spawn(self.dir.path(), &[vec!["--port".into(), self.port.to_string()], self.options.clone()].concat());
+        self.child = spawn(self.dir.path(), self.port, &self.options);
         self.wait();
     }
 
@@ -80,15 +92,25 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("what port {} said:\n{}", self.port, std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default());
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-fn spawn(dir: &Path, options: &[String]) -> Child {
+fn spawn(dir: &Path, port: u16, options: &[String]) -> Child {
     let log = File::options().create(true).append(true).open(dir.join("log")).unwrap();
     let fixed = ["--bind", "127.0.0.1", "--save", "", "--dir"];
-    let started = Command::new("redis-server").args(fixed).arg(dir).args(options).stdout(log).stderr(Stdio::null()).spawn();
+    let started = Command::new("redis-server")
+        .args(options)
+        .args(fixed)
+        .arg(dir)
+        .args(["--port", &port.to_string()])
+        .stdout(log)
+        .stderr(Stdio::null())
+        .spawn();
     started.expect("`redis-server` must be installed")
 }
 

@@ -198,6 +198,16 @@ async fn a_listener_hears_again_after_a_restart_and_is_told() {
 }
 
 #[tokio::test]
+async fn a_listener_ends_with_its_link() {
+    let server = Server::start(&[]);
+    let link = server.link();
+    let mut heard = link.subscribe("news");
+    assert_eq!(in_time("it listens", heard.next()).await, Some(Heard::Resubscribed));
+    drop(link);
+    assert_eq!(in_time("it ends", heard.next()).await, None);
+}
+
+#[tokio::test]
 async fn a_listener_that_falls_behind_is_told_that_it_missed_something() {
     let server = Server::start(&[]);
     let link = server.link();
