@@ -66,6 +66,11 @@ pub fn set_aside(partition: PartitionId, reason: &str) {
     tracing::error!(%partition, reason, "an entry was set aside in the dead letters; its conversation's timer is held");
 }
 
+pub fn refused(partition: PartitionId, reason: &str) {
+    counter!("adjourn_dead_letters_total").increment(1);
+    tracing::warn!(%partition, reason, "an event that came by the log cannot be taken; it is in the dead letters");
+}
+
 /// How far the owner is behind its log.
 pub fn lag(partition: PartitionId, behind: Span) {
     gauge!("adjourn_ingest_lag_seconds", "partition" => partition.to_string()).set(behind.as_millis() as f64 / 1_000.0);

@@ -10,5 +10,6 @@ mod life;
 mod line;
 mod poison;
 mod pressure;
+mod refused;
 mod soup;
 mod world;
