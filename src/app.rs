@@ -65,9 +65,13 @@ impl App {
         let (admin, admin_addr) = listen("admin_listen", config.admin_listen)?;
         let metrics = telemetry::metrics()?;
         let store = open(&config, &clocks)?;
-        let node = node::start(store.clone(), clocks.steady, config.node_options);
+        let mut options = config.node_options;
+        if options.address.is_empty() {
+            options.address = format!("http://{public_addr}").into();
+        }
+        let node = node::start(store.clone(), clocks.steady, options);
         let local_only = public_addr.ip().is_loopback() && !config.insecure;
-        let edge = Edge::new(node.clone(), config.node, config.limits, local_only);
+        let edge = Edge::new(node.clone(), config.limits, local_only);
         let public = serve_public(edge.clone(), public)?;
         let admin = serve_admin(Admin::new(edge.clone(), metrics.clone()), admin)?;
         let upkeep = tokio::task::spawn_local(telemetry::upkeep(metrics, node.clone()));
@@ -84,11 +88,11 @@ impl App {
         self.admin_addr
     }
 
-    /// Answers until `shutdown` resolves, then stops in order: readiness fails, nothing new is accepted, requests in
-    /// flight end, the shards finish, the store closes.
+    /// Answers until `shutdown` resolves, then stops in order: readiness fails, nothing new is accepted, the partitions go to
+    /// other nodes while requests in flight end, the shards finish, the store closes.
     ///
     /// # Errors
-    /// When a server ends by itself.
+    /// When a server ends by itself, or another live process has this node's name.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let Self { store, node, edge, public, admin, public_addr, admin_addr, upkeep } = self;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
@@ -97,12 +101,15 @@ impl App {
         tracing::info!(%public_addr, %admin_addr, "listening");
         let ended = tokio::select! {
             () = shutdown => Ok(()),
+            () = node.name_is_lost() => Err(anyhow::anyhow!(
+                "node: another live process is named `{}` on this store: give each its own name (--node)", node.name())),
             ended = &mut public => ended.map_err(anyhow::Error::from).and_then(|ended| Ok(ended?)).context("the API's server ended"),
             ended = &mut admin => ended.map_err(anyhow::Error::from).and_then(|ended| Ok(ended?)).context("the admin server ended"),
         };
         tracing::info!("stopping: no new requests; those in flight have {DRAIN_SECS} s");
         edge.begin_stopping();
-        public_handle.stop(true).await;
+        // Any node answers for any partition: those in flight need none of them here.
+        tokio::join!(public_handle.stop(true), node.drain());
         upkeep.abort();
         if tokio::time::timeout(NODE_STOP, node.stop()).await.is_err() {
             tracing::warn!("the shards did not finish in time; what they had not committed is in the log");

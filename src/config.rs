@@ -27,7 +27,6 @@ pub struct Config {
     pub insecure: bool,
     pub store: StoreChoice,
     pub partitions: Option<PartitionCount>,
-    pub node: Box<str>,
     pub node_options: NodeOptions,
     pub limits: Limits,
     /// Events accepted and not yet applied, over all partitions.
@@ -95,9 +94,12 @@ pub struct ConfigArgs {
     /// Partitions of a new store
     #[arg(long, value_name = "N")]
     pub partitions: Option<u16>,
-    /// This node's name
+    /// This node's name [default: the machine's]
     #[arg(long, value_name = "NAME")]
     pub node: Option<String>,
+    /// Silence after which a node's partitions are taken over, such as 3s
+    #[arg(long, value_name = "DURATION")]
+    pub lease: Option<String>,
     /// How long closed conversations are kept, such as 90d
     #[arg(long, value_name = "DURATION")]
     pub retention: Option<String>,
@@ -121,6 +123,7 @@ impl ConfigArgs {
             ("store", self.store),
             ("partitions", self.partitions.map(|count| count.to_string())),
             ("node", self.node),
+            ("lease", self.lease),
             ("retention", self.retention),
             ("insecure", self.insecure.then(|| "true".to_owned())),
         ];
@@ -155,7 +158,9 @@ pub struct Raw {
     insecure: bool,
     store: String,
     partitions: Option<u16>,
-    node: String,
+    node: Option<String>,
+    address: Option<String>,
+    lease: String,
     retention: String,
     snooze_max: String,
     horizon: String,
@@ -252,9 +257,6 @@ impl Config {
     fn checked(raw: Raw) -> Result<Self, ConfigError> {
         let listen = address("listen", &raw.listen, raw.insecure)?;
         let admin_listen = address("admin_listen", &raw.admin_listen, raw.insecure)?;
-        if !is_name(&raw.node) {
-            return Err(refuse("node", "must be 1 to 128 of A-Z a-z 0-9 . _ : -"));
-        }
         let partitions = match raw.partitions {
             None => None,
             Some(count) => {
@@ -267,7 +269,6 @@ impl Config {
             insecure: raw.insecure,
             store: store_choice(&raw.store)?,
             partitions,
-            node: raw.node.as_str().into(),
             node_options: node_options(&raw)?,
             limits: limits(&raw.limits)?,
             backlog: at_least("limits.backlog", raw.limits.backlog, 1)?,
@@ -299,6 +300,14 @@ fn store_choice(text: &str) -> Result<StoreChoice, ConfigError> {
     }
 }
 
+fn node_name(raw: &Raw) -> Result<Box<str>, ConfigError> {
+    match raw.node.as_deref() {
+        None => Ok(NodeOptions::default().node),
+        Some(name) if is_name(name) => Ok(name.into()),
+        Some(_) => Err(refuse("node", "must be 1 to 128 of A-Z a-z 0-9 . _ : -")),
+    }
+}
+
 fn node_options(raw: &Raw) -> Result<NodeOptions, ConfigError> {
     let bounds = SettingsBounds {
         min_period: positive("auto_close.min_period", &raw.auto_close.min_period)?,
@@ -316,6 +325,9 @@ fn node_options(raw: &Raw) -> Result<NodeOptions, ConfigError> {
     }
     let batch = at_least("batch", raw.batch, 1)?;
     Ok(NodeOptions {
+        node: node_name(raw)?,
+        address: raw.address.as_deref().unwrap_or_default().into(),
+        lease: duration("lease", &raw.lease)?,
         defaults: defaults(&raw.defaults, &bounds)?,
         bounds,
         snooze_max: positive("snooze_max", &raw.snooze_max)?,
@@ -443,7 +455,7 @@ mod tests {
             flags: vec![("node".to_owned(), "flag".to_owned())],
         };
         let config = Config::load(sources).unwrap();
-        assert_eq!(&*config.node, "flag");
+        assert_eq!(&*config.node_options.node, "flag");
         assert_eq!(config.node_options.bounds.min_period, Span::from_secs(1));
         assert_eq!((config.limits.events, config.node_options.defaults.enabled), (7, true));
         assert_eq!(config.node_options.retention, Span::from_days(7));

@@ -129,10 +129,11 @@ impl Owner<'_> {
     async fn deliver(
         &mut self,
         draft: &mut Draft,
-        events: Vec<Delivery>,
+        mut events: Vec<Delivery>,
         replayed_at: Option<Timestamp>,
         outcomes: &mut Outcomes,
     ) -> Result<(), StoreError> {
+        self.refuse(draft, &mut events, replayed_at);
         if events.is_empty() {
             return Ok(());
         }
@@ -186,6 +187,19 @@ impl Owner<'_> {
         Ok(found.unwrap_or_else(|| Err(Unreadable { reason: "the entry is no longer in the log".into(), bytes: Vec::new() })))
     }
 
+    /// Not everything came by a door that looks at the clock (D9): what no door would have taken goes to the dead letters.
+    /// It was never accepted, so it holds no timer.
+    fn refuse(&self, draft: &mut Draft, events: &mut Vec<Delivery>, replayed_at: Option<Timestamp>) {
+        let snooze_max = self.parts.options.snooze_max;
+        let rejection = |delivery: &Delivery| delivery.event.rejection(replayed_at.unwrap_or(delivery.accepted_at), snooze_max);
+        for refused in events.extract_if(.., |delivery| rejection(delivery).is_some()) {
+            let Some(reason) = rejection(&refused).map(|rejection| rejection.to_string()) else { continue };
+            meter::refused(self.parts.partition, &reason);
+            let (partition, entry) = (self.parts.partition, Ok(Entry::Event(refused.event)));
+            draft.dead(DeadLetter { partition, id: refused.id, conversation: None, reason: reason.into(), entry });
+        }
+    }
+
     /// Sets aside what cannot be applied because its conversation's row cannot be read.
     fn bury_unreadable(&self, draft: &mut Draft, groups: &mut Vec<Group>) {
         for group in groups.extract_if(.., |group| self.unreadable.contains(&group.key)) {
@@ -229,6 +243,8 @@ impl Owner<'_> {
             draft.dead_removed(id);
         } else if let Some((event, accepted_at)) = letter.entry.ok().and_then(|entry| entry.into_event(id)) {
             let buried = draft.dead_count();
+            // One that was refused was not accepted then: if at all, it is accepted now.
+            let accepted_at = if letter.conversation.is_some() { accepted_at } else { asked_at };
             self.deliver(draft, vec![Delivery { id, event, accepted_at }], Some(asked_at), outcomes).await?;
             if draft.dead_count() == buried {
                 draft.dead_removed(id);

@@ -4,17 +4,17 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::applied::Elsewhere;
 use super::feed::{Cursor, Feed};
-use super::node::{NodeActor, Retire};
+use super::ingest::{Receipt, StoreClock};
+use super::membership::Standing;
+use super::node::NodeActor;
 use super::options::NodeOptions;
 use super::shard::Door;
 use crate::clock::SharedClock;
-use crate::domain::event::AHEAD_MAX;
 use crate::domain::notice::Status;
 use crate::domain::settings::{SettingsChange, SettingsError};
-use crate::domain::{
-    Conversation, ConversationKey, Event, EventKind, NoDeadline, PartitionId, Settings, Snapshot, Span, Timestamp, deadline,
-};
+use crate::domain::{Conversation, ConversationKey, NoDeadline, PartitionId, Settings, Snapshot, Span, Timestamp, deadline};
 use crate::store::{DeadLetter, DeadLetterAction, Entry, Loaded, LogId, Notification, PartitionStats, Store, StoreError};
 
 /// Rows looked at for one page of a list: a filter that fits few rows answers with what it found and a cursor.
@@ -34,35 +34,13 @@ pub struct Node {
 struct Inner {
     store: Arc<dyn Store>,
     steady: SharedClock,
+    clock: StoreClock,
     shards: Vec<Door>,
-    options: NodeOptions,
+    /// Of each partition, those who wait while another node has it.
+    elsewhere: Vec<Elsewhere>,
+    options: Arc<NodeOptions>,
+    standing: Arc<Standing>,
     keeper: actix::Addr<NodeActor>,
-}
-
-/// What became of one event.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Verdict {
-    Accepted(Receipt),
-    Rejected(Rejection),
-}
-
-/// Where an accepted event stands. It is durable.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Receipt {
-    pub partition: PartitionId,
-    pub id: LogId,
-    /// Known as applied before. Without waiting this is what the node remembers; after
-    /// [`wait_applied`](Node::wait_applied) it is exact.
-    pub duplicate: bool,
-}
-
-/// An event that parses and still cannot be taken.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Rejection {
-    #[error("`time` is {} s ahead of the service's clock, {} s are allowed: check the producer's clock", ahead.as_millis() / 1_000, AHEAD_MAX.as_millis() / 1_000)]
-    TimeAhead { ahead: Span },
-    #[error("`until` is more than {max} after `time`: the longest snooze here")]
-    SnoozeTooLong { max: Span },
 }
 
 /// The node cannot do this now.
@@ -70,8 +48,8 @@ pub enum Rejection {
 pub enum Unready {
     #[error("not applied within the time given; it is durable and will be")]
     NotYetApplied,
-    #[error("partition {partition} has no running owner")]
-    NoOwner { partition: PartitionId },
+    #[error("not done within the time given; it was asked for and goes on")]
+    NotYetMoved,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -135,86 +113,57 @@ impl Node {
         store: Arc<dyn Store>,
         steady: SharedClock,
         shards: Vec<Door>,
-        options: NodeOptions,
+        options: Arc<NodeOptions>,
+        standing: Arc<Standing>,
         keeper: actix::Addr<NodeActor>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { store, steady, shards, options, keeper }) }
+        let elsewhere = shards.iter().map(|_| Elsewhere::default()).collect();
+        let clock = StoreClock::default();
+        Self { inner: Arc::new(Inner { store, steady, clock, shards, elsewhere, options, standing, keeper }) }
     }
 
-    fn store(&self) -> &Arc<dyn Store> {
+    pub(super) fn store(&self) -> &Arc<dyn Store> {
         &self.inner.store
+    }
+
+    pub(super) fn steady(&self) -> &SharedClock {
+        &self.inner.steady
+    }
+
+    pub(super) fn store_clock(&self) -> &StoreClock {
+        &self.inner.clock
+    }
+
+    pub(super) fn standing(&self) -> &Standing {
+        &self.inner.standing
+    }
+
+    pub(super) fn doors(&self) -> &[Door] {
+        &self.inner.shards
+    }
+
+    pub(super) fn door(&self, partition: PartitionId) -> &Door {
+        &self.inner.shards[usize::from(partition.0)]
+    }
+
+    pub(super) fn elsewhere(&self, partition: PartitionId) -> &Elsewhere {
+        &self.inner.elsewhere[usize::from(partition.0)]
+    }
+
+    pub(super) fn keeper(&self) -> &actix::Addr<NodeActor> {
+        &self.inner.keeper
     }
 
     pub fn options(&self) -> &NodeOptions {
         &self.inner.options
     }
 
-    fn partition(&self, key: &ConversationKey) -> PartitionId {
+    pub(super) fn partition(&self, key: &ConversationKey) -> PartitionId {
         key.partition(self.store().partitions())
     }
 
     pub fn partitions(&self) -> u16 {
         self.store().partitions().get()
-    }
-
-    /// Takes events into the log, each standing for itself; the answers are in their order. What is accepted is durable.
-    ///
-    /// # Errors
-    /// The store's: `Behind` and `Refused` mean that nothing was accepted, `OutcomeUnknown` that some may have been.
-    pub async fn ingest(&self, events: Vec<Event>) -> Result<Vec<Verdict>, StoreError> {
-        let latest = self.store().clock().await?.plus(AHEAD_MAX);
-        let mut verdicts: Vec<Option<Rejection>> = Vec::with_capacity(events.len());
-        let mut entries = Vec::with_capacity(events.len());
-        let mut known = Vec::with_capacity(events.len());
-        for event in events {
-            let rejection = self.rejection(&event, latest);
-            if rejection.is_none() {
-                let partition = self.partition(&event.conversation);
-                known.push(self.inner.shards[partition.0 as usize].has_applied(event.name.fingerprint()));
-                entries.push((partition, Entry::Event(event)));
-            }
-            verdicts.push(rejection);
-        }
-        let partitions: Vec<PartitionId> = entries.iter().map(|(partition, _)| *partition).collect();
-        let ids = if entries.is_empty() { Vec::new() } else { self.store().append(entries).await? };
-        let mut receipts = partitions.into_iter().zip(ids).zip(known);
-        let verdict = |rejection: Option<Rejection>| match rejection {
-            Some(rejection) => Some(Verdict::Rejected(rejection)),
-            None => receipts.next().map(|((partition, id), duplicate)| Verdict::Accepted(Receipt { partition, id, duplicate })),
-        };
-        Ok(verdicts.into_iter().filter_map(verdict).collect())
-    }
-
-    fn rejection(&self, event: &Event, latest: Timestamp) -> Option<Rejection> {
-        if event.time > latest {
-            return Some(Rejection::TimeAhead { ahead: event.time.since(latest.minus(AHEAD_MAX)) });
-        }
-        let max = self.inner.options.snooze_max;
-        match event.kind {
-            EventKind::Snoozed { until } if until > event.time.plus(max) => Some(Rejection::SnoozeTooLong { max }),
-            _ => None,
-        }
-    }
-
-    /// Waits until all of these are applied, and tells of each whether it was a repeat.
-    ///
-    /// # Errors
-    /// `NotYetApplied` after `timeout`.
-    pub async fn wait_applied(&self, receipts: &mut [Receipt], timeout: Duration) -> Result<(), Unready> {
-        let waiting = async {
-            for (partition, door) in self.inner.shards.iter().enumerate() {
-                let mine = |receipt: &&mut Receipt| receipt.partition.0 as usize == partition;
-                let mut receipts: Vec<&mut Receipt> = receipts.iter_mut().filter(mine).collect();
-                if receipts.is_empty() {
-                    continue;
-                }
-                let ids = receipts.iter().map(|receipt| receipt.id).collect();
-                let duplicates = door.applied(ids).await?;
-                receipts.iter_mut().zip(duplicates).for_each(|(receipt, duplicate)| receipt.duplicate = duplicate);
-            }
-            Ok(())
-        };
-        tokio::time::timeout(timeout, waiting).await.unwrap_or(Err(Unready::NotYetApplied))
     }
 
     /// The conversation as it stands, committed. `None`: never heard of, or never opened.
@@ -393,11 +342,6 @@ impl Node {
         self.store().stats().await
     }
 
-    /// Partitions whose shard is running, of all.
-    pub fn shards_ready(&self) -> usize {
-        self.inner.shards.iter().filter(|door| door.is_ready()).count()
-    }
-
     /// Ticks that each shard has finished: what was overdue before its last one has been looked at.
     pub fn ticks(&self) -> Vec<u64> {
         self.inner.shards.iter().map(Door::ticks).collect()
@@ -421,12 +365,6 @@ impl Node {
             overdue += self.store().due(partition, now, None, OVERDUE_COUNTED).await?.len();
         }
         Ok(overdue)
-    }
-
-    /// Finishes what is in flight and stops every shard. What is accepted stays in the log.
-    pub async fn stop(&self) {
-        futures_util::future::join_all(self.inner.shards.iter().map(Door::stop)).await;
-        let _ = self.inner.keeper.send(Retire).await;
     }
 }
 

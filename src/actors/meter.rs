@@ -51,9 +51,24 @@ pub fn commit_failed(partition: PartitionId, error: &StoreError) {
     tracing::warn!(%partition, %error, "a commit failed: the shard drops its memory and reloads");
 }
 
+/// A partition is this node's from now on, `took` after it was asked for.
+pub fn moved_here(partition: PartitionId, took: std::time::Duration) {
+    counter!("adjourn_partition_moves_total").increment(1);
+    tracing::debug!(%partition, ?took, "claimed the partition");
+}
+
+pub fn renewal_failed() {
+    counter!("adjourn_lease_renewals_failed_total").increment(1);
+}
+
 pub fn set_aside(partition: PartitionId, reason: &str) {
     counter!("adjourn_dead_letters_total").increment(1);
     tracing::error!(%partition, reason, "an entry was set aside in the dead letters; its conversation's timer is held");
+}
+
+pub fn refused(partition: PartitionId, reason: &str) {
+    counter!("adjourn_dead_letters_total").increment(1);
+    tracing::warn!(%partition, reason, "an event that came by the log cannot be taken; it is in the dead letters");
 }
 
 /// How far the owner is behind its log.

@@ -11,20 +11,27 @@
 //!
 //! Never here: HTTP, Redis, rendering.
 
+pub mod applied;
 pub mod apply;
+pub mod assign;
+pub mod cluster;
 pub mod conversation;
 pub mod draft;
 pub mod due;
 pub mod feed;
 pub mod handle;
+pub mod ingest;
+pub mod membership;
 pub mod meter;
 pub mod node;
 pub mod options;
 pub mod owner;
 pub mod residents;
 pub mod shard;
+pub mod tenure;
 pub mod upkeep;
 
 pub use feed::{Cursor, Fed, Feed};
-pub use handle::{ListQuery, Node, Page, Receipt, Rejection, Unready, Verdict, Why};
+pub use handle::{ListQuery, Node, Page, Unready, Why};
+pub use ingest::{Receipt, Verdict};
 pub use options::NodeOptions;

@@ -8,11 +8,12 @@ use actix::prelude::*;
 
 use super::conversation::StepFn;
 use super::handle::Node;
+use super::membership::{Membership, Standing};
 use super::options::NodeOptions;
 use super::shard::{AppliedNames, Door, ShardActor, ShardParts, Status};
 use crate::clock::SharedClock;
-use crate::domain::step;
-use crate::store::Store;
+use crate::domain::{PartitionId, step};
+use crate::store::{Member, Store};
 
 /// How often dead shards are looked for. A shard dies of a panic only, and nothing of it can be written meanwhile.
 const WATCH: Duration = Duration::from_millis(500);
@@ -20,10 +21,12 @@ const WATCH: Duration = Duration::from_millis(500);
 /// Threads that read for the shards of one Arbiter.
 const READERS_MAX: usize = 4;
 
-/// Owns the shards of this node: starts them, and starts anew the one that died.
+/// Owns the shards of this node and its membership: starts them, and starts anew what died.
 pub struct NodeActor {
     shards: Vec<(ShardParts, Door, ArbiterHandle)>,
     arbiters: Vec<Arbiter>,
+    membership: Membership,
+    running: tokio::task::JoinHandle<()>,
 }
 
 impl Actor for NodeActor {
@@ -34,6 +37,7 @@ impl Actor for NodeActor {
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
+        self.running.abort();
         self.arbiters.iter().for_each(|arbiter| {
             arbiter.stop();
         });
@@ -50,6 +54,10 @@ impl NodeActor {
             tracing::error!(partition = %parts.partition, "a shard died and is started anew");
             let address = start_shard(arbiter, parts.clone());
             *door.address.write().unwrap_or_else(std::sync::PoisonError::into_inner) = address;
+        }
+        if self.running.is_finished() {
+            tracing::error!("the membership died and is started anew");
+            self.running = actix::spawn(self.membership.clone().run());
         }
     }
 }
@@ -68,7 +76,8 @@ impl Handler<Retire> for NodeActor {
     }
 }
 
-/// Starts a node that owns every partition of `store`. Must be called within an actix `System`.
+/// Starts a node on `store`: it has every partition of a store that is its own, and its share of one that it is not alone
+/// with. Must be called within an actix `System`.
 pub fn start(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptions) -> Node {
     start_with(store, steady, options, step)
 }
@@ -76,32 +85,44 @@ pub fn start(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptions) -
 /// The same, with another state machine: for tests of what happens when it fails.
 pub fn start_with(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptions, step: StepFn) -> Node {
     let arbiters: Vec<Arbiter> = (0..options.arbiters.max(1)).map(|_| Arbiter::with_tokio_rt(runtime)).collect();
-    let shared = Arc::new(options.clone());
-    let live = Arc::new(AtomicUsize::new(0));
-    let names = Arc::new(AppliedNames::new());
-    let member = crate::store::Member { node: "node-1".into(), instance: uuid::Uuid::new_v4().as_u64_pair().0 };
-    let mut shards = Vec::new();
-    for partition in store.partitions().all() {
+    let handles: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
+    let member = Member { node: options.node.clone(), instance: uuid::Uuid::new_v4().as_u64_pair().0 };
+    let (standing, options) = (Standing::new(member.clone()), Arc::new(options));
+    let (live, names) = (Arc::new(AtomicUsize::new(0)), Arc::new(AppliedNames::new()));
+    let shard = |partition: PartitionId| {
         let status = Arc::new(Status::default());
-        let (store, steady, options, live, names) = (store.clone(), steady.clone(), shared.clone(), live.clone(), names.clone());
         let parts = ShardParts {
             partition,
             member: member.clone(),
-            store,
-            steady,
-            options,
+            store: store.clone(),
+            steady: steady.clone(),
+            options: options.clone(),
             step,
-            live,
+            live: live.clone(),
             names: names.clone(),
             status: status.clone(),
+            news: standing.news.clone(),
         };
-        let arbiter = arbiters[partition.0 as usize % arbiters.len()].handle();
+        let arbiter = handles[partition.0 as usize % handles.len()].clone();
         let address = Arc::new(RwLock::new(start_shard(&arbiter, parts.clone())));
-        shards.push((parts, Door { partition, address, names, status }, arbiter));
-    }
-    let doors = shards.iter().map(|(_, door, _)| door.clone()).collect();
-    let keeper = NodeActor { shards, arbiters }.start();
-    Node::new(store, steady, doors, options, keeper)
+        (parts, Door { partition, address, names: names.clone(), status }, arbiter)
+    };
+    let shards: Vec<_> = store.partitions().all().map(shard).collect();
+    let doors: Vec<Door> = shards.iter().map(|(_, door, _)| door.clone()).collect();
+    let membership = Membership {
+        store: store.clone(),
+        started_at: steady.now(),
+        steady: steady.clone(),
+        options: options.clone(),
+        shards: doors.clone(),
+        arbiters: handles,
+        standing: standing.clone(),
+        beats: Arc::default(),
+        trouble: Arc::default(),
+    };
+    let running = actix::spawn(membership.clone().run());
+    let keeper = NodeActor { shards, arbiters, membership, running }.start();
+    Node::new(store, steady, doors, options, standing, keeper)
 }
 
 /// An Arbiter's runtime, with few threads for what a store reads off it: one store reads one file, and each thread keeps

@@ -3,10 +3,18 @@
 use std::time::Duration;
 
 use crate::domain::Span;
+use crate::domain::id::{NAME_BYTES_MAX, is_name};
 use crate::domain::settings::{Settings, SettingsBounds};
 
 #[derive(Clone, Debug)]
 pub struct NodeOptions {
+    /// This node's name: no other live process on the same store may have it.
+    pub node: Box<str>,
+    /// Where its API is for others, as URL.
+    pub address: Box<str>,
+    /// A partition whose owner shows no sign of life for this long is taken over. Shorter finds the dead sooner, and takes
+    /// a slow network for death.
+    pub lease: Duration,
     /// What a workspace starts with that never changed its settings.
     pub defaults: Settings,
     pub bounds: SettingsBounds,
@@ -40,6 +48,9 @@ pub struct NodeOptions {
 impl Default for NodeOptions {
     fn default() -> Self {
         Self {
+            node: host_name(),
+            address: "".into(),
+            lease: Duration::from_secs(3),
             defaults: Settings::default(),
             bounds: SettingsBounds::default(),
             snooze_max: Span::from_days(366),
@@ -55,4 +66,12 @@ impl Default for NodeOptions {
             arbiters: 1,
         }
     }
+}
+
+/// What the machine is called, as far as that is a name here; in a container that is the container's own.
+fn host_name() -> Box<str> {
+    let system = rustix::system::uname();
+    let fits = |letter: char| if letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-') { letter } else { '-' };
+    let name: String = system.nodename().to_string_lossy().chars().map(fits).take(NAME_BYTES_MAX).collect();
+    if is_name(&name) { name.into() } else { "node".into() }
 }

@@ -11,6 +11,7 @@ use super::draft::{Draft, Head};
 use super::meter;
 use super::residents::Residents;
 use super::shard::{Inbox, ShardParts};
+use super::tenure::LeaseClock;
 use super::upkeep::Rounds;
 use crate::clock::Stopwatch;
 use crate::domain::{ConversationKey, Settings, Span, Timestamp};
@@ -48,12 +49,20 @@ pub struct Owner<'a> {
     pub(super) trying: Option<(LogId, u32)>,
     pub(super) rounds: Rounds,
     pub(super) sweeps: VecDeque<(Box<str>, Option<Place>)>,
+    pub(super) lease_clock: Rc<LeaseClock>,
     committed: bool,
 }
 
 impl<'a> Owner<'a> {
     /// `survived`: what the owner before was trying when a store call failed, if it is known to have lived on.
-    pub fn new(parts: &'a ShardParts, claim: Claim, residents: Residents, inbox: Rc<Inbox>, survived: Option<(LogId, u32)>) -> Self {
+    pub fn new(
+        parts: &'a ShardParts,
+        claim: Claim,
+        residents: Residents,
+        inbox: Rc<Inbox>,
+        lease_clock: Rc<LeaseClock>,
+        survived: Option<(LogId, u32)>,
+    ) -> Self {
         // What a batch may have held when the owner before died, counted from the same checkpoint (DESIGN.md, "Poison").
         let suspicious = claim.attempts >= 3 || claim.trying.is_some();
         Self {
@@ -76,6 +85,7 @@ impl<'a> Owner<'a> {
             trying: None,
             rounds: Rounds::default(),
             sweeps: VecDeque::new(),
+            lease_clock,
             committed: false,
         }
     }
@@ -132,8 +142,12 @@ impl<'a> Owner<'a> {
         let (batch, head) = draft.finish();
         let touched: Vec<_> = batch.rows.iter().map(|row| (row.key.clone(), stored(&row.change))).collect();
         let tally = meter::Tally::of(&batch);
+        if !self.lease_clock.is_good() {
+            return Err(StoreError::Refused("the lease can no longer be relied on".into()));
+        }
         let stopwatch = Stopwatch::start();
         self.parts.store.commit(self.lease, batch).await?;
+        self.lease_clock.confirmed(stopwatch);
         tally.committed(stopwatch.elapsed());
         self.head = head;
         self.committed = true;
@@ -144,6 +158,17 @@ impl<'a> Owner<'a> {
             self.residents.rest_far(touched.into_iter().map(|(key, _)| key), AT_ONCE);
             self.rounds.look_again();
         }
+        Ok(())
+    }
+
+    /// A sign of life, where no commit gave one lately.
+    pub(super) async fn keep_lease(&self) -> Result<(), StoreError> {
+        if !self.lease_clock.wants_renewal() {
+            return Ok(());
+        }
+        let asked = Stopwatch::start();
+        self.parts.store.renew(self.lease).await.inspect_err(|_| meter::renewal_failed())?;
+        self.lease_clock.confirmed(asked);
         Ok(())
     }
 

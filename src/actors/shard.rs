@@ -1,26 +1,25 @@
 //! One partition's owner: reads its log, has each event applied by its conversation, commits what came of it in one
 //! atomic write, and lets conversations close when the barrier allows it.
 //!
-//! Owns: the lease, the head of the chain of commits, and who lives here. Messages: [`AwaitApplied`], [`Stop`]; all else
-//! comes from the log, the bell and the tick. Life: started by its node; claims, works, and claims anew after any commit
-//! that was refused or whose outcome is unknown, with its memory dropped. A panic of the shard itself ends the actor; the
-//! node starts another, which claims, and the old lease is good for nothing.
+//! Owns: the lease, the head of the chain of commits, and who lives here. Messages: [`Obey`], [`AwaitApplied`], [`Stop`];
+//! all else comes from the log, the bell and the tick. Life (`tenure.rs`): started by its node; rests until told to take
+//! its partition, works, and claims anew after any commit that was refused or whose outcome is unknown, with its memory
+//! dropped. A panic of the shard itself ends the actor; the node starts another, which claims, and the old lease is good
+//! for nothing.
 
 use std::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::{Notify, oneshot};
 
-use super::conversation::{Bell, StepFn, Surroundings};
-use super::handle::Unready;
+use super::conversation::StepFn;
 use super::options::NodeOptions;
-use super::owner::{Owner, Woken};
-use super::residents::{LiveCount, Residents};
+use super::residents::LiveCount;
+use super::tenure::{Order, live};
 use crate::clock::SharedClock;
 use crate::domain::PartitionId;
 use crate::domain::id::Fingerprint;
@@ -28,10 +27,6 @@ use crate::store::{LogId, Store};
 
 /// Repeats remembered for those who wait to hear whether theirs was one: more than one request may bring.
 const DUPLICATES_REMEMBERED: usize = 16_384;
-/// Waits between attempts to claim a partition whose store does not answer.
-const CLAIM_RETRY: [Duration; 4] =
-    [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
-
 /// What a shard is made of.
 #[derive(Clone)]
 pub struct ShardParts {
@@ -44,6 +39,8 @@ pub struct ShardParts {
     pub live: LiveCount,
     pub names: Arc<AppliedNames>,
     pub status: Arc<Status>,
+    /// Rung when the node should see anew who has what.
+    pub news: Arc<Notify>,
 }
 
 /// What everybody may see of a shard.
@@ -87,7 +84,9 @@ impl Default for AppliedNames {
 #[derive(Default)]
 pub struct Inbox {
     waiting: RefCell<Vec<Waiting>>,
-    applied: RefCell<Progress>,
+    /// Of the tenure that is going on; `None`: the partition is not held here.
+    applied: RefCell<Option<Progress>>,
+    order: RefCell<Option<Order>>,
     stopping: std::cell::Cell<bool>,
     stopped: RefCell<Vec<oneshot::Sender<()>>>,
     pub called: Notify,
@@ -100,15 +99,29 @@ struct Waiting {
 
 #[derive(Default)]
 struct Progress {
+    /// What the owners before this one had applied: which of that were repeats, they knew.
+    begin: LogId,
     checkpoint: LogId,
     repeats: HashSet<LogId>,
     order: VecDeque<LogId>,
 }
 
 impl Inbox {
+    /// The partition is held from here on, with everything up to `checkpoint` applied.
+    pub fn begin(&self, checkpoint: LogId) {
+        *self.applied.borrow_mut() = Some(Progress { begin: checkpoint, checkpoint, ..Progress::default() });
+    }
+
+    /// It is held no longer. Whoever waits is told so, and asks the store.
+    pub fn end(&self) {
+        self.applied.borrow_mut().take();
+        self.waiting.borrow_mut().clear();
+    }
+
     /// Everything up to `checkpoint` is committed; of what came since the last call, `repeats` changed nothing.
     pub fn applied_up_to(&self, checkpoint: LogId, repeats: impl IntoIterator<Item = LogId>) {
-        let mut progress = self.applied.borrow_mut();
+        let mut applied = self.applied.borrow_mut();
+        let Some(progress) = applied.as_mut() else { return };
         progress.checkpoint = checkpoint;
         for id in repeats {
             progress.repeats.insert(id);
@@ -124,6 +137,27 @@ impl Inbox {
             let _ = reached.answer.send(reached.ids.iter().map(|id| progress.repeats.contains(id)).collect());
         }
         waiting.retain(|w| !w.answer.is_closed());
+    }
+
+    /// `None`: this is not for this tenure to say.
+    fn wait(&self, ids: Vec<LogId>) -> Option<oneshot::Receiver<Vec<bool>>> {
+        let checkpoint = match &*self.applied.borrow() {
+            Some(progress) if ids.iter().all(|id| *id > progress.begin) => progress.checkpoint,
+            Some(_) | None => return None,
+        };
+        let (answer, answered) = oneshot::channel();
+        self.waiting.borrow_mut().push(Waiting { ids, answer });
+        self.applied_up_to(checkpoint, []);
+        Some(answered)
+    }
+
+    /// The latest order, once.
+    pub fn take_order(&self) -> Option<Order> {
+        self.order.borrow_mut().take()
+    }
+
+    pub fn is_told_to_give_back(&self) -> bool {
+        matches!(&*self.order.borrow(), Some(Order::GiveBack { .. }))
     }
 
     pub fn is_stopping(&self) -> bool {
@@ -158,75 +192,21 @@ impl Actor for ShardActor {
     }
 }
 
-/// The whole life of a shard: claim, work until a commit fails, drop everything, claim again.
-async fn live(parts: ShardParts, inbox: Rc<Inbox>) {
-    let (mut attempt, mut survived) = (0, None);
-    while !inbox.is_stopping() {
-        let claim = match parts.store.seize(parts.partition, parts.member.clone()).await {
-            Ok(claim) => claim,
-            Err(error) => {
-                tracing::warn!(partition = %parts.partition, %error, "cannot claim the partition yet");
-                tokio::time::sleep(CLAIM_RETRY[attempt.min(CLAIM_RETRY.len() - 1)]).await;
-                attempt += 1;
-                continue;
-            }
-        };
-        let lease = claim.lease;
-        let bell = Rc::new(Bell::default());
-        let around = Surroundings { bell: bell.clone(), steady: parts.steady.clone(), step: parts.step, horizon: parts.options.horizon };
-        let residents = Residents::new(around, parts.live.clone(), parts.status.live.clone());
-        let mut owner = Owner::new(&parts, claim, residents, inbox.clone(), survived.take());
-        inbox.applied_up_to(owner.checkpoint(), []);
-        parts.status.ready.store(true, Ordering::Relaxed);
-        let outcome = work(&mut owner, &parts, &inbox, &bell).await;
-        parts.status.ready.store(false, Ordering::Relaxed);
-        match outcome {
-            Ok(()) => {
-                let _ = parts.store.release(lease, None).await;
-                return;
-            }
-            Err(error) => {
-                super::meter::commit_failed(parts.partition, &error);
-                survived = owner.trying();
-                attempt = if owner.has_committed() { 0 } else { attempt + 1 };
-                tokio::time::sleep(CLAIM_RETRY[attempt.min(CLAIM_RETRY.len() - 1)]).await;
-            }
-        }
+/// What the node wants of its partition. The latest order counts.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Obey(pub Order);
+
+impl Handler<Obey> for ShardActor {
+    type Result = ();
+
+    fn handle(&mut self, Obey(order): Obey, _: &mut Self::Context) {
+        *self.inbox.order.borrow_mut() = Some(order);
+        self.inbox.called.notify_one();
     }
 }
 
-/// Turns, until told to stop (`Ok`) or a store call failed (`Err`: memory is not to be trusted).
-async fn work(owner: &mut Owner<'_>, parts: &ShardParts, inbox: &Inbox, bell: &Bell) -> Result<(), crate::store::StoreError> {
-    let mut tick = tokio::time::interval(parts.options.tick);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        let entries = tokio::select! {
-            biased;
-            () = inbox.called.notified() => Woken::Called,
-            _ = tick.tick() => Woken::Tick,
-            () = bell.rung.notified(), if bell.is_silent() => Woken::Rung,
-            () = std::future::ready(()), if !bell.is_silent() => Woken::Rung,
-            entries = owner.read() => Woken::Entries(entries?),
-        };
-        if inbox.is_stopping() {
-            return Ok(());
-        }
-        match entries {
-            Woken::Called => {}
-            Woken::Entries(entries) => owner.apply(entries).await?,
-            Woken::Rung => owner.wake(bell.take(parts.options.due_batch)).await?,
-            Woken::Tick => {
-                owner.tick().await?;
-                parts.status.ticks.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        if owner.has_more() {
-            tick.reset_immediately();
-        }
-    }
-}
-
-/// Answers when all of these are applied and committed: of each, whether it was a repeat.
+/// Answers when all of these are applied and committed: of each, whether it was a repeat. `None`: ask the store.
 #[derive(Message)]
 #[rtype(result = "Option<Vec<bool>>")]
 pub struct AwaitApplied(pub Vec<LogId>);
@@ -235,11 +215,8 @@ impl Handler<AwaitApplied> for ShardActor {
     type Result = ResponseFuture<Option<Vec<bool>>>;
 
     fn handle(&mut self, AwaitApplied(ids): AwaitApplied, _: &mut Self::Context) -> Self::Result {
-        let (answer, answered) = oneshot::channel();
-        self.inbox.waiting.borrow_mut().push(Waiting { ids, answer });
-        let checkpoint = self.inbox.applied.borrow().checkpoint;
-        self.inbox.applied_up_to(checkpoint, []);
-        Box::pin(async move { answered.await.ok() })
+        let answered = self.inbox.wait(ids);
+        Box::pin(async move { answered?.await.ok() })
     }
 }
 
@@ -278,9 +255,17 @@ impl Door {
         self.names.contains(name)
     }
 
-    pub async fn applied(&self, ids: Vec<LogId>) -> Result<Vec<bool>, Unready> {
-        let answer = self.address().send(AwaitApplied(ids)).await;
-        answer.ok().flatten().ok_or(Unready::NoOwner { partition: self.partition })
+    /// `None`: its shard does not have the partition, or no longer; ask the store.
+    pub async fn applied(&self, ids: Vec<LogId>) -> Option<Vec<bool>> {
+        if !self.is_ready() {
+            return None;
+        }
+        self.address().send(AwaitApplied(ids)).await.ok().flatten()
+    }
+
+    /// An order that finds the mailbox full is given again at the next round.
+    pub(super) fn obey(&self, order: Order) {
+        let _ = self.address().try_send(Obey(order));
     }
 
     pub fn is_ready(&self) -> bool {

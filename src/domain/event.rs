@@ -16,6 +16,34 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+/// An event that parses and still cannot be taken.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Rejection {
+    #[error("`time` is {} s ahead of the service's clock, {} s are allowed: check the producer's clock", ahead.as_millis() / 1_000, AHEAD_MAX.as_millis() / 1_000)]
+    TimeAhead { ahead: Span },
+    #[error("`until` is more than {max} after `time`: the longest snooze here")]
+    SnoozeTooLong { max: Span },
+}
+
+impl Event {
+    /// Whether its stamp lies further ahead of `clock` than is allowed (D9).
+    pub fn is_ahead_of(&self, clock: Timestamp) -> bool {
+        self.time > clock.plus(AHEAD_MAX)
+    }
+
+    /// Why this cannot be accepted when the store's clock stands at `clock` (D9), or a snooze may not be longer than
+    /// `snooze_max`.
+    pub fn rejection(&self, clock: Timestamp, snooze_max: Span) -> Option<Rejection> {
+        if self.is_ahead_of(clock) {
+            return Some(Rejection::TimeAhead { ahead: self.time.since(clock) });
+        }
+        match self.kind {
+            EventKind::Snoozed { until } if until > self.time.plus(snooze_max) => Some(Rejection::SnoozeTooLong { max: snooze_max }),
+            _ => None,
+        }
+    }
+}
+
 /// An event and when it was taken in: the millisecond in which its log made it durable.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Accepted {

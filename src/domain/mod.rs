@@ -14,6 +14,7 @@ pub mod id;
 pub mod invariant;
 pub mod notice;
 pub mod order;
+pub mod placement;
 pub mod settings;
 pub mod step;
 pub mod time;

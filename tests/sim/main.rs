@@ -3,9 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // clippy.toml excuses test functions, not their helpers
 
 mod clocks;
+mod cluster;
 mod faults;
+mod hosts;
 mod life;
+mod line;
 mod poison;
 mod pressure;
+mod refused;
 mod soup;
 mod world;

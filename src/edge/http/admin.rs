@@ -25,7 +25,8 @@ pub struct Admin {
 /// One thing readiness depends on.
 struct Check {
     name: &'static str,
-    result: Result<(), String>,
+    /// What there is to say of it; `Err`: why not.
+    result: Result<String, String>,
 }
 
 impl Admin {
@@ -35,17 +36,25 @@ impl Admin {
 
     async fn checks(&self) -> Vec<Check> {
         let node = &self.edge.node;
-        let (running, all) = (node.shards_ready(), usize::from(node.partitions()));
-        let shards = if running == all { Ok(()) } else { Err(format!("{running} of {all} partitions are running")) };
+        let (missing, unowned) = (node.partitions_missing(), node.partitions_unowned());
+        let shards = match missing {
+            _ if !node.has_joined() => Err("this node has not joined the others yet".to_owned()),
+            0 => Ok(format!("{} run here, {unowned} in the cluster have no owner", node.shards_ready())),
+            missing => Err(format!("{missing} that belong here do not run, {unowned} in the cluster have no owner")),
+        };
         let skew = node.clock_skew_ms().await;
         let clocks = match &skew {
             Ok(skew) if skew.abs() > SKEW_MAX_MS => Err(format!("the store's clock and this node's are {skew} ms apart")),
-            _ => Ok(()),
+            _ => Ok(String::new()),
         };
-        let serving = if self.edge.is_stopping() { Err("stopping".to_owned()) } else { Ok(()) };
+        let serving = match () {
+            () if self.edge.is_stopping() => Err("stopping".to_owned()),
+            () if node.is_leaving() => Err("draining".to_owned()),
+            () => Ok(String::new()),
+        };
         vec![
             Check { name: "serving", result: serving },
-            Check { name: "store", result: skew.map(|_| ()).map_err(|error| error.to_string()) },
+            Check { name: "store", result: skew.map(|_| String::new()).map_err(|error| error.to_string()) },
             Check { name: "clocks", result: clocks },
             Check { name: "partitions", result: shards },
         ]
@@ -88,8 +97,9 @@ fn answer(checks: &[Check], verbose: bool) -> HttpResponse {
     for Check { name, result } in checks {
         // Writing to a String cannot fail.
         let _ = match result {
-            Ok(()) if verbose => writeln!(text, "[+]{name} ok"),
-            Ok(()) => Ok(()),
+            Ok(more) if verbose && more.is_empty() => writeln!(text, "[+]{name} ok"),
+            Ok(more) if verbose => writeln!(text, "[+]{name} ok: {more}"),
+            Ok(_) => Ok(()),
             Err(reason) => writeln!(text, "[-]{name} {reason}"),
         };
     }
@@ -108,7 +118,7 @@ mod tests {
     #[actix_rt::test]
     async fn what_is_wrong_is_always_said() {
         let text = |verbose| async move {
-            let checks = [Check { name: "store", result: Ok(()) }, Check { name: "clocks", result: Err("apart".into()) }];
+            let checks = [Check { name: "store", result: Ok(String::new()) }, Check { name: "clocks", result: Err("apart".into()) }];
             let answer = answer(&checks, verbose);
             assert_eq!(answer.status(), 503);
             String::from_utf8(actix_web::body::to_bytes(answer.into_body()).await.unwrap().to_vec()).unwrap()

@@ -39,7 +39,9 @@ async fn act(edge: &Edge, (partition, id): (u16, String), action: DeadLetterActi
 
 /// What it is and why it is here; its text, if it ever had any, is not kept.
 fn view(letter: &DeadLetter) -> Value {
-    let event = letter.entry.as_ref().ok().and_then(Entry::event).map(|event| {
+    let event = letter.entry.as_ref().ok().and_then(Entry::event);
+    let conversation = letter.conversation.as_ref().or(event.map(|event| &event.conversation));
+    let event = event.map(|event| {
         let name = &event.name;
         json!({"id": name.id, "source": name.source, "type": event.kind.type_name(), "time": Rfc3339(event.time)})
     });
@@ -47,8 +49,8 @@ fn view(letter: &DeadLetter) -> Value {
         "partition": letter.partition.0,
         "id": letter.id.to_string(),
         "accepted_at": Rfc3339(letter.id.accepted_at()),
-        "workspace": letter.conversation.as_ref().map(ConversationKey::workspace),
-        "conversation": letter.conversation.as_ref().map(ConversationKey::conversation),
+        "workspace": conversation.map(ConversationKey::workspace),
+        "conversation": conversation.map(ConversationKey::conversation),
         "reason": letter.reason,
         "event": event,
     })

@@ -10,8 +10,9 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::actors::Unready;
 use crate::actors::handle::SettingsRefused;
-use crate::actors::{Rejection, Unready};
+use crate::domain::event::Rejection;
 use crate::store::StoreError;
 use crate::wire::settings::SettingsProblem;
 use crate::wire::split::SplitProblem;
@@ -204,7 +205,7 @@ impl From<Unready> for Problem {
         match unready {
             Unready::Store(error) => error.into(),
             Unready::NotYetApplied => Self::unavailable("not-yet-applied", unready.to_string(), 2),
-            Unready::NoOwner { .. } => Self::unavailable("no-owner", unready.to_string(), 2),
+            Unready::NotYetMoved => Self::unavailable("not-yet-moved", unready.to_string(), 2),
         }
     }
 }

@@ -95,8 +95,6 @@ impl Default for Limits {
 /// What every handler has: the node's door, the bounds, and whether the service is stopping.
 pub struct Edge {
     pub node: Node,
-    /// This node's name, as lists show it.
-    pub node_name: Box<str>,
     pub limits: Limits,
     /// Only requests that name this machine itself are answered: no keys exist, and the port is on loopback.
     pub local_only: bool,
@@ -106,10 +104,10 @@ pub struct Edge {
 }
 
 impl Edge {
-    pub fn new(node: Node, node_name: Box<str>, limits: Limits, local_only: bool) -> Arc<Self> {
+    pub fn new(node: Node, limits: Limits, local_only: bool) -> Arc<Self> {
         let streams = Arc::new(Semaphore::new(limits.streams));
         let buffers = Arc::new(Buffers::new(limits.buffered_bytes));
-        Arc::new(Self { node, node_name, limits, local_only, streams, buffers, stopping: CancellationToken::new() })
+        Arc::new(Self { node, limits, local_only, streams, buffers, stopping: CancellationToken::new() })
     }
 
     /// From here on readiness fails, events are refused and streams end.

@@ -22,7 +22,7 @@ pub async fn topology(edge: web::Data<Edge>, request: HttpRequest) -> Result<Htt
 pub async fn shards(edge: web::Data<Edge>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     Parameters::of(&request, &[])?;
     let stats = edge.node.stats().await?;
-    let items = stats.iter().enumerate().map(|(partition, stats)| view(partition, stats, &edge.node_name)).collect();
+    let items = stats.iter().enumerate().map(|(partition, stats)| view(partition, stats, edge.node.name())).collect();
     Ok(HttpResponse::Ok().json(Items { items, next: None }))
 }
 

@@ -1,0 +1,357 @@
+//! A node among others: it shows that it lives, sees who else does, and has its shards take and give back partitions
+//! accordingly. Nobody leads: every node looks at the same records and comes to the same placement; where two differ for a
+//! moment, a claim over exactly what was seen decides, and the fence makes it safe.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix::ArbiterHandle;
+use metrics::gauge;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::{Notify, broadcast, watch};
+
+use super::assign::{Case, order};
+use super::options::NodeOptions;
+use super::shard::Door;
+use crate::clock::{SharedClock, Stopwatch};
+use crate::domain::placement::{Stillness, place};
+use crate::domain::{PartitionId, Timestamp};
+use crate::store::{ClusterView, Hint, Holder, Lease, Member, NodeRecord, Store, StoreError};
+
+/// Signs of life, and looks at the others, in each lease.
+const ROUNDS_PER_LEASE: u32 = 6;
+/// A record that nobody took away when its process went is taken away after this: long enough for an operator to see who is
+/// missing.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(3_600);
+
+/// What a node last saw of the cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Whether this node has its name, and has looked round since.
+    pub joined: bool,
+    /// Whether everything that was placed here ran here at some time: from then on a move is no reason to call it unready.
+    pub settled: bool,
+    /// Nodes that showed no sign of life for a whole lease.
+    pub lost: BTreeSet<Box<str>>,
+    /// Who shall have each partition.
+    pub desired: Vec<Option<Box<str>>>,
+    /// Partitions nobody has.
+    pub unowned: usize,
+    /// By which lease each partition is held, and since when, as this node saw it.
+    pub since: BTreeMap<PartitionId, (Lease, Timestamp)>,
+    /// Partitions placed here that do not run here, and for how long that has been so.
+    pub missing: BTreeMap<PartitionId, Stopwatch>,
+}
+
+/// What a node and its membership tell each other.
+pub struct Standing {
+    pub member: Member,
+    /// Readiness fails from here on, and nothing is taken any more.
+    leaving: AtomicBool,
+    pub seen: watch::Sender<Arc<Seen>>,
+    name_lost: watch::Sender<bool>,
+    /// Rung when it is worth looking round.
+    pub news: Arc<Notify>,
+}
+
+impl Standing {
+    pub fn new(member: Member) -> Arc<Self> {
+        let (seen, name_lost) = (watch::Sender::default(), watch::Sender::default());
+        Arc::new(Self { member, leaving: AtomicBool::default(), seen, name_lost, news: Arc::default() })
+    }
+
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+        self.news.notify_one();
+    }
+
+    fn lose_name(&self) {
+        self.leave();
+        self.name_lost.send_replace(true);
+    }
+
+    /// Resolves when another live process turns out to have this node's name.
+    pub async fn name_is_lost(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.name_lost.subscribe().wait_for(|lost| *lost).await;
+    }
+}
+
+/// The two loops of a node among others. Cheap to clone: started anew, it goes on where it was.
+#[derive(Clone)]
+pub struct Membership {
+    pub store: Arc<dyn Store>,
+    pub steady: SharedClock,
+    pub options: Arc<NodeOptions>,
+    pub shards: Vec<Door>,
+    pub arbiters: Vec<ArbiterHandle>,
+    pub standing: Arc<Standing>,
+    pub started_at: Timestamp,
+    pub beats: Arc<AtomicU64>,
+    /// What does not work at present, so that it is said once.
+    pub trouble: Arc<Mutex<BTreeSet<&'static str>>>,
+}
+
+impl Membership {
+    pub async fn run(self) {
+        // Heard from here on: what changes while this node looks for the first time is looked at again.
+        let hints = self.store.hints();
+        if !self.join().await {
+            self.standing.lose_name();
+        }
+        tokio::join!(self.show_life(), self.look_round(hints));
+    }
+
+    fn pace(&self) -> Duration {
+        self.options.lease / ROUNDS_PER_LEASE
+    }
+
+    fn record(&self) -> NodeRecord {
+        NodeRecord {
+            member: self.standing.member.clone(),
+            address: self.options.address.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            started_at: self.started_at,
+            beat: self.beats.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// No call of these loops is waited for any longer than until the next but one.
+    async fn ask<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let late = || StoreError::OutcomeUnknown("it takes too long to answer".into());
+        tokio::time::timeout(self.options.lease / 3, call).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// Says what is wrong once, and once that it is over.
+    fn say(&self, doing: &'static str, error: Option<&StoreError>) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match error {
+            Some(error) if trouble.insert(doing) => tracing::warn!(%error, "{doing} failed; trying on"),
+            None if trouble.remove(doing) => tracing::info!("{doing} works again"),
+            Some(_) | None => {}
+        }
+    }
+}
+
+// The name.
+impl Membership {
+    /// Takes this node's name. A process that had it and does not move for half a lease has gone. False: another process
+    /// lives by this name.
+    async fn join(&self) -> bool {
+        if self.store.is_exclusive() {
+            return true;
+        }
+        let (mut watched, mut since) = (None, Stopwatch::start());
+        loop {
+            let Some(standing) = self.earlier_process().await else { continue };
+            let over = standing.as_ref().map(|record| record.member.instance);
+            match (&standing, &watched) {
+                (Some(now), Some(before)) if now != before => return false,
+                (Some(_), None) => (watched, since) = (standing, Stopwatch::start()),
+                (Some(_), Some(_)) if since.elapsed() < self.options.lease / 2 => {}
+                _ if self.take_name(over).await => return true,
+                _ => {}
+            }
+            tokio::time::sleep(self.pace() / 2).await;
+        }
+    }
+
+    /// Whoever has this node's name, itself excepted; the outer `None`: the store did not say.
+    async fn earlier_process(&self) -> Option<Option<NodeRecord>> {
+        let member = &self.standing.member;
+        match self.ask(self.store.cluster()).await {
+            Ok(view) => {
+                self.say("looking at the cluster", None);
+                Some(view.nodes.into_iter().find(|record| record.member.node == member.node && record.member != *member))
+            }
+            Err(error) => {
+                self.say("looking at the cluster", Some(&error));
+                tokio::time::sleep(self.pace()).await;
+                None
+            }
+        }
+    }
+
+    /// False: not yet, look again.
+    async fn take_name(&self, over: Option<u64>) -> bool {
+        let taken = self.ask(self.store.heartbeat(self.record(), over)).await;
+        self.say("joining the cluster", taken.as_ref().err());
+        taken.unwrap_or(false)
+    }
+}
+
+// Signs of life.
+impl Membership {
+    /// Beats for as long as this node's threads answer: one that is stuck is to be taken for dead.
+    async fn show_life(&self) {
+        let mut pace = tokio::time::interval(self.pace());
+        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !*self.standing.name_lost.borrow() {
+            pace.tick().await;
+            if self.threads_answer().await && !self.beat().await {
+                tracing::error!(node = %self.standing.member.node, "another live process has this node's name");
+                self.standing.lose_name();
+            }
+        }
+    }
+
+    async fn threads_answer(&self) -> bool {
+        let asked = self.arbiters.iter().map(|arbiter| async {
+            let (answer, answered) = tokio::sync::oneshot::channel();
+            arbiter.spawn(async move {
+                let _ = answer.send(());
+            }) && answered.await.is_ok()
+        });
+        let all = futures_util::future::join_all(asked);
+        let answered = tokio::time::timeout(self.options.lease / 3, all).await.is_ok_and(|all| all.into_iter().all(|answered| answered));
+        if !answered {
+            tracing::warn!("a thread of this node does not answer: no sign of life is given");
+        }
+        answered
+    }
+
+    /// False: another process has this node's name.
+    async fn beat(&self) -> bool {
+        let beaten = self.ask(self.store.heartbeat(self.record(), None)).await;
+        self.say("the heartbeat", beaten.as_ref().err());
+        if self.store.is_exclusive() && beaten.as_ref().is_ok_and(|kept| !kept) {
+            // Whoever it is has lost the store to this process.
+            let standing = self.earlier_process().await.flatten();
+            self.take_name(standing.map(|record| record.member.instance)).await;
+            return true;
+        }
+        beaten.unwrap_or(true)
+    }
+}
+
+/// What a node remembers from one look to the next.
+#[derive(Default)]
+struct Watch {
+    nodes: Stillness<Box<str>, NodeRecord>,
+    holders: Stillness<PartitionId, Holder>,
+}
+
+// Looking round.
+impl Membership {
+    async fn look_round(&self, mut hints: broadcast::Receiver<Hint>) {
+        let mut pace = tokio::time::interval(self.pace());
+        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let origin = Stopwatch::start();
+        let mut watch = Watch::default();
+        loop {
+            let mut granted = BTreeSet::new();
+            tokio::select! {
+                _ = pace.tick() => {}
+                () = self.standing.news.notified() => {}
+                hint = hints.recv() => match hint {
+                    Ok(hint) => self.note(hint, &mut granted),
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => { pace.tick().await; }
+                },
+            }
+            loop {
+                match hints.try_recv() {
+                    Ok(hint) => self.note(hint, &mut granted),
+                    Err(TryRecvError::Lagged(_)) => {}
+                    Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+                }
+            }
+            let asked = origin.elapsed();
+            match self.ask(self.store.cluster()).await {
+                Ok(view) => {
+                    self.say("looking at the cluster", None);
+                    watch.look(asked, origin.elapsed(), &view);
+                    self.act(&view, &watch, &granted).await;
+                }
+                Err(error) => self.say("looking at the cluster", Some(&error)),
+            }
+        }
+    }
+
+    fn note(&self, hint: Hint, granted: &mut BTreeSet<PartitionId>) {
+        if let Hint::Released { partition, to: Some(to) } = hint
+            && to == self.standing.member.node
+        {
+            granted.insert(partition);
+        }
+    }
+
+    async fn act(&self, view: &ClusterView, watch: &Watch, granted: &BTreeSet<PartitionId>) {
+        let (me, lease, alone) = (&self.standing.member, self.options.lease, self.store.is_exclusive());
+        if view.draining.contains(&me.node) {
+            self.standing.leave();
+        }
+        let is_leaving = self.standing.is_leaving();
+        let lost: BTreeSet<Box<str>> = view.nodes.iter().map(|n| &n.member.node).filter(|n| watch.nodes.of(n) >= lease).cloned().collect();
+        let stays = |node: &str| !lost.contains(node) && !view.draining.contains(node);
+        let candidates: Vec<&str> = match alone {
+            true => (!is_leaving).then_some(&*me.node).into_iter().collect(),
+            false => view.nodes.iter().map(|record| &*record.member.node).filter(|node| stays(node)).collect(),
+        };
+        let mut desired = Vec::with_capacity(view.holders.len());
+        for (door, holder) in self.shards.iter().zip(&view.holders) {
+            let partition = door.partition;
+            let next = place(partition, candidates.iter().copied(), view.pins.get(&partition).map(|pin| &**pin));
+            let case = Case {
+                me,
+                holder: holder.as_ref(),
+                desired: next,
+                desired_lives: next.is_some_and(|node| watch.nodes.has_moved(&node.into())),
+                is_still: alone || watch.holders.of(&partition) >= lease,
+                works: door.is_ready(),
+                granted: granted.contains(&partition),
+                leaving: is_leaving,
+            };
+            order(&case).into_iter().for_each(|order| door.obey(order));
+            desired.push(next.map(Into::into));
+        }
+        gauge!("adjourn_nodes_live").set((view.nodes.len() - lost.len()) as f64);
+        self.publish(view, lost, desired);
+        self.forget_the_long_lost(view, watch).await;
+    }
+
+    fn publish(&self, view: &ClusterView, lost: BTreeSet<Box<str>>, desired: Vec<Option<Box<str>>>) {
+        let (me, now) = (&self.standing.member, self.steady.now());
+        let before = self.standing.seen.borrow().clone();
+        let mut seen = Seen { joined: true, lost, ..Seen::default() };
+        for (place, door) in self.shards.iter().enumerate() {
+            let partition = door.partition;
+            match view.holders.get(place).and_then(Option::as_ref) {
+                None => seen.unowned += 1,
+                Some(Holder { lease, .. }) => {
+                    let same = before.since.get(&partition).filter(|(known, _)| known == lease);
+                    seen.since.insert(partition, same.copied().unwrap_or((*lease, now)));
+                }
+            }
+            if desired[place].as_deref() == Some(&me.node) && !door.is_ready() {
+                let since = before.missing.get(&partition).copied().unwrap_or_else(Stopwatch::start);
+                seen.missing.insert(partition, since);
+            }
+        }
+        seen.desired = desired;
+        seen.settled = before.settled || seen.missing.is_empty();
+        self.standing.seen.send_replace(Arc::new(seen));
+    }
+
+    /// Every node does this; taking away what is gone already does no harm.
+    async fn forget_the_long_lost(&self, view: &ClusterView, watch: &Watch) {
+        for record in view.nodes.iter().filter(|record| watch.nodes.of(&record.member.node) >= FORGOTTEN_AFTER) {
+            let forgotten = self.ask(self.store.leave(record.member.clone())).await;
+            self.say("forgetting a lost node", forgotten.as_ref().err());
+        }
+    }
+}
+
+impl Watch {
+    fn look(&mut self, asked: Duration, answered: Duration, view: &ClusterView) {
+        self.nodes.look(asked, answered, view.nodes.iter().map(|record| (record.member.node.clone(), record.clone())));
+        let held = view.holders.iter().flatten().map(|holder| (holder.lease.partition, holder.clone()));
+        self.holders.look(asked, answered, held);
+    }
+}

@@ -1,0 +1,278 @@
+//! A shard's life: it rests until its node tells it to take its partition, claims it, works, and lets go of it again.
+//!
+//! ```text
+//! rest ──Take──▶ claim ──granted──▶ hold ──GiveBack──▶ release ──▶ rest
+//!   ▲              │ fenced           │ fenced
+//!   └──────────────┴──────────────────┤ refused, unknown, no word in time: what is in memory is dropped
+//!                                     └──▶ claim anew over its own record, while that still stands
+//! ```
+//! Only the shard itself renews its lease, between two turns: one that is dead or stuck loses it by silence. On a store
+//! that one process has to itself there is nobody to lose it to: it takes its partition whoever held it, and keeps it.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::conversation::{Bell, Surroundings};
+use super::meter;
+use super::owner::{Owner, Woken};
+use super::residents::Residents;
+use super::shard::{Inbox, ShardParts};
+use crate::clock::Stopwatch;
+use crate::store::{Claim, Holder, Lease, LogId, StoreError};
+
+/// Waits between attempts to claim a partition whose store does not answer.
+const CLAIM_RETRY: [Duration; 4] =
+    [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
+
+/// What a node tells the shard of a partition.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// Have it, over exactly this record of who held it.
+    Take { over: Option<Holder> },
+    /// Have it no longer, if it is held by this lease.
+    GiveBack { lease: Lease, to: Option<Box<str>> },
+}
+
+/// How long a lease may be relied on, counted from when the last good word of the store was asked for.
+pub struct LeaseClock {
+    asked: Cell<Stopwatch>,
+    /// `None`: for ever.
+    lease: Option<Duration>,
+}
+
+impl LeaseClock {
+    pub fn new(asked: Stopwatch, lease: Option<Duration>) -> Self {
+        Self { asked: Cell::new(asked), lease }
+    }
+
+    /// The store has answered a commit, a renewal or a claim that was asked then.
+    pub fn confirmed(&self, asked: Stopwatch) {
+        self.asked.set(asked);
+    }
+
+    /// Others take a partition over whose record stood still for a whole lease: a third of it is for the answer's way, for
+    /// clocks that do not run alike and for a commit that is under way.
+    pub fn is_good(&self) -> bool {
+        !self.left(|lease| lease * 2 / 3).is_zero()
+    }
+
+    /// Five signs of life in each lease, so that two may be lost before it is given up.
+    pub fn wants_renewal(&self) -> bool {
+        self.left(|lease| lease / 5).is_zero()
+    }
+
+    pub async fn runs_out(&self) {
+        self.reaches(|lease| lease * 2 / 3).await;
+    }
+
+    pub async fn renewal_is_due(&self) {
+        self.reaches(|lease| lease / 5).await;
+    }
+
+    fn left(&self, part: fn(Duration) -> Duration) -> Duration {
+        self.lease.map_or(Duration::MAX, |lease| part(lease).saturating_sub(self.asked.get().elapsed()))
+    }
+
+    /// The clock may be set back to a later word while this waits.
+    async fn reaches(&self, part: fn(Duration) -> Duration) {
+        if self.lease.is_none() {
+            return std::future::pending().await;
+        }
+        loop {
+            match self.left(part) {
+                Duration::ZERO => return,
+                left => tokio::time::sleep(left).await,
+            }
+        }
+    }
+}
+
+/// How a tenure ended, when nothing went wrong.
+pub enum Parted {
+    Stopped,
+    GaveBack(Option<Box<str>>),
+}
+
+enum Next {
+    Rest,
+    Claim(Option<Holder>),
+    /// After a failure: over its own record.
+    Reclaim,
+}
+
+struct Life {
+    parts: ShardParts,
+    inbox: Rc<Inbox>,
+    attempt: usize,
+    /// What was being tried alone when a store call failed, and its owner lived on.
+    survived: Option<(LogId, u32)>,
+}
+
+/// The whole life of a shard, until it is told to stop.
+pub async fn live(parts: ShardParts, inbox: Rc<Inbox>) {
+    let mut next = if parts.store.is_exclusive() { Next::Reclaim } else { Next::Rest };
+    let mut life = Life { parts, inbox, attempt: 0, survived: None };
+    while !life.inbox.is_stopping() {
+        next = match next {
+            Next::Rest => life.rest().await,
+            Next::Claim(over) => life.claim(over).await,
+            Next::Reclaim => life.reclaim().await,
+        };
+    }
+}
+
+impl Life {
+    async fn rest(&mut self) -> Next {
+        match self.inbox.take_order() {
+            Some(Order::Take { over }) => return Next::Claim(over),
+            Some(Order::GiveBack { lease, to }) => self.release(lease, to).await,
+            None => self.inbox.called.notified().await,
+        }
+        Next::Rest
+    }
+
+    async fn claim(&mut self, over: Option<Holder>) -> Next {
+        let asked = Stopwatch::start();
+        let (store, partition) = (self.parts.store.clone(), self.parts.partition);
+        match self.bounded(store.claim(partition, self.parts.member.clone(), over)).await {
+            Ok(claim) => self.hold(claim, asked).await,
+            Err(StoreError::Fenced { .. }) if !store.is_exclusive() => self.outdone(),
+            Err(error) => {
+                tracing::warn!(%partition, %error, "cannot claim the partition yet");
+                self.attempt += 1;
+                self.pause().await
+            }
+        }
+    }
+
+    async fn reclaim(&mut self) -> Next {
+        if self.inbox.is_told_to_give_back() {
+            return Next::Rest;
+        }
+        let (store, place) = (self.parts.store.clone(), usize::from(self.parts.partition.0));
+        match self.bounded(store.cluster()).await {
+            Ok(view) => {
+                let holder = view.holders.into_iter().nth(place).flatten();
+                let is_mine = holder.as_ref().is_some_and(|holder| holder.member == self.parts.member);
+                if is_mine || store.is_exclusive() { Next::Claim(holder) } else { self.outdone() }
+            }
+            Err(error) => {
+                tracing::warn!(partition = %self.parts.partition, %error, "cannot see who has the partition");
+                self.attempt += 1;
+                self.pause().await
+            }
+        }
+    }
+
+    /// From a claim to its end, whatever ends it.
+    async fn hold(&mut self, claim: Claim, asked: Stopwatch) -> Next {
+        let (parts, inbox) = (self.parts.clone(), self.inbox.clone());
+        let lease = claim.lease;
+        let clock = Rc::new(LeaseClock::new(asked, (!parts.store.is_exclusive()).then_some(parts.options.lease)));
+        let bell = Rc::new(Bell::default());
+        let around = Surroundings { bell: bell.clone(), steady: parts.steady.clone(), step: parts.step, horizon: parts.options.horizon };
+        let residents = Residents::new(around, parts.live.clone(), parts.status.live.clone());
+        let mut owner = Owner::new(&parts, claim, residents, inbox.clone(), clock.clone(), self.survived.take());
+        inbox.begin(owner.checkpoint());
+        parts.status.ready.store(true, Ordering::Relaxed);
+        meter::moved_here(parts.partition, asked.elapsed());
+        let ended = tokio::select! {
+            biased;
+            () = clock.runs_out() => Err(no_word()),
+            ended = work(&mut owner, &inbox, &bell, lease) => ended,
+        };
+        parts.status.ready.store(false, Ordering::Relaxed);
+        inbox.end();
+        match ended {
+            Ok(parted) => {
+                drop(owner);
+                let to = if let Parted::GaveBack(to) = parted { to } else { None };
+                self.release(lease, to).await;
+                Next::Rest
+            }
+            Err(error) => {
+                meter::commit_failed(parts.partition, &error);
+                self.survived = owner.trying();
+                self.attempt = if owner.has_committed() { 0 } else { self.attempt + 1 };
+                drop(owner);
+                let is_outdone = matches!(error, StoreError::Fenced { .. }) && !parts.store.is_exclusive();
+                if is_outdone { self.outdone() } else { self.pause().await }
+            }
+        }
+    }
+
+    /// Somebody else has it: who shall have it is for the node to see.
+    fn outdone(&self) -> Next {
+        self.parts.news.notify_one();
+        Next::Rest
+    }
+
+    async fn pause(&self) -> Next {
+        tokio::select! {
+            () = tokio::time::sleep(CLAIM_RETRY[self.attempt.min(CLAIM_RETRY.len() - 1)]) => {}
+            () = self.inbox.called.notified() => {}
+        }
+        Next::Reclaim
+    }
+
+    /// A partition that cannot be given back is taken when its record has stood still for long enough.
+    async fn release(&self, lease: Lease, to: Option<Box<str>>) {
+        if let Err(error) = self.bounded(self.parts.store.release(lease, to)).await {
+            tracing::warn!(partition = %self.parts.partition, %error, "the partition was not given back; its lease will run out");
+        }
+    }
+
+    /// On a store with other owners no call is worth waiting for any longer than a lease.
+    async fn bounded<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        if self.parts.store.is_exclusive() {
+            return call.await;
+        }
+        tokio::time::timeout(self.parts.options.lease, call).await.unwrap_or_else(|_| Err(no_word()))
+    }
+}
+
+fn no_word() -> StoreError {
+    StoreError::OutcomeUnknown("no word from it for as long as the lease can be relied on".into())
+}
+
+/// Turns, until told to part (`Ok`) or a store call failed (`Err`: memory is not to be trusted).
+async fn work(owner: &mut Owner<'_>, inbox: &Inbox, bell: &Bell, lease: Lease) -> Result<Parted, StoreError> {
+    let parts = owner.parts;
+    let clock = owner.lease_clock.clone();
+    let mut tick = tokio::time::interval(parts.options.tick);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let woken = tokio::select! {
+            biased;
+            () = inbox.called.notified() => Woken::Called,
+            () = clock.renewal_is_due() => Woken::Called,
+            _ = tick.tick() => Woken::Tick,
+            () = bell.rung.notified(), if bell.is_silent() => Woken::Rung,
+            () = std::future::ready(()), if !bell.is_silent() => Woken::Rung,
+            entries = owner.read() => Woken::Entries(entries?),
+        };
+        if inbox.is_stopping() {
+            return Ok(Parted::Stopped);
+        }
+        if let Some(Order::GiveBack { lease: meant, to }) = inbox.take_order()
+            && meant == lease
+        {
+            return Ok(Parted::GaveBack(to));
+        }
+        owner.keep_lease().await?;
+        match woken {
+            Woken::Called => {}
+            Woken::Entries(entries) => owner.apply(entries).await?,
+            Woken::Rung => owner.wake(bell.take(parts.options.due_batch)).await?,
+            Woken::Tick => {
+                owner.tick().await?;
+                parts.status.ticks.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        if owner.has_more() {
+            tick.reset_immediately();
+        }
+    }
+}
