@@ -5,14 +5,13 @@
 #   deploy/images.sh              all of them
 #   deploy/images.sh redis:7      only these
 #
-# An image that is there, or can be pulled, is left alone; run it as often as you like. Those made here go with
-#   docker rmi $(docker images -q --filter label=adjourn.local-base)
+# An image that is there, or can be pulled, is left alone; run it as often as you like. `docker history` tells which were
+# made here; `docker rmi` them once the real ones can be pulled.
 #
 # Needs Docker and Debian or Ubuntu; mmdebstrap comes by apt; rust:1-slim-bookworm takes this machine's toolchain.
 set -euo pipefail
 
 readonly DEBIAN=debian:bookworm-slim RUST=rust:1-slim-bookworm REDIS=redis:7
-readonly LABEL=adjourn.local-base
 # A registry that is there begins to answer at once; one that a firewall swallows would hold us up for minutes.
 readonly PULL_SECONDS=300
 
@@ -23,7 +22,7 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 # Builds $1 by the Dockerfile on stdin, with the files of directory $2 beside it.
 build() {
     cat > "$2/Dockerfile"
-    docker build --quiet --label "$LABEL=$1" --tag "$1" "$2" > "$work/built" 2>&1 || { cat "$work/built" >&2; return 1; }
+    docker build --quiet --tag "$1" "$2" > "$work/built" 2>&1 || { cat "$work/built" >&2; return 1; }
 }
 
 make_debian() {
@@ -38,7 +37,7 @@ make_debian() {
         --customize-hook='cp /etc/ssl/certs/ca-certificates.crt "$1/etc/ssl/certs/ca-certificates.crt"' \
         --customize-hook='rm -rf "$1"/var/cache/apt/*.bin "$1"/usr/share/doc/* "$1"/usr/share/man/* "$1"/usr/share/locale/*' \
         bookworm "$work/debian.tar"
-    docker import --change 'CMD ["bash"]' --change "LABEL $LABEL=$DEBIAN" "$work/debian.tar" "$DEBIAN" > "$work/built"
+    docker import --change 'CMD ["bash"]' --message "made by deploy/images.sh" "$work/debian.tar" "$DEBIAN" > "$work/built"
 }
 
 make_rust() {
