@@ -44,6 +44,7 @@ pub const COMMANDS: &[Needed] = &[
     // Hashes: states, leases, settings, nodes.
     needed("hset", "HSET KEY f v"),
     needed("hsetnx", "HSETNX KEY f v"),
+    needed("hincrby", "HINCRBY KEY f 1"),
     needed("hget", "HGET KEY f"),
     needed("hmget", "HMGET KEY f"),
     needed("hgetall", "HGETALL KEY"),
