@@ -11,9 +11,11 @@
 //! Redis may lose its last second when it, or the machine it runs on, dies; how much depends on how it is set up. What a
 //! node acknowledged in the last seconds it remembers, and appends again when another primary answers.
 
+pub mod acl;
 mod append;
 mod args;
 mod background;
+pub mod check;
 mod cluster;
 mod commit;
 mod entry;
@@ -32,27 +34,21 @@ mod server;
 mod store;
 mod tail;
 pub mod target;
+#[cfg(test)]
+mod testing;
 mod value;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+pub use check::Durability;
 pub use open::OpenError;
 pub use target::Target;
 
 use crate::domain::PartitionCount;
 use crate::store::StoreError;
 use link::Link;
-
-/// How sure a write must be before it counts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Durability {
-    /// Refuses a Redis that answers before it has written to its disk.
-    pub strict: bool,
-    /// Replicas that must have it as well. Only where `strict` is.
-    pub replicas: u32,
-}
 
 #[derive(Clone, Debug)]
 pub struct RedisOptions {
