@@ -1,5 +1,6 @@
 //! The compose file keeps its word, and each fault is what it is called.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use super::container::{Container, Way};
@@ -41,8 +42,7 @@ async fn three_nodes_run_as_nobody_and_write_nowhere() {
             assert!(bindings.iter().all(|binding| binding["HostIp"] == "127.0.0.1"), "{bindings:?}");
         }
     }
-    let mut urls: Vec<_> = nodes.iter().map(|node| node.url(API).unwrap()).collect();
-    urls.dedup();
+    let urls: BTreeSet<_> = nodes.iter().map(|node| node.url(API).unwrap()).collect();
     assert_eq!(urls.len(), 3, "each has a port of its own");
     for node in &nodes {
         assert!(node.answers(API, "/v1/topology").await);
