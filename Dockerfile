@@ -20,13 +20,10 @@ COPY src src
 RUN touch src/main.rs src/lib.rs && cargo build --release --locked && mkdir data
 
 FROM ${RUNTIME_IMAGE}
-ARG VERSION=unknown
-ARG REVISION=unknown
+# The version and the revision, and whose registry it is in, are for who publishes it: docker build --label ...
 LABEL org.opencontainers.image.title="adjourn" \
       org.opencontainers.image.description="Closes customer conversations that have gone quiet: exactly on time, exactly once, never over a reply" \
-      org.opencontainers.image.licenses="MIT OR Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.licenses="MIT OR Apache-2.0"
 COPY LICENSE /usr/share/doc/adjourn/
 COPY --from=build /build/target/release/adjourn /usr/local/bin/
 # Where the embedded store goes unless told otherwise: mount a volume here. With Redis nothing is written.

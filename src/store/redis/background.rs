@@ -10,7 +10,7 @@ use metrics::counter;
 use redis::Value;
 use tokio::task::AbortHandle;
 
-use super::link::{Heard, text};
+use super::link::{Answers, Heard, LinkError, text};
 use super::value::{entries, number};
 use super::{Inner, entry};
 use crate::domain::PartitionId;
@@ -61,8 +61,9 @@ async fn look(inner: Arc<Inner>) {
         let mut info = redis::cmd("INFO");
         info.arg("memory");
         if let Ok(primaries) = inner.link.ask_each(vec![info]).await {
-            let told = primaries.into_iter().filter_map(|(_, answers)| text(&answers.ok()?.pop()?.ok()?));
-            inner.memory.note(told);
+            let said = |outcome: Result<Answers, LinkError>| text(outcome.ok()?.first()?.as_ref().ok()?);
+            let infos: Vec<String> = primaries.into_iter().filter_map(|(_, outcome)| said(outcome)).collect();
+            inner.memory.note(infos.iter().map(String::as_str));
         }
     }
 }

@@ -35,17 +35,14 @@ impl Memory {
         (self.used.load(Ordering::Relaxed), self.limit.load(Ordering::Relaxed))
     }
 
-    /// Takes in what each primary's `INFO memory` said.
-    pub fn note(&self, infos: impl IntoIterator<Item = String>) {
-        let figures = |info: String| {
-            let number = |name| field(&info, name).and_then(|text| text.parse::<u64>().ok());
-            Some((number("used_memory")?, number("maxmemory")?))
-        };
-        // The fullest: least room below the limit, any limit before none.
-        let fullest = infos.into_iter().filter_map(figures).min_by_key(|(used, max)| (*max == 0, i128::from(*max) - i128::from(*used)));
-        let Some((used, max)) = fullest else { return };
+    /// Takes in what `INFO memory` of every primary said; the fullest counts.
+    pub fn note<'a>(&self, infos: impl Iterator<Item = &'a str>) {
+        let number = |info, name| field(info, name).and_then(|text| text.parse::<u64>().ok());
+        let room = infos.filter_map(|info| Some((number(info, "used_memory")?, number(info, "maxmemory")?)));
+        // Without a limit none is full.
+        let Some((used, max)) = room.max_by_key(|(used, max)| used.saturating_mul(1_000).checked_div(*max).unwrap_or(0)) else { return };
         self.used.store(used, Ordering::Relaxed);
-        self.limit.store(max / 100 * INGEST_PERCENT, Ordering::Relaxed);
+        self.limit.store(max.saturating_mul(INGEST_PERCENT) / 100, Ordering::Relaxed);
         gauge!("adjourn_redis_memory_bytes").set(used as f64);
         gauge!("adjourn_redis_memory_limit_bytes").set(max as f64);
     }
@@ -59,25 +56,23 @@ mod tests {
     fn events_are_refused_from_four_fifths_on() {
         let memory = Memory::default();
         assert!(memory.has_room().is_ok());
-        memory.note([info(801, 1_000)]);
+        memory.note(["used_memory:801\r\nmaxmemory:1000\r\n"].into_iter());
         assert!(matches!(memory.has_room(), Err(StoreError::Full { used: 801, limit: 800 })));
-        memory.note([info(800, 1_000)]);
+        memory.note(["used_memory:800\r\nmaxmemory:1000\r\n"].into_iter());
         assert!(memory.has_room().is_ok());
-        memory.note([info(800, 0)]);
+        memory.note(["used_memory:800\r\nmaxmemory:0\r\n"].into_iter());
         assert!(memory.has_room().is_ok(), "no limit");
+        memory.note(["used_memory:10\r\nmaxmemory:1000\r\n", "used_memory:90\r\nmaxmemory:100\r\n"].into_iter());
+        assert!(memory.has_room().is_err(), "the fullest of them");
     }
 
     #[test]
-    fn the_fullest_of_several_counts() {
+    fn what_redis_refused_is_told_with_the_figures() {
         let memory = Memory::default();
-        memory.note([info(10, 1_000), info(900, 1_000), info(5_000, 0)]);
-        assert!(matches!(memory.has_room(), Err(StoreError::Full { used: 900, limit: 800 })));
+        memory.note(["used_memory:900\r\nmaxmemory:1000\r\n"].into_iter());
         assert!(matches!(memory.told(StoreError::Full { used: 0, limit: 0 }), StoreError::Full { used: 900, limit: 800 }));
-        memory.note([]);
+        assert!(matches!(memory.told(StoreError::Behind { unapplied: 1, limit: 1 }), StoreError::Behind { .. }));
+        memory.note([].into_iter());
         assert!(memory.has_room().is_err(), "nobody answered");
-    }
-
-    fn info(used: u64, max: u64) -> String {
-        format!("used_memory:{used}\r\nmaxmemory:{max}\r\n")
     }
 }

@@ -6,6 +6,7 @@ use metrics::counter;
 use redis::Value;
 
 use super::append::{Backlogs, Sure};
+use super::check::{CONNECTION, Report, Row, Verdict, check};
 use super::errors::general;
 use super::heads::Heads;
 use super::keys::{self, Keys};
@@ -18,6 +19,7 @@ use super::server::Server;
 use super::target::Target;
 use super::value::{list, number, text};
 use super::{Inner, RedisOptions, RedisStore, background};
+use crate::clock::WallClock;
 use crate::domain::PartitionCount;
 use crate::store::StoreError;
 
@@ -66,6 +68,7 @@ impl RedisStore {
         };
         let link = Link::open(target, link_options).map_err(|error| refused(error.to_string()))?;
         let server = Server::ask(&link).await?;
+        judge(check(&link, options.durability, &options.prefix, &WallClock).await)?;
         let (partitions, incarnation) = fixed(&link, &options).await?;
         let inner = Arc::new(Inner {
             keys: Keys::new(&options.prefix, partitions),
@@ -112,6 +115,20 @@ impl Inner {
             tracing::error!(reason, "nothing is done any more");
         }
         self.serves()
+    }
+}
+
+/// Warnings are for the log; what must not be ends it here.
+fn judge(report: Report) -> Result<(), OpenError> {
+    for Row { name, found, advice, .. } in report.rows.iter().filter(|row| row.verdict == Verdict::Warning) {
+        tracing::warn!(name, found, advice, "this Redis is not all it could be");
+    }
+    let refusals: Vec<String> = report.refusals().map(|Row { name, found, advice, .. }| format!("{name}: {found}: {advice}")).collect();
+    match report.refusals().next() {
+        None => Ok(()),
+        // It answered a moment ago.
+        Some(row) if row.name == CONNECTION => Err(OpenError::Away(refusals.join("; ").into())),
+        Some(_) => Err(refused(refusals.join("; "))),
     }
 }
 
