@@ -121,7 +121,7 @@ async fn scripts_that_a_server_forgot_are_brought_again() {
 
 #[tokio::test]
 async fn also_where_writes_wait_for_a_replica() {
-    let primary = Server::start(Options::default());
+    let primary = Server::start(Options::aof(Aof::Always));
     let replica = Server::start(Options { replica_of: Some(primary.port()), ..Options::default() });
     wait_until("the replica follows", || is_in_sync_with(primary.port(), replica.port()));
     let strict = RedisOptions { durability: Durability { strict: true, replicas: 1 }, ..options() };
