@@ -18,5 +18,7 @@ mod records;
 #[path = "../rig/mod.rs"]
 mod rig;
 mod scripts;
+mod served;
+mod ward;
 
 mod witness;
