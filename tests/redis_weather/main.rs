@@ -17,6 +17,7 @@ mod primaries;
 mod records;
 #[path = "../rig/mod.rs"]
 mod rig;
+mod rights;
 mod scripts;
 mod served;
 mod ward;

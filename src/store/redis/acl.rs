@@ -62,11 +62,9 @@ pub const COMMANDS: &[Needed] = &[
     needed("zcard", "ZCARD KEY"),
     needed("zcount", "ZCOUNT KEY 0 1"),
     needed("zrank", "ZRANK KEY m"),
-    needed("zscore", "ZSCORE KEY m"),
     needed("zmscore", "ZMSCORE KEY m"),
     // Any key.
     needed("exists", "EXISTS KEY"),
-    needed("type", "TYPE KEY"),
     needed("del", "DEL KEY"),
     // Telling each other.
     needed("publish", "PUBLISH CHANNEL word"),
