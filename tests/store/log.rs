@@ -157,16 +157,19 @@ pub async fn nothing_was_accepted_later_than_it_was_taken(bench: Bench) {
     assert_eq!(events(&bench).await, ids.into_iter().map(|id| (id, (event("e1"), id.accepted_at()))).collect::<Vec<_>>());
 }
 
-pub async fn a_full_log_takes_nothing_until_it_was_applied(bench: Bench) {
+pub async fn a_full_log_takes_nothing_until_it_was_applied(mut bench: Bench) {
     let last = {
         let entries = (0..UNAPPLIED_MAX).map(|n| (P, entry(&format!("e{n}"))));
         *bench.store().append(entries.collect()).await.unwrap().last().unwrap()
     };
     let before = bench.dump().await;
     let beside = vec![(OTHER, entry("beside")), (P, entry("one too many"))];
-    let behind = bench.store().append(beside.clone()).await;
-    assert!(matches!(behind, Err(StoreError::Behind { unapplied: UNAPPLIED_MAX, limit: UNAPPLIED_MAX })), "{behind:?}");
-    assert_eq!(bench.dump().await, before);
+    for _ in 0..2 {
+        let behind = bench.store().append(beside.clone()).await;
+        assert!(matches!(behind, Err(StoreError::Behind { unapplied: UNAPPLIED_MAX, limit: UNAPPLIED_MAX })), "{behind:?}");
+        assert_eq!(bench.dump().await, before);
+        bench.reopen().await;
+    }
 
     let mut owner = bench.claim().await;
     bench.commit(&mut owner, |batch| batch.checkpoint = last).await.unwrap();

@@ -1,4 +1,6 @@
 //! The model against the store: the same calls, many and at random, get the same answers and leave the same behind.
+//!
+//! `ADJOURN_STORE_CALLS=120000 cargo test --release --test store as_the_model` makes so many; a little less than half are commits.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +9,16 @@ use adjourn::store::*;
 
 use crate::bench::*;
 
-/// Runs from these seeds, each of this many calls: some refused, some fenced, most written.
-const SEEDS: std::ops::Range<u64> = 1..6;
-const CALLS: usize = 120;
+/// Unless the environment says otherwise: some are refused, some fenced, most written.
+const CALLS: usize = 600;
+/// From one seed; the next goes on with what the last one left.
+const CALLS_OF_A_SEED: usize = 120;
+/// All that there is to be read takes longer than a call: with many calls it is not read after each.
+const COMPARED_AT_MOST: usize = 2_500;
+
+fn calls() -> usize {
+    std::env::var("ADJOURN_STORE_CALLS").map_or(CALLS, |calls| calls.parse().expect("ADJOURN_STORE_CALLS is a number"))
+}
 
 pub async fn random_calls_are_answered_as_the_model_answers(mut bench: Bench) {
     let mut pair = Pair {
@@ -20,15 +29,23 @@ pub async fn random_calls_are_answered_as_the_model_answers(mut bench: Bench) {
         rows: BTreeMap::new(),
         asked: Vec::new(),
     };
-    for seed in SEEDS {
-        let mut dice = Dice(seed);
-        for call in 0..CALLS {
-            pair.call(&mut bench, &mut dice).await;
+    let calls = calls();
+    let every = calls.div_ceil(COMPARED_AT_MOST);
+    let (mut dice, mut written) = (Dice(0), 0);
+    for call in 0..calls {
+        if call.is_multiple_of(CALLS_OF_A_SEED) {
+            dice = Dice(1 + (call / CALLS_OF_A_SEED) as u64);
+        }
+        let head = pair.head;
+        pair.call(&mut bench, &mut dice).await;
+        written += usize::from(head != pair.head);
+        if (call + 1).is_multiple_of(every) || call + 1 == calls {
             for (ours, models) in bench.dump().await.into_iter().zip(pair.model.dump().await) {
-                assert_eq!(ours, models, "seed {seed}, call {call}");
+                assert_eq!(ours, models, "after {} calls, compared after every {every}", call + 1);
             }
         }
     }
+    println!("{calls} calls, {written} commits written, all compared after every {every}");
 }
 
 /// xorshift64: the same calls on every machine.

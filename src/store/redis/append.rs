@@ -22,12 +22,12 @@ const TRY_FOR: Duration = Duration::from_secs(1);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How many entries each log held when this node last heard.
+/// How many entries each log held when this node last heard; before it has heard, as many as there can be, so that it asks.
 pub struct Backlogs(Vec<AtomicU64>);
 
 impl Backlogs {
     pub fn new(partitions: PartitionCount) -> Self {
-        Self(partitions.all().map(|_| AtomicU64::new(0)).collect())
+        Self(partitions.all().map(|_| AtomicU64::new(u64::MAX)).collect())
     }
 
     fn of(&self, partition: PartitionId) -> &AtomicU64 {
