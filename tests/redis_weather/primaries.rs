@@ -7,6 +7,7 @@ use adjourn::store::*;
 
 use crate::bench::*;
 use crate::ground::*;
+use crate::rig::cluster::Cluster;
 use crate::rig::process::{free_port, wait_until};
 use crate::rig::sentinel::is_in_sync_with;
 use crate::rig::server::{Aof, Options, Server};
@@ -138,4 +139,39 @@ async fn also_where_writes_wait_for_a_replica() {
     drop(replica);
     let taken = bench.store().append(vec![(P, entry("c"))]).await;
     assert!(matches!(&taken, Err(StoreError::OutcomeUnknown(why)) if why.contains("0 of 1 replicas have it")), "{taken:?}");
+}
+
+/// Key by key, with a commit after each: it is written whole or not at all, and the owner goes on where the slot ends up.
+#[tokio::test]
+async fn a_slot_that_moves_under_its_owner_costs_it_nothing() {
+    let mut cluster = tokio::task::spawn_blocking(|| Cluster::start(3, &Options::default())).await.unwrap();
+    let url = format!("redis+cluster://{}", cluster.urls().join(",").replace("redis://", ""));
+    let bench = bench(url).await;
+    let ids = bench.append(&["a", "b"]).await;
+    let mut owner = bench.claim().await;
+    bench.commit(&mut owner, |batch| *batch = everything(batch, ids[0])).await.unwrap();
+    let slot = cluster.slot("adjourn:{p1}:lease");
+    let to = (cluster.node_of(slot) + 1) % 3;
+    let mut told = 2;
+    let mut committed = async |owner: &mut Owner| {
+        let row = put_version("acme/c1", told, Some(START), Some(START));
+        let outcome = bench.commit(owner, |batch| (batch.rows, batch.notifications) = (vec![row], vec![notification(told + 1, None)])).await;
+        told += u64::from(outcome.is_ok());
+        outcome
+    };
+    cluster.begin_move(slot, to);
+    committed(&mut owner).await.unwrap();
+    cluster.move_keys(slot, to, 4);
+    let halfway = committed(&mut owner).await;
+    assert!(matches!(halfway, Err(StoreError::Unavailable(_))), "some of its keys are here, some there: {halfway:?}");
+    while cluster.move_keys(slot, to, 100) > 0 {}
+    committed(&mut owner).await.unwrap();
+    bench.store().renew(owner.lease).await.unwrap();
+    cluster.finish_move(slot, to);
+    committed(&mut owner).await.unwrap();
+    let page = bench.store().notifications(P, 0, 99).await.unwrap();
+    assert_eq!(page.items.iter().map(|item| item.number).collect::<Vec<_>>(), (1..=5).collect::<Vec<_>>());
+    let Loaded::Found { conversation, .. } = bench.store().load(P, vec![key("acme/c1")]).await.unwrap().remove(0) else { panic!() };
+    assert_eq!(conversation.version, 4);
+    bench.claim().await;
 }

@@ -173,6 +173,10 @@ async fn a_node_goes_on_over_keys_that_somebody_deletes() {
         ward.run(&["DEL", &format!("adjourn:{{p1}}:{name}")]);
         ward.human(&here, &format!("after {name}").replace(' ', "-")).await;
     }
+    for name in ["events", "notifications"] {
+        ward.run(&["XTRIM", &format!("adjourn:{{p1}}:{name}"), "MAXLEN", "0"]);
+        ward.human(&here, &format!("trimmed-{name}")).await;
+    }
     ward.pass(61);
     ward.closed(&here).await;
 }

@@ -185,10 +185,11 @@ impl Router {
 
     /// Sees to it that the next attempt has a chance; false where it has none.
     async fn prepare(&self, errand: &mut Errand, primary: &Arc<Primary>, remedy: Remedy, answers: &Answers) -> bool {
-        errand.ask = None;
+        let asked = errand.ask.take();
         errand.loads.clear();
         match remedy {
             Remedy::Load => {
+                errand.ask = asked; // whoever said so is to be given them
                 errand.loads = self.missing(errand, answers);
                 !errand.loads.is_empty()
             }
