@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -19,13 +19,16 @@ pub trait Clock: Send + Sync + 'static {
 
 pub type SharedClock = Arc<dyn Clock>;
 
-/// What the machine believes the date to be.
+/// What the machine believes the date to be, as the C library tells it: a preloaded shim can move it, in the tests or for
+/// whoever wants to see what a wrong date does.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WallClock;
 
 impl Clock for WallClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(millis(ClockId::Realtime))
+        let millis = |time: Duration| time.as_millis() as i64;
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+        Timestamp::from_millis(since_1970.map_or_else(|before| -millis(before.duration()), millis))
     }
 }
 
@@ -38,18 +41,19 @@ pub struct SteadyClock {
 
 impl SteadyClock {
     pub fn start() -> Self {
-        Self { ahead_of_boot_ms: millis(ClockId::Realtime) - millis(ClockId::Boottime) }
+        Self { ahead_of_boot_ms: WallClock.now().as_millis() - since_boot_ms() }
     }
 }
 
 impl Clock for SteadyClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(millis(ClockId::Boottime) + self.ahead_of_boot_ms)
+        Timestamp::from_millis(since_boot_ms() + self.ahead_of_boot_ms)
     }
 }
 
-fn millis(clock: ClockId) -> i64 {
-    let time = clock_gettime(clock);
+/// From the kernel itself: the standard library has no such clock.
+fn since_boot_ms() -> i64 {
+    let time = clock_gettime(ClockId::Boottime);
     time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
 }
 

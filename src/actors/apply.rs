@@ -100,6 +100,7 @@ impl Owner<'_> {
                 Ok(entry @ (Entry::Event(_) | Entry::Again { .. })) => {
                     events.extend(entry.into_event(id).map(|(event, accepted_at)| Delivery { id, event, accepted_at }));
                 }
+                Ok(Entry::Ignored { .. }) => {} // counted where it came in
                 // Settings and dead letters take their place between the events before and after them.
                 Ok(Entry::Settings { workspace, settings }) => {
                     self.deliver(&mut draft, std::mem::take(&mut events), None, &mut outcomes).await?;

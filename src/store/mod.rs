@@ -242,6 +242,10 @@ pub enum Entry {
         workspace: Box<str>,
         settings: Box<Settings>,
     },
+    /// An event of a type without a rule, from a producer that writes into the log itself (T20).
+    Ignored {
+        type_name: Box<str>,
+    },
     /// Take a dead letter up again, or give it up for good.
     DeadLetter {
         id: LogId,
@@ -254,17 +258,25 @@ impl Entry {
         match self {
             Self::Event(event) => Some(event),
             Self::Again { event, .. } => Some(event),
-            Self::Settings { .. } | Self::DeadLetter { .. } => None,
+            Self::Settings { .. } | Self::DeadLetter { .. } | Self::Ignored { .. } => None,
+        }
+    }
+
+    /// When it was accepted, of an entry at `id`: nothing was accepted later than it was taken.
+    pub fn accepted_at(&self, id: LogId) -> Timestamp {
+        match self {
+            Self::Again { accepted_at, .. } => id.accepted_at().min(*accepted_at),
+            Self::Event(_) | Self::Settings { .. } | Self::DeadLetter { .. } | Self::Ignored { .. } => id.accepted_at(),
         }
     }
 
     /// The event, and when it was accepted: of an entry at `id`.
     pub fn into_event(self, id: LogId) -> Option<(Event, Timestamp)> {
+        let accepted_at = self.accepted_at(id);
         match self {
-            Self::Event(event) => Some((event, id.accepted_at())),
-            // Nothing was accepted later than it was taken.
-            Self::Again { event, accepted_at } => Some((*event, accepted_at.min(id.accepted_at()))),
-            Self::Settings { .. } | Self::DeadLetter { .. } => None,
+            Self::Event(event) => Some((event, accepted_at)),
+            Self::Again { event, .. } => Some((*event, accepted_at)),
+            Self::Settings { .. } | Self::DeadLetter { .. } | Self::Ignored { .. } => None,
         }
     }
 }

@@ -22,9 +22,7 @@ pub async fn read(store_dir: &Path) -> BTreeMap<String, History> {
         let (workspace, entry) = match logged.entry.unwrap() {
             adjourn::store::Entry::Event(event) => (event.conversation.workspace().to_owned(), Entry::Message(message(event))),
             adjourn::store::Entry::Settings { workspace, settings } => (workspace.into(), Entry::Policy(policy(&settings))),
-            other @ (adjourn::store::Entry::DeadLetter { .. } | adjourn::store::Entry::Again { .. }) => {
-                panic!("nobody acted on a dead letter, and nothing was lost: {other:?}")
-            }
+            other => panic!("nobody acted on a dead letter, nothing was lost, nothing came by another door: {other:?}"),
         };
         let accepted_at = logged.id.accepted_at().as_millis();
         histories.entry(workspace).or_default().log.push(Logged { partition: partition.0, accepted_at, entry });

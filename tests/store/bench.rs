@@ -3,13 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adjourn::clock::ManualClock;
+use adjourn::clock::{Clock, ManualClock};
 use adjourn::domain::event::MessageSource;
 use adjourn::domain::notice::Cause;
 use adjourn::domain::*;
 use adjourn::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use adjourn::store::memory::MemoryStore;
+use adjourn::store::redis::{RedisOptions, RedisStore};
 use adjourn::store::*;
+use futures_util::future::{BoxFuture, FutureExt};
+
+use crate::rig::clock::ClockFile;
+use crate::rig::server::{Aof, Options, Server};
 
 pub const PARTITIONS: u16 = 4;
 /// Unapplied entries from which on the stores under test refuse to take more.
@@ -20,60 +25,118 @@ pub const OTHER: PartitionId = PartitionId(2);
 /// What the clock shows when a store is opened.
 pub const START: i64 = 1_000_000;
 pub const MANY: usize = 1_000;
+/// Longest wait for what a store tells of its own accord: hints, heads and signals may come by way of another process.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+/// Between two looks at what nobody tells.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// One store with nothing in it.
 pub struct Bench {
-    pub clock: Arc<ManualClock>,
+    pub clock: Hands,
     store: Option<Arc<dyn Store>>,
     open: Open,
 }
 
+/// The clock a store goes by, in this process or another one.
+pub struct Hands {
+    shown: Arc<ManualClock>,
+    turn: Box<dyn Fn(i64) + Send + Sync>,
+}
+
+impl Hands {
+    /// `turn` moves the clock by so many milliseconds, and what `shown` shows with it.
+    pub fn new(shown: Arc<ManualClock>, turn: impl Fn(i64) + Send + Sync + 'static) -> Self {
+        Self { shown, turn: Box::new(turn) }
+    }
+
+    fn here() -> Self {
+        let clock = ManualClock::at(at(START));
+        Self::new(Arc::clone(&clock), move |ms| clock.jump(ms))
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.shown.now()
+    }
+
+    /// Moves by `ms`, backwards where negative.
+    pub fn jump(&self, ms: i64) {
+        (self.turn)(ms);
+    }
+}
+
 /// The model survives nothing but its own process: reopened, it is the one it was.
-pub fn memory() -> Bench {
-    Bench::new(memory_on)
+pub async fn memory() -> Bench {
+    let clock = Hands::here();
+    let open = memory_on(Arc::clone(&clock.shown));
+    Bench::new(clock, open).await
 }
 
 /// A directory of its own, opened again from what is on the disk.
-pub fn embedded() -> Bench {
-    Bench::new(|clock| {
-        let dir = tempfile::tempdir().unwrap();
-        Box::new(move || {
-            let options = EmbeddedOptions {
-                partitions: Some(partitions()),
-                backlog_max: UNAPPLIED_MAX,
-                ..EmbeddedOptions::new(Arc::clone(&clock) as _)
-            };
-            EmbeddedStore::open(dir.path(), options).unwrap()
-        })
-    })
+pub async fn embedded() -> Bench {
+    let clock = Hands::here();
+    let (shown, dir) = (Arc::clone(&clock.shown), tempfile::tempdir().unwrap());
+    let open = move || {
+        let options =
+            EmbeddedOptions { partitions: Some(partitions()), backlog_max: UNAPPLIED_MAX, ..EmbeddedOptions::new(Arc::clone(&shown) as _) };
+        let store: Arc<dyn Store> = EmbeddedStore::open(dir.path(), options).unwrap();
+        std::future::ready(store).boxed()
+    };
+    Bench::new(clock, Box::new(open)).await
+}
+
+/// A Redis of its own that goes by the clock of the bench; opened again, the connections are new.
+pub async fn redis() -> Bench {
+    let (server, hands) = clocked_server(Options::default());
+    Bench::new(hands, Box::new(move || open_redis(server.url()).boxed())).await
+}
+
+/// The same, killed and started again before it is opened again: what it promised to keep is on its disk.
+pub async fn redis_restarted() -> Bench {
+    let (mut server, hands) = clocked_server(Options::aof(Aof::Always));
+    let mut runs = true;
+    let open = move || {
+        if !std::mem::take(&mut runs) {
+            server.kill();
+            server.restart();
+        }
+        open_redis(server.url()).boxed()
+    };
+    Bench::new(hands, Box::new(open)).await
+}
+
+fn clocked_server(options: Options) -> (Server, Hands) {
+    let file = Arc::new(ClockFile::absolute(at(START)));
+    let server = Server::start(Options { clock: Some(Arc::clone(&file)), ..options });
+    (server, Hands::new(file.manual(), move |ms| file.jump(ms)))
+}
+
+async fn open_redis(url: String) -> Arc<dyn Store> {
+    let options = RedisOptions { partitions: Some(partitions()), backlog_max: UNAPPLIED_MAX, ..RedisOptions::new("bench") };
+    RedisStore::open(url.parse().unwrap(), options).await.unwrap()
 }
 
 fn memory_on(clock: Arc<ManualClock>) -> Open {
     let store = MemoryStore::bounded(partitions(), clock, UNAPPLIED_MAX);
-    Box::new(move || Arc::clone(&store) as _)
+    Box::new(move || std::future::ready(Arc::clone(&store) as _).boxed())
 }
 
 /// Opens a store, again and again; the one opened before was dropped by then.
-pub type Open = Box<dyn FnMut() -> Arc<dyn Store> + Send>;
+pub type Open = Box<dyn FnMut() -> BoxFuture<'static, Arc<dyn Store>> + Send>;
 
 pub fn partitions() -> PartitionCount {
     PartitionCount::new(PARTITIONS).unwrap()
 }
 
 impl Bench {
-    /// `prepare` is told the clock the store is to go by.
-    pub fn new(prepare: impl FnOnce(Arc<ManualClock>) -> Open) -> Self {
-        Self::on(ManualClock::at(at(START)), prepare)
+    pub async fn new(clock: Hands, mut open: Open) -> Self {
+        Self { clock, store: Some(open().await), open }
     }
 
     /// A model that goes by the clock of this bench.
-    pub fn model_beside(&self) -> Self {
-        Self::on(Arc::clone(&self.clock), memory_on)
-    }
-
-    fn on(clock: Arc<ManualClock>, prepare: impl FnOnce(Arc<ManualClock>) -> Open) -> Self {
-        let mut open = prepare(Arc::clone(&clock));
-        Self { clock, store: Some(open()), open }
+    pub async fn model_beside(&self) -> Self {
+        let clock = Arc::clone(&self.clock.shown);
+        let never = |_| panic!("the clock is moved by whoever the model stands beside");
+        Self::new(Hands::new(Arc::clone(&clock), never), memory_on(clock)).await
     }
 
     pub fn store(&self) -> &dyn Store {
@@ -81,9 +144,9 @@ impl Bench {
     }
 
     /// Ends the store and opens it again: what it promised to keep, it kept.
-    pub fn reopen(&mut self) {
+    pub async fn reopen(&mut self) {
         self.store = None;
-        self.store = Some((self.open)());
+        self.store = Some((self.open)().await);
     }
 
     pub async fn append(&self, ids: &[&str]) -> Vec<LogId> {
@@ -113,13 +176,31 @@ impl Bench {
         Ok(())
     }
 
+    /// The lease record of `P`, as anybody sees it.
+    pub async fn holder(&self) -> Option<Holder> {
+        self.store().cluster().await.unwrap().holders.swap_remove(usize::from(P.0))
+    }
+
+    /// The heads, once they have come up to what is committed.
+    pub async fn heads(&self) -> Vec<u64> {
+        let committed: Vec<u64> = self.store().stats().await.unwrap().iter().map(|stats| stats.last_notification).collect();
+        let came_up = async {
+            while self.store().notification_heads() != committed {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        // In vain: then whoever asked sees by how much.
+        let _ = tokio::time::timeout(PATIENCE, came_up).await;
+        self.store().notification_heads()
+    }
+
     /// Everything a reader can see, part by part, to be compared with what it is later.
     pub async fn dump(&self) -> Vec<String> {
         let store = self.store();
         let mut parts = vec![
             format!("{:?}", store.stats().await.unwrap()),
             format!("{:?}", store.all_settings().await.unwrap()),
-            format!("{:?}", store.notification_heads()),
+            format!("{:?}", self.heads().await),
         ];
         for partition in partitions().all() {
             parts.push(format!("{partition}: {:?}", store.scan(partition, None, None, MANY).await.unwrap()));
@@ -148,6 +229,10 @@ impl Owner {
     }
 }
 
+pub fn member(node: &str, instance: u64) -> Member {
+    Member { node: node.into(), instance }
+}
+
 pub fn at(ms: i64) -> Timestamp {
     Timestamp::from_millis(ms)
 }
@@ -163,6 +248,10 @@ pub fn event(id: &str) -> Event {
 
 pub fn entry(id: &str) -> Entry {
     Entry::Event(event(id))
+}
+
+pub fn again(accepted_at: i64) -> Entry {
+    Entry::Again { event: Box::new(event("e1")), accepted_at: at(accepted_at) }
 }
 
 pub fn settings(version: u64) -> Settings {

@@ -104,7 +104,7 @@ pub async fn what_was_committed_survives(mut bench: Bench) {
     let (mut owner, id) = furnished(&bench).await;
     bench.commit(&mut owner, |batch| full(batch, id, 1)).await.unwrap();
     let before = bench.dump().await;
-    bench.reopen();
+    bench.reopen().await;
     assert_eq!(bench.dump().await, before);
     let mut next = bench.claim().await;
     assert_eq!(next.head, owner.head);

@@ -26,7 +26,7 @@ pub async fn letters_are_listed_oldest_first(mut bench: Bench) {
         assert_eq!(listed(&bench, IDS[3], 9).await, []);
         assert_eq!(bench.store().dead_letters(P, LogId::ZERO, 1).await.unwrap(), [dead_letter(IDS[0])]);
         assert_eq!(bench.store().dead_letters(OTHER, LogId::ZERO, 9).await.unwrap(), []);
-        bench.reopen();
+        bench.reopen().await;
     }
 }
 
@@ -43,7 +43,7 @@ pub async fn unreadable_bytes_are_kept_as_they_are(mut bench: Bench) {
     let letter = DeadLetter { conversation: None, entry: Err(unreadable), ..dead_letter(IDS[0]) };
     let mut owner = bench.claim().await;
     bench.commit(&mut owner, |batch| batch.dead.push(letter.clone())).await.unwrap();
-    bench.reopen();
+    bench.reopen().await;
     assert_eq!(bench.store().dead_letters(P, LogId::ZERO, 9).await.unwrap(), [letter]);
 }
 
@@ -73,6 +73,6 @@ pub async fn stats_count_what_there_is(mut bench: Bench) {
     };
     for _ in 0..2 {
         assert_eq!(bench.store().stats().await.unwrap()[usize::from(P.0)], expected);
-        bench.reopen();
+        bench.reopen().await;
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use adjourn::domain::event::*;
+use adjourn::domain::{Span, Timestamp};
 use adjourn::store::*;
 
 use crate::bench::*;
@@ -58,7 +59,7 @@ fn entries() -> Vec<Entry> {
     let events = kinds.into_iter().map(|kind| Entry::Event(Event { kind, time: at(-7), ..event("e") }));
     let marker = Entry::Settings { workspace: "acme".into(), settings: Box::new(settings(7)) };
     let dismissal = Entry::DeadLetter { id: LogId { ms: 5, seq: 6 }, action: DeadLetterAction::Dismiss };
-    events.chain([marker, dismissal]).collect()
+    events.chain([marker, dismissal, again(START - 700), again(i64::MAX)]).collect()
 }
 
 pub async fn every_kind_of_entry_reads_back_as_it_was(mut bench: Bench) {
@@ -66,7 +67,7 @@ pub async fn every_kind_of_entry_reads_back_as_it_was(mut bench: Bench) {
     for _ in 0..2 {
         let read: Vec<Entry> = bench.read(P, LogId::ZERO).await.into_iter().map(|e| e.entry.unwrap()).collect();
         assert_eq!(read, entries());
-        bench.reopen();
+        bench.reopen().await;
     }
 }
 
@@ -107,11 +108,53 @@ pub async fn a_barrier_tells_the_clock_and_the_last_id(bench: Bench) {
 }
 
 pub async fn nothing_is_accepted_before_a_barrier(bench: Bench) {
+    for step in [1_000, 0, 7] {
+        bench.clock.jump(step);
+        let barrier = bench.store().barrier(P).await.unwrap();
+        let later = bench.append(&["e1"]).await[0];
+        assert!(later > barrier.last && later.accepted_at() >= barrier.clock, "{later} after {barrier:?}");
+    }
+}
+
+/// Whoever trusts the barrier closes everything that is due before its clock. Has the clock stepped back since, an entry
+/// may come in time for some of it: then that close is refused, and no other.
+pub async fn a_barrier_is_not_overrun_when_the_clock_steps_back(bench: Bench) {
     bench.clock.jump(1_000);
+    let mut owner = bench.claim().await;
     let barrier = bench.store().barrier(P).await.unwrap();
     bench.clock.jump(-900);
-    let late = bench.append(&["e1"]).await[0];
-    assert!(late > barrier.last && late.accepted_at() >= barrier.clock);
+    let late = bench.append(&["reply"]).await[0];
+    assert!(late > barrier.last);
+    bench.clock.jump(2_000);
+    let deadlines = [barrier.clock.minus(Span::from_millis(1)), late.accepted_at(), late.accepted_at().minus(Span::from_millis(1))];
+    for deadline in deadlines {
+        let closed = bench.commit(&mut owner, |batch| batch.not_before = Some(deadline)).await;
+        let in_time = late.accepted_at() <= deadline;
+        assert!(if in_time { is_refused(&closed) } else { closed.is_ok() }, "{late} before {deadline:?}: {closed:?}");
+    }
+    let knowing = |batch: &mut Batch| (batch.not_before, batch.checkpoint) = (Some(barrier.clock), late);
+    bench.commit(&mut owner, knowing).await.unwrap();
+}
+
+async fn events(bench: &Bench) -> Vec<(LogId, (Event, Timestamp))> {
+    let read = bench.read(P, LogId::ZERO).await;
+    read.into_iter().map(|entry| (entry.id, entry.entry.unwrap().into_event(entry.id).unwrap())).collect()
+}
+
+pub async fn what_is_taken_again_keeps_when_it_was_accepted(mut bench: Bench) {
+    let entries = vec![(P, again(START - 700)), (P, again(START)), (P, entry("e1"))];
+    let ids = bench.store().append(entries).await.unwrap();
+    for _ in 0..2 {
+        let accepted = [START - 700, START, START].map(|ms| (event("e1"), at(ms)));
+        assert_eq!(events(&bench).await, ids.iter().copied().zip(accepted).collect::<Vec<_>>());
+        bench.reopen().await;
+    }
+}
+
+/// Another node's clock was ahead, or the store's stepped back since.
+pub async fn nothing_was_accepted_later_than_it_was_taken(bench: Bench) {
+    let ids = bench.store().append(vec![(P, again(START + 1)), (P, again(i64::MAX))]).await.unwrap();
+    assert_eq!(events(&bench).await, ids.into_iter().map(|id| (id, (event("e1"), id.accepted_at()))).collect::<Vec<_>>());
 }
 
 pub async fn a_full_log_takes_nothing_until_it_was_applied(bench: Bench) {
@@ -136,7 +179,7 @@ pub async fn what_was_accepted_survives(mut bench: Bench) {
     bench.commit(&mut owner, |batch| batch.checkpoint = ids[0]).await.unwrap();
     let before = (bench.dump().await, bench.store().incarnation());
     bench.clock.jump(-START / 2);
-    bench.reopen();
+    bench.reopen().await;
     assert_eq!((bench.dump().await, bench.store().incarnation()), before);
     assert_eq!(bench.store().partitions(), partitions());
     assert!(bench.append(&["c"]).await[0] > ids[1]);

@@ -7,14 +7,21 @@
 
 mod bench;
 mod chain;
+mod claims;
 mod closes;
 mod dead;
+mod ear;
 mod log;
 mod model;
+mod nodes;
 mod outbox;
 mod owners;
+mod repeats;
+#[path = "../rig/mod.rs"]
+mod rig;
 mod rows;
 mod settings;
+mod walks;
 
 /// Every case as a test of one store.
 macro_rules! suite {
@@ -29,6 +36,9 @@ macro_rules! suite {
             log::reading_gives_up_after_its_wait,
             log::a_barrier_tells_the_clock_and_the_last_id,
             log::nothing_is_accepted_before_a_barrier,
+            log::a_barrier_is_not_overrun_when_the_clock_steps_back,
+            log::what_is_taken_again_keeps_when_it_was_accepted,
+            log::nothing_was_accepted_later_than_it_was_taken,
             log::a_full_log_takes_nothing_until_it_was_applied,
             log::what_was_accepted_survives,
             owners::every_claim_has_a_token_of_its_own,
@@ -38,6 +48,25 @@ macro_rules! suite {
             owners::a_late_release_harms_nobody,
             owners::attempts_count_claims_that_met_the_same_backlog,
             owners::the_entry_tried_alone_is_marked_until_cleared,
+            claims::a_held_partition_is_not_claimed_as_free,
+            claims::a_claim_needs_exactly_the_record_as_it_stands,
+            claims::the_loser_of_a_claim_is_fenced,
+            claims::what_was_given_back_is_claimed_as_free,
+            claims::of_two_claims_over_one_record_one_is_granted,
+            claims::commits_and_renewals_move_the_beat,
+            claims::a_refused_commit_does_not_move_the_beat,
+            claims::a_lost_lease_is_not_renewed,
+            claims::giving_back_is_told_once_and_by_the_holder_alone,
+            claims::giving_back_clears_what_was_suspected,
+            nodes::nodes_are_known_as_they_say_in_order_of_name,
+            nodes::a_taken_name_is_not_given_away,
+            nodes::a_new_process_takes_the_place_of_the_one_it_names,
+            nodes::a_node_drains_until_its_next_process_starts,
+            nodes::a_node_that_leaves_is_gone,
+            nodes::another_process_that_leaves_changes_nothing,
+            nodes::a_pin_holds_until_it_is_taken_off,
+            nodes::the_view_has_the_holder_of_every_partition_in_order,
+            nodes::changes_of_the_cluster_are_told,
             chain::a_commit_builds_on_the_last_one,
             chain::a_commit_is_written_once,
             chain::the_fence_is_asked_before_the_chain,
@@ -47,6 +76,7 @@ macro_rules! suite {
             chain::what_was_committed_survives,
             closes::no_close_before_the_clock_is_past_its_deadline,
             closes::no_close_over_an_entry_accepted_in_time,
+            closes::no_close_over_an_entry_taken_again_that_came_in_time,
             closes::an_entry_accepted_later_holds_nothing_up,
             closes::nothing_is_accepted_in_time_after_a_close,
             rows::rows_load_in_the_order_asked,
@@ -55,10 +85,17 @@ macro_rules! suite {
             rows::due_is_ordered_by_instant_and_key,
             rows::due_ends_with_its_instant_and_its_limit,
             rows::due_goes_on_after_a_key,
+            rows::due_rows_are_counted,
+            rows::a_storm_of_due_rows_is_counted_to_ten_thousand_at_least,
             rows::scan_is_ordered_by_key,
             rows::scan_keeps_workspaces_apart,
             rows::scan_goes_on_after_a_key,
             rows::partitions_keep_their_rows_apart,
+            walks::a_walk_comes_by_every_row_and_ends,
+            walks::a_walk_misses_no_row_that_stays_while_others_come_and_go,
+            repeats::applied_tells_how_far_a_partition_is,
+            repeats::repeats_are_told_from_what_changed_something,
+            repeats::the_last_thousand_repeats_are_known,
             outbox::notifications_read_back_in_order,
             outbox::a_gap_in_the_numbers_is_refused,
             outbox::what_was_trimmed_is_told,
@@ -74,7 +111,6 @@ macro_rules! suite {
             dead::a_letter_goes_when_it_is_removed,
             dead::unreadable_bytes_are_kept_as_they_are,
             dead::stats_count_what_there_is,
-            model::random_calls_are_answered_as_the_model_answers,
         );
     };
     (@cases $store:ident: $($module:ident::$case:ident),+ $(,)?) => {
@@ -82,7 +118,7 @@ macro_rules! suite {
             $(
                 #[tokio::test]
                 async fn $case() {
-                    crate::$module::$case(crate::bench::$store()).await;
+                    crate::$module::$case(crate::bench::$store().await).await;
                 }
             )+
         }
@@ -91,3 +127,21 @@ macro_rules! suite {
 
 suite!(memory);
 suite!(embedded);
+suite!(redis);
+suite!(redis_restarted);
+
+/// Random calls, answered as the model answers them. A restarted Redis skips numbers, which the model does not.
+mod as_the_model {
+    macro_rules! compared {
+        ($($store:ident),+) => {
+            $(
+                #[tokio::test]
+                async fn $store() {
+                    crate::model::random_calls_are_answered_as_the_model_answers(crate::bench::$store().await).await;
+                }
+            )+
+        };
+    }
+
+    compared!(memory, embedded, redis);
+}

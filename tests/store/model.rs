@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use adjourn::clock::Clock;
 use adjourn::domain::Timestamp;
 use adjourn::store::*;
 
@@ -13,7 +12,14 @@ const SEEDS: std::ops::Range<u64> = 1..6;
 const CALLS: usize = 120;
 
 pub async fn random_calls_are_answered_as_the_model_answers(mut bench: Bench) {
-    let mut pair = Pair { model: bench.model_beside(), head: CommitId::default(), owners: Vec::new(), rows: BTreeMap::new() };
+    let mut pair = Pair {
+        model: bench.model_beside().await,
+        head: CommitId::default(),
+        owners: Vec::new(),
+        seen: vec![(bench.holder().await, None)],
+        rows: BTreeMap::new(),
+        asked: Vec::new(),
+    };
     for seed in SEEDS {
         let mut dice = Dice(seed);
         for call in 0..CALLS {
@@ -48,29 +54,85 @@ struct Pair {
     /// Everybody who ever claimed, with the lease of the store and that of the model; the last one holds the partition,
     /// unless it was given back.
     owners: Vec<(Lease, Lease)>,
+    /// The lease record as it stood when somebody looked, of the store and of the model, latest last.
+    seen: Vec<(Option<Holder>, Option<Holder>)>,
     /// Where the index has each row, as a writer remembers it.
     rows: BTreeMap<String, Option<i64>>,
+    /// Entries that became applied since the store was opened, repeats and others: it need not remember them for longer.
+    asked: Vec<LogId>,
 }
 
 impl Pair {
     async fn call(&mut self, bench: &mut Bench, dice: &mut Dice) {
-        match dice.below(20) {
+        match dice.below(24) {
             0 | 1 => self.claim(bench).await,
             2 => self.release(bench, dice).await,
             3 => bench.clock.jump(dice.below(4_000) as i64 - 1_000),
-            4 if dice.one_in(4) => bench.reopen(),
+            4 if dice.one_in(4) => self.reopen(bench).await,
             5 => self.put_settings(bench, dice).await,
             6..10 => self.append(bench, dice).await,
+            10 => self.look(bench).await,
+            11 => self.claim_over_what_was_seen(bench, dice).await,
+            12 => self.renew(bench, dice).await,
+            13 => self.ask(bench, dice).await,
             _ => self.commit(bench, dice).await,
         }
     }
 
+    /// Whoever opens a store claims: one that a process has to itself forgets who held what when that process is gone.
+    async fn reopen(&mut self, bench: &mut Bench) {
+        bench.reopen().await;
+        self.asked.clear();
+        self.claim(bench).await;
+    }
+
     async fn claim(&mut self, bench: &Bench) {
-        let (ours, models) =
-            (bench.store().seize(P, Member::default()).await.unwrap(), self.model.store().seize(P, Member::default()).await.unwrap());
-        self.owners.push((ours.lease, models.lease));
-        self.head = models.head;
-        assert_eq!(Claim { lease: models.lease, ..ours }, models);
+        let ours = bench.store().seize(P, Member::default()).await;
+        let models = self.model.store().seize(P, Member::default()).await;
+        self.claimed(ours, models);
+        self.look(bench).await;
+    }
+
+    async fn look(&mut self, bench: &Bench) {
+        self.seen.push((bench.holder().await, self.model.holder().await));
+    }
+
+    /// Mostly a record that has moved since.
+    async fn claim_over_what_was_seen(&mut self, bench: &Bench, dice: &mut Dice) {
+        let back = dice.below(3) as usize;
+        let Some((ours, models)) = self.seen.iter().rev().nth(back).cloned() else { return };
+        let ours = bench.store().claim(P, Member::default(), ours).await;
+        let models = self.model.store().claim(P, Member::default(), models).await;
+        self.claimed(ours, models);
+    }
+
+    fn claimed(&mut self, ours: Result<Claim, StoreError>, models: Result<Claim, StoreError>) {
+        assert_eq!(class(&ours), class(&models), "{ours:?} {models:?}");
+        if let (Ok(ours), Ok(models)) = (ours, models) {
+            self.owners.push((ours.lease, models.lease));
+            self.head = models.head;
+            assert_eq!(Claim { lease: models.lease, ..ours }, models);
+        }
+    }
+
+    async fn renew(&self, bench: &Bench, dice: &mut Dice) {
+        if let Some((ours, models)) = self.owner(dice) {
+            let (ours, models) = (bench.store().renew(ours).await, self.model.store().renew(models).await);
+            assert_eq!(class(&ours), class(&models), "{ours:?} {models:?}");
+        }
+    }
+
+    /// What `dump` does not ask.
+    async fn ask(&self, bench: &Bench, dice: &mut Dice) {
+        let limit = dice.below(6) as usize + 1;
+        let walk = async |bench: &Bench| crate::walks::walk(bench, P, limit, async |_| {}).await;
+        assert_eq!(walk(bench).await, walk(&self.model).await);
+        let until = at(dice.below(6) as i64 - 2);
+        let count = async |bench: &Bench| bench.store().count_due(P, until).await.unwrap();
+        assert_eq!(count(bench).await, count(&self.model).await);
+        let ids: Vec<LogId> = self.asked.iter().filter(|_| dice.one_in(2)).copied().collect();
+        let applied = async |bench: &Bench| bench.store().applied(P, ids.clone()).await.unwrap();
+        assert_eq!(applied(bench).await, applied(&self.model).await);
     }
 
     async fn release(&mut self, bench: &Bench, dice: &mut Dice) {
@@ -87,7 +149,12 @@ impl Pair {
     }
 
     async fn append(&mut self, bench: &Bench, dice: &mut Dice) {
-        let entries: Vec<_> = (0..dice.below(12)).map(|n| (P, entry(&format!("e{n}")))).collect();
+        let (count, now) = (dice.below(12), self.model.clock.now().as_millis());
+        let mut taken = |n| match dice.one_in(5) {
+            true => Entry::Again { event: Box::new(event(&format!("e{n}"))), accepted_at: at(now - dice.below(900) as i64) },
+            false => entry(&format!("e{n}")),
+        };
+        let entries: Vec<_> = (0..count).map(|n| (P, taken(n))).collect();
         let ours = bench.store().append(entries.clone()).await;
         let models = self.model.store().append(entries).await;
         assert_eq!(ours.map_err(|e| e.to_string()), models.map_err(|e| e.to_string()));
@@ -101,17 +168,18 @@ impl Pair {
 
     async fn commit(&mut self, bench: &Bench, dice: &mut Dice) {
         let Some((ours, models)) = self.owner(dice) else { return };
-        let batch = self.batch(dice).await;
+        let (batch, applies) = self.batch(dice).await;
         let written = bench.store().commit(ours, batch.clone()).await;
         let expected = self.model.store().commit(models, batch.clone()).await;
         assert_eq!(class(&written), class(&expected), "{written:?} {expected:?}");
         if expected.is_ok() {
             self.remember(&batch);
+            self.asked.extend(applies);
         }
     }
 
-    /// Mostly one that will be written.
-    async fn batch(&self, dice: &mut Dice) -> Batch {
+    /// Mostly one that will be written, and the entries it applies.
+    async fn batch(&self, dice: &mut Dice) -> (Batch, Vec<LogId>) {
         let stats = self.model.store().stats().await.unwrap()[usize::from(P.0)];
         let log = self.model.read(P, stats.checkpoint).await;
         let reach = dice.below(log.len() as u64 + 1) as usize;
@@ -123,6 +191,7 @@ impl Pair {
         batch.notifications = (0..dice.below(3)).map(|n| notification(first + n, dice.one_in(2).then_some(first))).collect();
         batch.trim_notifications_below = dice.below(stats.last_notification + 3);
         batch.dead = log[..reach].iter().filter(|_| dice.one_in(9)).map(|entry| dead_letter(entry.id)).collect();
+        batch.repeats = log[..reach].iter().filter(|_| dice.one_in(3)).map(|entry| entry.id).collect();
         batch.settings = dice.one_in(6).then(|| ("acme".into(), settings(dice.below(9)))).into_iter().collect();
         batch.trying = dice.one_in(6).then_some((checkpoint, 1));
         batch.not_before = dice.one_in(3).then(|| at(self.model.clock.now().as_millis() - dice.below(600) as i64 + 100));
@@ -130,7 +199,7 @@ impl Pair {
             let letters = self.model.store().dead_letters(P, LogId::ZERO, 2).await.unwrap();
             batch.dead_removed = letters.iter().map(|letter| letter.id).collect();
         }
-        batch
+        (batch, log[..reach].iter().map(|entry| entry.id).collect())
     }
 
     fn row(&self, n: u64, dice: &mut Dice) -> Option<RowWrite> {
@@ -158,6 +227,6 @@ impl Pair {
 }
 
 /// What the caller does next; the reasons may be told in other words.
-fn class(result: &Result<(), StoreError>) -> Option<std::mem::Discriminant<StoreError>> {
+fn class<T>(result: &Result<T, StoreError>) -> Option<std::mem::Discriminant<StoreError>> {
     result.as_ref().err().map(std::mem::discriminant)
 }

@@ -8,7 +8,7 @@ pub async fn every_claim_has_a_token_of_its_own(mut bench: Bench) {
     let mut leases = vec![bench.claim().await.lease, bench.claim().await.lease];
     bench.store().release(leases[1], None).await.unwrap();
     leases.push(bench.claim().await.lease);
-    bench.reopen();
+    bench.reopen().await;
     leases.push(bench.claim().await.lease);
     for (n, lease) in leases.iter().enumerate() {
         assert_eq!(lease.partition, P);
@@ -47,9 +47,10 @@ pub async fn a_claim_tells_where_the_last_owner_stood(mut bench: Bench) {
     bench.commit(&mut owner, told).await.unwrap();
     for _ in 0..2 {
         let claim = bench.store().seize(P, Member::default()).await.unwrap();
-        assert_eq!((claim.head, claim.checkpoint, claim.last_notification), (owner.head, last, 1));
+        assert_eq!((claim.head, claim.checkpoint), (owner.head, last));
+        assert!(claim.last_notification == 1 || claim.last_notification + 1 == claim.numbered_from, "{claim:?}");
         assert_eq!(claim.settings, [("acme".into(), settings(3))]);
-        bench.reopen();
+        bench.reopen().await;
     }
 }
 
@@ -75,7 +76,7 @@ pub async fn attempts_count_claims_that_met_the_same_backlog(mut bench: Bench) {
     assert_eq!(attempts(&bench).await, 0);
     let ids = bench.append(&["a", "b"]).await;
     assert_eq!(attempts(&bench).await, 1);
-    bench.reopen();
+    bench.reopen().await;
     assert_eq!(attempts(&bench).await, 2);
 
     let mut owner = bench.claim().await;
@@ -97,7 +98,7 @@ pub async fn the_entry_tried_alone_is_marked_until_cleared(mut bench: Bench) {
     let id = bench.append(&["a"]).await[0];
     let mut owner = bench.claim().await;
     bench.commit(&mut owner, |batch| batch.trying = Some((id, 2))).await.unwrap();
-    bench.reopen();
+    bench.reopen().await;
     assert_eq!(bench.store().seize(P, Member::default()).await.unwrap().trying, Some((id, 2)));
     let mut owner = bench.claim().await;
     bench.commit(&mut owner, |batch| batch.checkpoint = id).await.unwrap();

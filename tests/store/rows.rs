@@ -40,7 +40,7 @@ pub async fn rows_load_in_the_order_asked(mut bench: Bench) {
         let rows = load(&bench, &["acme/b", "acme/none", "acme/a", "acme/b"]).await;
         assert_eq!(rows, [found(2, None), Loaded::Missing, found(1, Some(5)), found(2, None)]);
         assert_eq!(load(&bench, &[]).await, []);
-        bench.reopen();
+        bench.reopen().await;
     }
 }
 
@@ -92,6 +92,31 @@ pub async fn due_goes_on_after_a_key(bench: Bench) {
     assert_eq!(due(&bench, 9, Some((2, "w/aaa")), 1).await, [(2, "w/b".into())]);
     assert_eq!(due(&bench, 9, Some((3, "w/d")), 9).await, []);
     assert_eq!(due(&bench, 1, Some((2, "w/b")), 9).await, []);
+}
+
+pub async fn due_rows_are_counted(bench: Bench) {
+    let mut owner = with_rows(&bench, &[("w/a", Some(1)), ("w/b", Some(2)), ("w/c", Some(2)), ("w/d", Some(3)), ("w/e", None)]).await;
+    let counts = async |partition| {
+        let mut counts = Vec::new();
+        for until in [at(0), at(1), at(2), Timestamp::MAX] {
+            counts.push(bench.store().count_due(partition, until).await.unwrap());
+        }
+        counts
+    };
+    assert_eq!(counts(P).await, [0, 1, 3, 4]);
+    bench.commit(&mut owner, |batch| batch.rows = vec![put("w/a", Some(1), None), remove("w/d", Some(3))]).await.unwrap();
+    assert_eq!(counts(P).await, [0, 0, 2, 2]);
+    assert_eq!(counts(OTHER).await, [0; 4]);
+}
+
+pub async fn a_storm_of_due_rows_is_counted_to_ten_thousand_at_least(bench: Bench) {
+    let mut owner = bench.claim().await;
+    for thousand in 0..11 {
+        let rows = (0..1_000).map(|n| put(&format!("w/{thousand}-{n}"), None, Some(5)));
+        bench.commit(&mut owner, |batch| batch.rows.extend(rows)).await.unwrap();
+    }
+    let counted = bench.store().count_due(P, at(5)).await.unwrap();
+    assert!((10_000..=11_000).contains(&counted), "{counted}");
 }
 
 /// Three workspaces whose names begin alike: '-' and '.' come before the '/' that ends a name, letters after it.

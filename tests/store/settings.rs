@@ -68,7 +68,7 @@ pub async fn settings_survive(mut bench: Bench) {
     assert!(bench.store().put_settings("acme".into(), 0, all_set.clone()).await.unwrap());
     let mut owner = bench.claim().await;
     bench.commit(&mut owner, |batch| batch.settings.push(("acme".into(), all_set.clone()))).await.unwrap();
-    bench.reopen();
+    bench.reopen().await;
     assert_eq!(bench.store().settings("acme".into()).await.unwrap().as_ref(), Some(&all_set));
     assert_eq!(bench.store().applied_settings(P, "acme".into()).await.unwrap().as_ref(), Some(&all_set));
     assert!(!bench.store().put_settings("acme".into(), 2, settings(9)).await.unwrap());

@@ -247,7 +247,8 @@ impl LogWriter {
     fn give_ids(&self, group: &mut [Append]) -> Vec<Vec<LogId>> {
         let mut order = lock(&self.shared.order);
         let mut ids_of = |append: &mut Append| {
-            let ids: Vec<LogId> = append.entries.iter().map(|(partition, _)| order.next(*partition, self.segment.number)).collect();
+            let ids: Vec<LogId> =
+                append.entries.iter().map(|(partition, entry)| order.next(*partition, entry, self.segment.number)).collect();
             ids.iter().enumerate().for_each(|(index, id)| append.encoded.set_id(index, *id));
             ids
         };
@@ -326,10 +327,12 @@ fn recover(dir: &Path, options: &LogOptions, order: &mut Order, tails: &[Tail]) 
                 foreign = Some(partition);
                 return;
             };
-            let applied = id <= *checkpoint;
-            order.found(partition, id, *number, applied);
-            if !applied {
-                tails[usize::from(partition.0)].publish(segment::decode(id, bytes));
+            order.found(partition, id);
+            if id > *checkpoint {
+                let found = segment::decode(id, bytes);
+                let accepted_at = found.entry.as_ref().map_or(id.accepted_at(), |entry| entry.accepted_at(id));
+                order.expect(partition, id, *number, accepted_at);
+                tails[usize::from(partition.0)].publish(found);
                 backlog += 1;
             }
         })?;

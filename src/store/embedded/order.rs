@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::super::{Barrier, LogId};
+use super::super::{Barrier, Entry, LogId};
 use crate::clock::SharedClock;
 use crate::domain::{PartitionId, Timestamp};
 
@@ -23,8 +23,16 @@ pub struct Order {
 #[derive(Clone, Default)]
 struct PartitionOrder {
     last: LogId,
-    /// Given and not covered by a checkpoint, with the segment that holds them.
-    unapplied: VecDeque<(LogId, u64)>,
+    /// Given and not covered by a checkpoint.
+    unapplied: VecDeque<Unapplied>,
+}
+
+#[derive(Clone, Copy)]
+struct Unapplied {
+    id: LogId,
+    /// What holds it.
+    segment: u64,
+    accepted_at: Timestamp,
 }
 
 /// Why a close must wait.
@@ -44,22 +52,25 @@ impl Order {
     }
 
     /// Takes in an entry found on disk.
-    pub fn found(&mut self, partition: PartitionId, id: LogId, segment: u64, applied: bool) {
+    pub fn found(&mut self, partition: PartitionId, id: LogId) {
         self.last = self.last.max(id);
         let of = &mut self.partitions[usize::from(partition.0)];
         of.last = of.last.max(id);
-        if !applied {
-            of.unapplied.push_back((id, segment));
-            *self.unapplied.entry(segment).or_default() += 1;
-        }
+    }
+
+    /// The entry with this id, just found or given it, is not applied.
+    pub fn expect(&mut self, partition: PartitionId, id: LogId, segment: u64, accepted_at: Timestamp) {
+        self.partitions[usize::from(partition.0)].unapplied.push_back(Unapplied { id, segment, accepted_at });
+        *self.unapplied.entry(segment).or_default() += 1;
     }
 
     /// Gives the next id.
-    pub fn next(&mut self, partition: PartitionId, segment: u64) -> LogId {
+    pub fn next(&mut self, partition: PartitionId, entry: &Entry, segment: u64) -> LogId {
         let ms = self.tell_clock().max(self.last.ms);
         let seq = if ms > self.last.ms { 0 } else { self.last.seq + 1 };
         let id = LogId { ms, seq };
-        self.found(partition, id, segment, false);
+        self.found(partition, id);
+        self.expect(partition, id, segment, entry.accepted_at(id));
         id
     }
 
@@ -77,9 +88,9 @@ impl Order {
             return Err(TooEarly::Clock(clock));
         }
         let unapplied = &self.partitions[usize::from(partition.0)].unapplied;
-        let next = unapplied.get(unapplied.partition_point(|(id, _)| *id <= checkpoint));
-        if let Some((id, _)) = next.filter(|(id, _)| id.accepted_at() <= not_before) {
-            return Err(TooEarly::Entry(*id));
+        let mut later = unapplied.range(unapplied.partition_point(|entry| entry.id <= checkpoint)..);
+        if let Some(entry) = later.find(|entry| entry.accepted_at <= not_before) {
+            return Err(TooEarly::Entry(entry.id));
         }
         self.raise_floor(clock);
         Ok(self.floor_ms)
@@ -93,8 +104,8 @@ impl Order {
     /// Forgets what a durable checkpoint covers; answers how many entries that was.
     pub fn applied(&mut self, partition: PartitionId, checkpoint: LogId) -> usize {
         let unapplied = &mut self.partitions[usize::from(partition.0)].unapplied;
-        let count = unapplied.partition_point(|(id, _)| *id <= checkpoint);
-        for (_, segment) in unapplied.drain(..count) {
+        let count = unapplied.partition_point(|entry| entry.id <= checkpoint);
+        for Unapplied { segment, .. } in unapplied.drain(..count) {
             if let Some(left) = self.unapplied.get_mut(&segment) {
                 *left -= 1;
                 if *left == 0 {
@@ -107,7 +118,7 @@ impl Order {
 
     /// Whether an entry above `after` has its id and no checkpoint covers it.
     pub fn expects(&self, partition: PartitionId, after: LogId) -> bool {
-        self.partitions[usize::from(partition.0)].unapplied.back().is_some_and(|(id, _)| *id > after)
+        self.partitions[usize::from(partition.0)].unapplied.back().is_some_and(|entry| entry.id > after)
     }
 
     /// Whether nobody needs anything from this segment again.

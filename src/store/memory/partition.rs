@@ -161,9 +161,11 @@ impl Partition {
             let (now, due) = (clock.as_millis(), not_before.as_millis());
             return Err(refused(format!("the clock, {now}, is not past the deadline, {due}")));
         }
-        match self.log.range((Bound::Excluded(checkpoint), Bound::Unbounded)).next() {
-            Some((id, _)) if id.accepted_at() <= not_before => Err(refused(format!("{id} was accepted in time and is not applied"))),
-            Some(_) | None => Ok(()),
+        let accepted_at = |id: &LogId, entry: &Result<Entry, Unreadable>| entry.as_ref().map_or(id.accepted_at(), |e| e.accepted_at(*id));
+        let mut later = self.log.range((Bound::Excluded(checkpoint), Bound::Unbounded));
+        match later.find(|(id, entry)| accepted_at(id, entry) <= not_before) {
+            Some((id, _)) => Err(refused(format!("{id} was accepted in time and is not applied"))),
+            None => Ok(()),
         }
     }
 

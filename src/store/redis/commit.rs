@@ -1,0 +1,173 @@
+//! A batch as the commit script takes it.
+
+use super::args::Args;
+use super::keys::{Keys, PartitionKeys};
+use super::row;
+use super::scripts::Scripts;
+use crate::domain::{ConversationKey, Timestamp};
+use crate::store::{Batch, DeadLetter, Lease, LogId, Notification, RowChange, record};
+use crate::wire::CloudEvent;
+
+/// How a batch is to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct CommitMode {
+    /// The log stays as it is, for checking it from outside.
+    pub keep_log: bool,
+    /// Others are told by the script; if not, by whoever commits, once a replica has it too.
+    pub tell: bool,
+}
+
+/// The script's call for this batch.
+pub fn call(scripts: &Scripts, keys: &Keys, lease: Lease, batch: &Batch, mode: CommitMode) -> redis::Cmd {
+    let of = keys.of(lease.partition);
+    scripts.commit.call(&key_list(of), &arguments(keys, lease, batch, mode).slices())
+}
+
+fn key_list(of: &PartitionKeys) -> [&str; 9] {
+    [&of.lease, &of.states, &of.deadlines, &of.events, &of.notifications, &of.settings, &of.dead, &of.letters, &of.repeats]
+}
+
+/// Rows of a batch, sorted by what the script does with them.
+#[derive(Default)]
+struct Rows<'a> {
+    puts: Vec<(&'a ConversationKey, &'a RowChange)>,
+    removes: Vec<&'a ConversationKey>,
+    deadlines: Vec<(Timestamp, &'a ConversationKey)>,
+    undeadlines: Vec<&'a ConversationKey>,
+}
+
+impl<'a> Rows<'a> {
+    fn of(batch: &'a Batch) -> Self {
+        let mut rows = Self::default();
+        for row in &batch.rows {
+            match &row.change {
+                RowChange::Put { look_at, .. } => {
+                    rows.puts.push((&row.key, &row.change));
+                    match look_at {
+                        // A deadline that stays costs nothing.
+                        Some(at) if row.indexed_at != Some(*at) => rows.deadlines.push((*at, &row.key)),
+                        None if row.indexed_at.is_some() => rows.undeadlines.push(&row.key),
+                        Some(_) | None => {}
+                    }
+                }
+                RowChange::Remove => {
+                    rows.removes.push(&row.key);
+                    rows.undeadlines.push(&row.key);
+                }
+            }
+        }
+        rows
+    }
+}
+
+fn arguments(keys: &Keys, lease: Lease, batch: &Batch, mode: CommitMode) -> Args {
+    let rows = Rows::of(batch);
+    let told = &batch.notifications;
+    let count = 24 + 2 * (told.len() + rows.puts.len() + rows.deadlines.len() + batch.settings.len() + batch.repeats.len());
+    let mut args = Args::with_capacity(count + rows.removes.len(), 512 + 1_200 * told.len() + 300 * rows.puts.len());
+    args.number(lease.epoch);
+    args.push(nonce(lease.nonce));
+    args.push(commit_id(batch.based_on.0));
+    args.push(commit_id(batch.id.0));
+    args.push(batch.checkpoint.to_string());
+    args.push(batch.not_before.map_or(String::new(), |at| at.as_millis().to_string()));
+    args.push(batch.trying.map_or(String::new(), |(id, times)| format!("{id} {times}")));
+    args.push(format!("{}-0", trim_below(batch)));
+    args.push(first_number(told));
+    args.number(told.last().map_or(0, |notification| notification.number));
+    for count in [
+        rows.puts.len(),
+        rows.removes.len(),
+        rows.deadlines.len(),
+        rows.undeadlines.len(),
+        told.len(),
+        batch.settings.len(),
+        batch.repeats.len(),
+    ] {
+        args.number(count);
+    }
+    args.push(if mode.keep_log { "keep" } else { "" });
+    args.push(if mode.tell { &*keys.signals } else { "" });
+    args.push(super::heads::told(lease.partition, told.last().map_or(0, |notification| notification.number)));
+    told.iter().for_each(|notification| push_notification(&mut args, notification));
+    rows.push(&mut args);
+    for (workspace, settings) in &batch.settings {
+        args.push(&**workspace);
+        args.push(record::encode_settings(settings));
+    }
+    push_letters(&mut args, batch);
+    for id in &batch.repeats {
+        args.number(id.ms);
+        args.push(id.to_string());
+    }
+    args
+}
+
+impl Rows<'_> {
+    fn push(&self, args: &mut Args) {
+        for (key, change) in &self.puts {
+            args.push(key.as_str());
+            if let RowChange::Put { conversation, look_at } = change {
+                args.fill(|out| row::put_row(out, conversation, *look_at));
+            }
+        }
+        self.removes.iter().for_each(|key| args.push(key.as_str()));
+        for (at, key) in &self.deadlines {
+            args.number(at.as_millis());
+            args.push(key.as_str());
+        }
+        self.undeadlines.iter().for_each(|key| args.push(key.as_str()));
+    }
+}
+
+fn push_notification(args: &mut Args, notification: &Notification) {
+    // Made of strings and numbers: it cannot fail to be written.
+    args.fill(|out| drop(serde_json::to_writer(out, &CloudEvent::new(&notification.notice))));
+    args.fill(|out| row::put_notification(out, notification.previous, &notification.notice));
+}
+
+fn push_letters(args: &mut Args, batch: &Batch) {
+    args.number(batch.dead_removed.len());
+    batch.dead_removed.iter().for_each(|id| args.push(sortable(*id)));
+    args.number(batch.dead.len());
+    for letter in &batch.dead {
+        let DeadLetter { id, reason, .. } = letter;
+        args.push(sortable(*id));
+        args.push(id.to_string());
+        args.push(&**reason);
+        args.push(record::encode_dead_letter(letter));
+    }
+}
+
+/// Numbers that do not go on from each other are refused by the script, after the fence was asked.
+fn first_number(told: &[Notification]) -> String {
+    match told.first() {
+        None => String::new(),
+        Some(first) if told.iter().zip(first.number..).all(|(told, number)| told.number == number) => first.number.to_string(),
+        Some(_) => "gap".to_owned(),
+    }
+}
+
+/// Never what is yet to come.
+fn trim_below(batch: &Batch) -> u64 {
+    let last = batch.notifications.last().map(|notification| notification.number);
+    last.map_or(batch.trim_notifications_below, |last| batch.trim_notifications_below.min(last + 1))
+}
+
+pub fn commit_id(id: u128) -> String {
+    format!("{id:x}")
+}
+
+pub fn nonce(nonce: u64) -> String {
+    format!("{nonce:x}")
+}
+
+/// An id that sorts as text.
+pub fn sortable(id: LogId) -> String {
+    format!("{:020}-{:020}", id.ms, id.seq)
+}
+
+/// Reads what [`sortable`] wrote.
+pub fn unsortable(text: &str) -> Option<LogId> {
+    LogId::parse(text)
+}

@@ -1,0 +1,99 @@
+//! The names of everything adjourn keeps in Redis. All keys of a partition share a hash tag, so that one script changes
+//! them together and a cluster keeps them on one primary.
+//!
+//! | key | kind | holds |
+//! |---|---|---|
+//! | `{prefix}:meta` | hash | `partitions`, `incarnation`, `format`: fixed when the store is created |
+//! | `{prefix}:settings` | hash | workspace -> version `:` master settings document |
+//! | `{prefix}:nodes` | hash | `node/NAME`, `drain/NAME`, `pin/PARTITION` |
+//! | `{prefix}:{in}:events` | stream | events of producers that cannot hash, until they are moved |
+//! | `{prefix}:{pN}:events` | stream | the log: `e` an entry of ours, or `ct` and `ce` from outside; `at`: accepted before |
+//! | `{prefix}:{pN}:states` | hash | conversation -> when to look at it, and its row |
+//! | `{prefix}:{pN}:deadlines` | sorted set | conversation, by when to look at it in ms |
+//! | `{prefix}:{pN}:notifications` | stream | the outbox; the id is the number, `ct`, `ce`, and `r` our own record |
+//! | `{prefix}:{pN}:lease` | hash | who holds the partition, and where its chain and its log stand |
+//! | `{prefix}:{pN}:settings` | hash | workspace -> settings applied |
+//! | `{prefix}:{pN}:dead` | stream | dead letters: `id` in the log, `reason`, `r` our own record |
+//! | `{prefix}:{pN}:letters` | sorted set | id in the log `/` id in `dead`, in order of the first |
+//! | `{prefix}:{pN}:repeats` | sorted set | ids of the latest repeats |
+//!
+//! Hashes and sorted sets of a partition hold one element with an empty name, so that none of them is ever missing: a
+//! script that names a missing key fails while a cluster moves its slot.
+
+use crate::domain::{PartitionCount, PartitionId};
+
+/// All keys, made once.
+pub struct Keys {
+    pub settings: Box<str>,
+    pub nodes: Box<str>,
+    /// Where producers that cannot hash put their events.
+    pub unpartitioned: Box<str>,
+    /// Where nodes tell each other what is worth a look.
+    pub signals: Box<str>,
+    partitions: Vec<PartitionKeys>,
+}
+
+pub struct PartitionKeys {
+    pub events: Box<str>,
+    pub states: Box<str>,
+    pub deadlines: Box<str>,
+    pub notifications: Box<str>,
+    pub lease: Box<str>,
+    pub settings: Box<str>,
+    pub dead: Box<str>,
+    pub letters: Box<str>,
+    pub repeats: Box<str>,
+}
+
+impl Keys {
+    pub fn new(prefix: &str, partitions: PartitionCount) -> Self {
+        Self {
+            settings: format!("{prefix}:settings").into(),
+            nodes: format!("{prefix}:nodes").into(),
+            unpartitioned: format!("{prefix}:{{in}}:events").into(),
+            signals: format!("{prefix}:signals").into(),
+            partitions: partitions.all().map(|partition| PartitionKeys::new(prefix, partition)).collect(),
+        }
+    }
+
+    /// Of a partition that exists.
+    pub fn of(&self, partition: PartitionId) -> &PartitionKeys {
+        &self.partitions[usize::from(partition.0)]
+    }
+}
+
+/// Known before the number of partitions is.
+pub fn meta(prefix: &str) -> Box<str> {
+    format!("{prefix}:meta").into()
+}
+
+impl PartitionKeys {
+    fn new(prefix: &str, partition: PartitionId) -> Self {
+        let key = |name: &str| format!("{prefix}:{{p{}}}:{name}", partition.0).into();
+        Self {
+            events: key("events"),
+            states: key("states"),
+            deadlines: key("deadlines"),
+            notifications: key("notifications"),
+            lease: key("lease"),
+            settings: key("settings"),
+            dead: key("dead"),
+            letters: key("letters"),
+            repeats: key("repeats"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_what_the_contract_says() {
+        let keys = Keys::new("adjourn", PartitionCount::new(64).unwrap());
+        assert_eq!(&*keys.of(PartitionId(7)).events, "adjourn:{p7}:events");
+        assert_eq!(&*keys.of(PartitionId(63)).notifications, "adjourn:{p63}:notifications");
+        assert_eq!(&*keys.of(PartitionId(0)).dead, "adjourn:{p0}:dead");
+        assert_eq!((&*keys.unpartitioned, &*meta("adjourn")), ("adjourn:{in}:events", "adjourn:meta"));
+    }
+}

@@ -1,0 +1,208 @@
+//! Holding a partition: claims, beats, commits, and the barrier before a close.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use redis::Value;
+
+use super::commit::{CommitMode, call, nonce};
+use super::errors::{of_read, of_server, of_write};
+use super::scripts::NUMBERS_SKIPPED;
+use super::value::{bytes, list, log_id, number, odd, pairs, text};
+use super::{Inner, heads};
+use crate::domain::{PartitionCount, PartitionId, Settings, Timestamp};
+use crate::store::{Barrier, Batch, Claim, CommitId, Holder, Lease, LogId, Member, StoreError, record};
+
+/// Under which primary each partition was claimed here. After a change of primary what its owner has in memory may be
+/// more than what is stored.
+pub struct Leases(Vec<AtomicU64>);
+
+/// No claim yet.
+const NOT_HELD: u64 = u64::MAX;
+
+impl Leases {
+    pub fn new(partitions: PartitionCount) -> Self {
+        Self(partitions.all().map(|_| AtomicU64::new(NOT_HELD)).collect())
+    }
+
+    fn of(&self, partition: PartitionId) -> &AtomicU64 {
+        &self.0[usize::from(partition.0)]
+    }
+
+    /// Whether a partition was claimed here and not given back.
+    pub fn holds(&self, partition: PartitionId) -> bool {
+        self.of(partition).load(Ordering::Relaxed) != NOT_HELD
+    }
+}
+
+/// A claim as the script answers it.
+struct Claimed {
+    epoch: u64,
+    head: CommitId,
+    checkpoint: LogId,
+    last_notification: u64,
+    numbered_from: u64,
+    attempts: u32,
+    trying: Option<(LogId, u32)>,
+    settings: Vec<(Box<str>, Settings)>,
+}
+
+impl Inner {
+    pub async fn claim(&self, partition: PartitionId, by: Member, over: Option<Holder>) -> Result<Claim, StoreError> {
+        self.known(partition)?;
+        let of = self.keys.of(partition);
+        let generation = self.link.generation();
+        let primary = self.link.primary_id(&of.lease).await.map_err(|error| of_read(partition, error))?;
+        let token = uuid::Uuid::new_v4().as_u64_pair().0;
+        let seen = over.map_or_else(|| std::array::from_fn(|_| String::new()), |holder| fields(&holder));
+        let args = [nonce(token), by.node.into(), nonce(by.instance), primary];
+        let skipped = NUMBERS_SKIPPED.to_string();
+        let args: Vec<&[u8]> = args.iter().chain(&seen).chain([&skipped]).map(String::as_bytes).collect();
+        let keys: [&str; 9] =
+            [&of.lease, &of.events, &of.notifications, &of.dead, &of.states, &of.settings, &of.deadlines, &of.letters, &of.repeats];
+        let answer = self.link.script(&self.scripts.claim, &keys, &args).await.map_err(|error| of_write(partition, error))?;
+        let claimed = Claimed::read(answer).ok_or_else(|| odd("a claim"))?;
+        self.leases.of(partition).store(generation, Ordering::Relaxed);
+        self.heads.raise(partition, claimed.last_notification);
+        let Claimed { epoch, head, checkpoint, last_notification, numbered_from, attempts, trying, settings } = claimed;
+        let lease = Lease { partition, epoch, nonce: token };
+        Ok(Claim { lease, head, checkpoint, last_notification, attempts, trying, numbered_from, settings })
+    }
+
+    /// What was claimed under another primary is to be claimed and loaded anew.
+    fn same_primary(&self, lease: Lease) -> Result<(), StoreError> {
+        let claimed = self.leases.of(lease.partition).load(Ordering::Relaxed);
+        if claimed == NOT_HELD || claimed == self.link.generation() {
+            return Ok(()); // the script judges
+        }
+        Err(StoreError::Refused("another Redis primary answers than when this partition was claimed".into()))
+    }
+
+    pub async fn renew(&self, lease: Lease) -> Result<(), StoreError> {
+        self.known(lease.partition)?;
+        self.same_primary(lease)?;
+        let (epoch, token) = (lease.epoch.to_string(), nonce(lease.nonce));
+        let args = [epoch.as_bytes(), token.as_bytes()];
+        let answer = self.link.script(&self.scripts.renew, &[&self.keys.of(lease.partition).lease], &args).await;
+        answer.map(drop).map_err(|error| of_write(lease.partition, error))
+    }
+
+    pub async fn release(&self, lease: Lease, to: Option<Box<str>>) -> Result<(), StoreError> {
+        self.known(lease.partition)?;
+        self.leases.of(lease.partition).store(NOT_HELD, Ordering::Relaxed);
+        let (epoch, token) = (lease.epoch.to_string(), nonce(lease.nonce));
+        let hint = heads::released(lease.partition, to.as_deref());
+        let args = [epoch.as_bytes(), token.as_bytes(), self.keys.signals.as_bytes(), hint.as_bytes()];
+        let answer = self.link.script(&self.scripts.release, &[&self.keys.of(lease.partition).lease], &args).await;
+        answer.map(drop).map_err(|error| of_write(lease.partition, error))
+    }
+
+    pub async fn commit(&self, lease: Lease, batch: Batch) -> Result<(), StoreError> {
+        self.known(lease.partition)?;
+        self.same_primary(lease)?;
+        let replicas = self.options.durability.replicas;
+        let mode = CommitMode { keep_log: self.options.keep_log, tell: replicas == 0 };
+        let last = batch.notifications.last().map(|notification| notification.number);
+        let call = call(&self.scripts, &self.keys, lease, &batch, mode);
+        drop(batch);
+        if replicas == 0 {
+            self.link.run(call).await.map_err(|error| of_write(lease.partition, error))?;
+        } else {
+            let answers = self.surely(lease.partition, vec![call]).await?;
+            answers.into_iter().next().unwrap_or(Ok(Value::Nil)).map_err(|error| of_server(lease.partition, &error))?;
+        }
+        if let Some(last) = last {
+            self.heads.raise(lease.partition, last);
+            if replicas > 0 {
+                self.tell(&heads::told(lease.partition, last)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the other nodes. Lost words are made up for by looking.
+    pub async fn tell(&self, message: &str) {
+        let mut publish = redis::cmd("PUBLISH");
+        publish.arg(&*self.keys.signals).arg(message);
+        if let Err(error) = self.link.run(publish).await {
+            tracing::debug!(%error, "the others were not told");
+        }
+    }
+
+    pub async fn barrier(&self, partition: PartitionId) -> Result<Barrier, StoreError> {
+        self.known(partition)?;
+        let of = self.keys.of(partition);
+        let answer = self.link.script(&self.scripts.barrier, &[&of.lease, &of.events], &[]).await;
+        let answer = list(answer.map_err(|error| of_read(partition, error))?).unwrap_or_default();
+        let read = || Some(Barrier { clock: clock(&answer)?, last: log_id(answer.get(2)?)? });
+        read().ok_or_else(|| odd("a barrier"))
+    }
+
+    pub async fn clock(&self) -> Result<Timestamp, StoreError> {
+        let answer = self.link.run(redis::cmd("TIME")).await.map_err(super::errors::general)?;
+        clock(&list(answer).unwrap_or_default()).ok_or_else(|| odd("the time"))
+    }
+}
+
+/// Seconds and microseconds.
+fn clock(parts: &[Value]) -> Option<Timestamp> {
+    let (seconds, micros) = (number(parts.first()?)?, number(parts.get(1)?)?);
+    Some(Timestamp::from_millis(i64::try_from(seconds * 1_000 + micros / 1_000).ok()?))
+}
+
+/// A lease record as the claim script compares it.
+fn fields(holder: &Holder) -> [String; 5] {
+    let Holder { lease, member, beat } = holder;
+    [lease.epoch.to_string(), nonce(lease.nonce), member.node.to_string(), nonce(member.instance), beat.to_string()]
+}
+
+impl Claimed {
+    fn read(answer: Value) -> Option<Self> {
+        let mut parts = list(answer)?.into_iter();
+        let mut next = || parts.next();
+        let claimed = Self {
+            epoch: number(&next()?)?,
+            head: read_commit_id(&next()?)?,
+            checkpoint: log_id(&next()?)?,
+            last_notification: number(&next()?)?,
+            numbered_from: number(&next()?)?,
+            attempts: u32::try_from(number(&next()?)?).ok()?,
+            trying: read_trying(text(&next()?)?),
+            settings: Vec::new(),
+        };
+        let settings = pairs(next()?)?.into_iter().filter_map(|(workspace, document)| read_settings(&workspace, &document)).collect();
+        Some(Self { settings, ..claimed })
+    }
+}
+
+fn read_commit_id(value: &Value) -> Option<CommitId> {
+    let text = text(value)?;
+    u128::from_str_radix(text, 16).ok().map(CommitId)
+}
+
+fn read_trying(text: &str) -> Option<(LogId, u32)> {
+    let (id, times) = text.split_once(' ')?;
+    Some((LogId::parse(id)?, times.parse().ok()?))
+}
+
+/// The element without a name is not a workspace; a document that nobody can read is as good as none, and the master takes
+/// its place.
+fn read_settings(workspace: &Value, document: &Value) -> Option<(Box<str>, Settings)> {
+    let name = text(workspace).filter(|name| !name.is_empty())?;
+    match record::decode_settings(bytes(document)?) {
+        Ok(settings) => Some((name.into(), settings)),
+        Err(error) => {
+            tracing::error!(workspace = name, %error, "applied settings cannot be read; the master's are applied anew");
+            None
+        }
+    }
+}
+
+pub fn read_holder(partition: PartitionId, values: &[Value]) -> Option<Holder> {
+    let [epoch, token, node, instance, beat] = values else { return None };
+    let lease = Lease { partition, epoch: number(epoch)?, nonce: hex(text(token)?)? };
+    Some(Holder { lease, member: Member { node: text(node)?.into(), instance: hex(text(instance)?)? }, beat: number(beat)? })
+}
+
+pub fn hex(text: &str) -> Option<u64> {
+    u64::from_str_radix(text, 16).ok()
+}

@@ -1,0 +1,58 @@
+//! Room for what comes in: events are refused before memory is full, so that closing can go on and it empties.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use metrics::gauge;
+
+use super::link::field;
+use crate::store::StoreError;
+
+/// Per cent of `maxmemory` for what comes in.
+const INGEST_PERCENT: u64 = 80;
+
+/// As of the last look, in bytes. Without a limit there is always room.
+#[derive(Default)]
+pub struct Memory {
+    used: AtomicU64,
+    limit: AtomicU64,
+}
+
+impl Memory {
+    /// # Errors
+    /// `Full`: come back later.
+    pub fn has_room(&self) -> Result<(), StoreError> {
+        let (used, limit) = (self.used.load(Ordering::Relaxed), self.limit.load(Ordering::Relaxed));
+        if limit > 0 && used > limit { Err(StoreError::Full { used, limit }) } else { Ok(()) }
+    }
+
+    /// Takes in what `INFO memory` of every primary said; the fullest counts.
+    pub fn note<'a>(&self, infos: impl Iterator<Item = &'a str>) {
+        let number = |info, name| field(info, name).and_then(|text| text.parse::<u64>().ok());
+        let room = infos.filter_map(|info| Some((number(info, "used_memory")?, number(info, "maxmemory")?)));
+        // Without a limit none is full.
+        let Some((used, max)) = room.max_by_key(|(used, max)| used.saturating_mul(1_000).checked_div(*max).unwrap_or(0)) else { return };
+        self.used.store(used, Ordering::Relaxed);
+        self.limit.store(max.saturating_mul(INGEST_PERCENT) / 100, Ordering::Relaxed);
+        gauge!("adjourn_redis_memory_bytes").set(used as f64);
+        gauge!("adjourn_redis_memory_limit_bytes").set(max as f64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_refused_from_four_fifths_on() {
+        let memory = Memory::default();
+        assert!(memory.has_room().is_ok());
+        memory.note(["used_memory:801\r\nmaxmemory:1000\r\n"].into_iter());
+        assert!(matches!(memory.has_room(), Err(StoreError::Full { used: 801, limit: 800 })));
+        memory.note(["used_memory:800\r\nmaxmemory:1000\r\n"].into_iter());
+        assert!(memory.has_room().is_ok());
+        memory.note(["used_memory:800\r\nmaxmemory:0\r\n"].into_iter());
+        assert!(memory.has_room().is_ok(), "no limit");
+        memory.note(["used_memory:10\r\nmaxmemory:1000\r\n", "used_memory:90\r\nmaxmemory:100\r\n"].into_iter());
+        assert!(memory.has_room().is_err(), "the fullest of them");
+    }
+}

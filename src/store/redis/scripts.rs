@@ -1,0 +1,68 @@
+//! Every script: what it is given, what it does, what it answers. Each reads and checks first, and then only writes what
+//! cannot fail; a script that failed half-way would keep what it had written.
+//!
+//! Errors begin with `FENCED` (the lease is not the stored one) or `REFUSED` (nothing was written, reload).
+
+use super::link::Script;
+use super::server::Server;
+
+/// Numbers that a partition's notifications skip when another primary answers: more than it can have told, in whatever
+/// that primary has not heard of. So no reader's place is ever ahead of what is told next.
+pub const NUMBERS_SKIPPED: u64 = 1_000_000_000;
+
+pub struct Scripts {
+    /// KEYS lease, events, notifications, dead, states, settings, deadlines, letters, repeats.
+    /// ARGV nonce, node, instance, replication id of the primary; then the record seen: epoch (empty: nobody holds it),
+    /// nonce, node, instance, beat; numbers to skip under another primary.
+    /// Effect: a new token; counts the attempt where entries wait; makes the partition's keys.
+    /// Answer: epoch, commit, checkpoint, last number, numbered from, attempts, trying, settings applied.
+    pub claim: Script,
+    /// KEYS lease, states, deadlines, events, notifications, settings, dead, letters, repeats.
+    /// ARGV see [`Prepared`](super::commit::Prepared).
+    /// Effect: the whole batch, the log trimmed up to the checkpoint, the lease's beat moved. Answer: the last number.
+    pub commit: Script,
+    /// KEYS lease. ARGV epoch, nonce. Effect: the beat moves. Answer: the beat.
+    pub renew: Script,
+    /// KEYS lease. ARGV epoch, nonce, channel, hint. Effect: nobody holds it, the others are told. Answer: 1 when held.
+    pub release: Script,
+    /// KEYS lease, events. Answer: seconds and microseconds of the clock, the last id of the log.
+    pub barrier: Script,
+    /// KEYS deadlines. ARGV until, instant, member, limit. Answer: members and scores strictly after (instant, member).
+    pub due: Script,
+    /// KEYS settings. ARGV workspace, version expected, document. Answer: 1 when it was replaced.
+    pub put_settings: Script,
+    /// KEYS nodes. ARGV node, instance, instance displaced or empty, the rest of the record, channel, hint.
+    /// Effect: the record; a new process does not drain. Answer: 0 when the name is another's.
+    pub heartbeat: Script,
+    /// KEYS nodes. ARGV node, instance, channel, hint. Effect: its record goes. Answer: 1 when it was there.
+    pub leave: Script,
+}
+
+impl Scripts {
+    pub fn new(server: Server) -> Self {
+        let plain = |source: &str| Script::new(source.to_owned());
+        // Holding and closing must go on when memory is full, or it would never empty. Servers before 7 know no flags:
+        // there a script may go on once its first write is one that needs no room.
+        let roomy = |source: &str| match server.has_script_flags {
+            true => Script::new(format!("#!lua flags=allow-oom\n{source}")),
+            false => plain(source),
+        };
+        Self {
+            claim: roomy(include_str!("script/claim.lua")),
+            commit: roomy(include_str!("script/commit.lua")),
+            renew: roomy(include_str!("script/renew.lua")),
+            release: plain(include_str!("script/release.lua")),
+            barrier: plain(include_str!("script/barrier.lua")),
+            due: plain(include_str!("script/due.lua")),
+            put_settings: plain(include_str!("script/put_settings.lua")),
+            heartbeat: roomy(include_str!("script/heartbeat.lua")),
+            leave: plain(include_str!("script/leave.lua")),
+        }
+    }
+
+    /// For connections to bring along.
+    pub fn all(&self) -> [&Script; 9] {
+        let Self { claim, commit, renew, release, barrier, due, put_settings, heartbeat, leave } = self;
+        [claim, commit, renew, release, barrier, due, put_settings, heartbeat, leave]
+    }
+}

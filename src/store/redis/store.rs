@@ -1,0 +1,172 @@
+//! [`Store`], by what the files beside this one do.
+
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt};
+
+use super::RedisStore;
+use super::tail::Tail;
+use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
+use crate::store::{
+    Applied, Barrier, Batch, Claim, ClusterView, DeadLetter, DueKey, Entry, Hint, Holder, Lease, Loaded, LogEntry, LogId, Member,
+    NodeRecord, NotificationPage, PartitionStats, Place, Store, StoreError, Walked,
+};
+
+type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+impl Store for RedisStore {
+    fn partitions(&self) -> PartitionCount {
+        self.inner.partitions
+    }
+
+    fn incarnation(&self) -> u64 {
+        self.inner.incarnation
+    }
+
+    fn clock(&self) -> Answer<'_, Timestamp> {
+        self.inner.clock().boxed()
+    }
+
+    fn append(&self, entries: Vec<(PartitionId, Entry)>) -> Answer<'_, Vec<LogId>> {
+        self.inner.append(entries).boxed()
+    }
+
+    fn read(&self, partition: PartitionId, after: LogId, limit: usize, wait: Duration) -> Answer<'_, Vec<LogEntry>> {
+        async move {
+            if wait.is_zero() || limit == 0 {
+                return self.inner.range(partition, after, limit).await;
+            }
+            self.inner.known(partition)?;
+            let mut tail = self.tails[usize::from(partition.0)].lock().await;
+            if !tail.as_ref().is_some_and(|tail| tail.stands_at(after, limit)) {
+                *tail = None; // before the next is started: it ends the connection
+            }
+            let reading = tail.get_or_insert_with(|| Tail::start(&self.inner, partition, after, limit));
+            let page = tokio::time::timeout(wait, reading.next()).await.unwrap_or(Ok(Vec::new()));
+            if page.is_err() {
+                *tail = None;
+            }
+            page
+        }
+        .boxed()
+    }
+
+    fn barrier(&self, partition: PartitionId) -> Answer<'_, Barrier> {
+        self.inner.barrier(partition).boxed()
+    }
+
+    fn claim(&self, partition: PartitionId, by: Member, over: Option<Holder>) -> Answer<'_, Claim> {
+        self.inner.claim(partition, by, over).boxed()
+    }
+
+    fn renew(&self, lease: Lease) -> Answer<'_, ()> {
+        self.inner.renew(lease).boxed()
+    }
+
+    fn release(&self, lease: Lease, to: Option<Box<str>>) -> Answer<'_, ()> {
+        async move {
+            self.inner.release(lease, to).await?;
+            *self.tails[usize::from(lease.partition.0)].lock().await = None;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn commit(&self, lease: Lease, batch: Batch) -> Answer<'_, ()> {
+        self.inner.commit(lease, batch).boxed()
+    }
+
+    fn load(&self, partition: PartitionId, keys: Vec<ConversationKey>) -> Answer<'_, Vec<Loaded>> {
+        async move { self.inner.load(partition, &keys).await }.boxed()
+    }
+
+    fn due(&self, partition: PartitionId, until: Timestamp, after: Option<DueKey>, limit: usize) -> Answer<'_, Vec<DueKey>> {
+        self.inner.due(partition, until, after, limit).boxed()
+    }
+
+    fn scan(
+        &self,
+        partition: PartitionId,
+        workspace: Option<Box<str>>,
+        after: Option<ConversationKey>,
+        limit: usize,
+    ) -> Answer<'_, Vec<(ConversationKey, Conversation)>> {
+        self.inner.scan(partition, workspace, after, limit).boxed()
+    }
+
+    fn walk(&self, partition: PartitionId, place: Option<Place>, limit: usize) -> Answer<'_, Walked> {
+        self.inner.walk(partition, place, limit).boxed()
+    }
+
+    fn applied(&self, partition: PartitionId, ids: Vec<LogId>) -> Answer<'_, Applied> {
+        async move { self.inner.applied(partition, &ids).await }.boxed()
+    }
+
+    fn notifications(&self, partition: PartitionId, after: u64, limit: usize) -> Answer<'_, NotificationPage> {
+        self.inner.notifications(partition, after, limit).boxed()
+    }
+
+    fn notification_heads(&self) -> Vec<u64> {
+        self.inner.heads.all()
+    }
+
+    fn notification_signal(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.inner.heads.signal()
+    }
+
+    fn applied_settings(&self, partition: PartitionId, workspace: Box<str>) -> Answer<'_, Option<Settings>> {
+        async move { self.inner.applied_settings(partition, &workspace).await }.boxed()
+    }
+
+    fn settings(&self, workspace: Box<str>) -> Answer<'_, Option<Settings>> {
+        async move { self.inner.settings(&workspace).await }.boxed()
+    }
+
+    fn all_settings(&self) -> Answer<'_, Vec<(Box<str>, Settings)>> {
+        self.inner.all_settings().boxed()
+    }
+
+    fn put_settings(&self, workspace: Box<str>, expected: u64, settings: Settings) -> Answer<'_, bool> {
+        async move { self.inner.put_settings(&workspace, expected, &settings).await }.boxed()
+    }
+
+    fn dead_letters(&self, partition: PartitionId, after: LogId, limit: usize) -> Answer<'_, Vec<DeadLetter>> {
+        self.inner.dead_letters(partition, after, limit).boxed()
+    }
+
+    fn stats(&self) -> Answer<'_, Vec<PartitionStats>> {
+        self.inner.stats().boxed()
+    }
+
+    fn count_due(&self, partition: PartitionId, until: Timestamp) -> Answer<'_, u64> {
+        self.inner.count_due(partition, until).boxed()
+    }
+
+    fn is_exclusive(&self) -> bool {
+        false
+    }
+
+    fn cluster(&self) -> Answer<'_, ClusterView> {
+        self.inner.cluster().boxed()
+    }
+
+    fn heartbeat(&self, record: NodeRecord, over: Option<u64>) -> Answer<'_, bool> {
+        self.inner.heartbeat(record, over).boxed()
+    }
+
+    fn leave(&self, member: Member) -> Answer<'_, ()> {
+        async move { self.inner.leave(&member).await }.boxed()
+    }
+
+    fn drain(&self, node: Box<str>) -> Answer<'_, ()> {
+        async move { self.inner.drain(&node).await }.boxed()
+    }
+
+    fn pin(&self, partition: PartitionId, to: Option<Box<str>>) -> Answer<'_, ()> {
+        async move { self.inner.pin(partition, to.as_deref()).await }.boxed()
+    }
+
+    fn hints(&self) -> tokio::sync::broadcast::Receiver<Hint> {
+        self.inner.heads.hints()
+    }
+}
