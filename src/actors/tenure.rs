@@ -32,11 +32,12 @@ const RENEWAL_RETRY: Duration = Duration::from_millis(100);
 /// be somebody else's.
 const TURN_MAX_LEASES: u32 = 10;
 
-/// What a node tells the shard of a partition, and since when it has known.
+/// What a node tells the shard of a partition.
 #[derive(Clone, Debug)]
 pub struct Told {
     pub order: Order,
-    pub since: Stopwatch,
+    /// When the node heard that the partition was given back, if that is why.
+    pub heard: Option<Stopwatch>,
 }
 
 /// What a node wants of a shard.
@@ -125,8 +126,8 @@ pub enum Parted {
 
 enum Next {
     Rest,
-    /// Over this record, known for so long.
-    Claim(Option<Holder>, Stopwatch),
+    /// Over this record; that nobody has it was heard then.
+    Claim(Option<Holder>, Option<Stopwatch>),
     /// After a failure: over its own record.
     Reclaim,
 }
@@ -146,7 +147,7 @@ pub async fn live(parts: ShardParts, inbox: Rc<Inbox>) {
     while !life.inbox.is_stopping() {
         next = match next {
             Next::Rest => life.rest().await,
-            Next::Claim(over, since) => life.claim(over, since).await,
+            Next::Claim(over, heard) => life.claim(over, heard).await,
             Next::Reclaim => life.reclaim().await,
         };
     }
@@ -155,22 +156,21 @@ pub async fn live(parts: ShardParts, inbox: Rc<Inbox>) {
 impl Life {
     async fn rest(&mut self) -> Next {
         match self.inbox.take_order() {
-            Some(Told { order: Order::Take { over }, since }) => return Next::Claim(over, since),
+            Some(Told { order: Order::Take { over }, heard }) => return Next::Claim(over, heard),
             Some(Told { order: Order::GiveBack { lease, to }, .. }) => self.release(lease, to).await,
             None => self.inbox.called.notified().await,
         }
         Next::Rest
     }
 
-    async fn claim(&mut self, over: Option<Holder>, since: Stopwatch) -> Next {
+    async fn claim(&mut self, over: Option<Holder>, heard: Option<Stopwatch>) -> Next {
         let asked = Stopwatch::start();
         let (store, partition) = (self.parts.store.clone(), self.parts.partition);
         let is_move = !store.is_exclusive() && over.as_ref().is_none_or(|holder| holder.member != self.parts.member);
-        let was_given = over.is_none();
         match self.bounded(store.claim(partition, self.parts.member.clone(), over)).await {
             Ok(claim) => {
                 if is_move {
-                    meter::moved_here(partition, was_given.then(|| since.elapsed()));
+                    meter::moved_here(partition, heard.map(Stopwatch::elapsed));
                 }
                 self.hold(claim, asked).await
             }
@@ -192,7 +192,7 @@ impl Life {
             Ok(view) => {
                 let holder = view.holders.into_iter().nth(place).flatten();
                 let is_mine = holder.as_ref().is_some_and(|holder| holder.member == self.parts.member);
-                if is_mine || store.is_exclusive() { Next::Claim(holder, Stopwatch::start()) } else { self.outdone() }
+                if is_mine || store.is_exclusive() { Next::Claim(holder, None) } else { self.outdone() }
             }
             Err(error) => {
                 tracing::warn!(partition = %self.parts.partition, %error, "cannot see who has the partition");
