@@ -142,7 +142,8 @@ struct Life {
 
 /// The whole life of a shard, until it is told to stop.
 pub async fn live(parts: ShardParts, inbox: Rc<Inbox>) {
-    let mut next = if parts.store.is_exclusive() { Next::Reclaim } else { Next::Rest };
+    // At a start nobody has it: there is no need to look first, which would make 64 of them wait for each other.
+    let mut next = if parts.store.is_exclusive() { Next::Claim(None, None) } else { Next::Rest };
     let mut life = Life { parts, inbox, attempt: 0, survived: None };
     while !life.inbox.is_stopping() {
         next = match next {
@@ -166,6 +167,7 @@ impl Life {
     async fn claim(&mut self, over: Option<Holder>, heard: Option<Stopwatch>) -> Next {
         let asked = Stopwatch::start();
         let (store, partition) = (self.parts.store.clone(), self.parts.partition);
+        let is_first = over.is_none();
         let is_move = !store.is_exclusive() && over.as_ref().is_none_or(|holder| holder.member != self.parts.member);
         match self.bounded(store.claim(partition, self.parts.member.clone(), over)).await {
             Ok(claim) => {
@@ -175,6 +177,7 @@ impl Life {
                 self.hold(claim, asked).await
             }
             Err(StoreError::Fenced { .. }) if !store.is_exclusive() => self.outdone(),
+            Err(StoreError::Fenced { .. }) if is_first => Next::Reclaim,
             Err(error) => {
                 tracing::warn!(%partition, %error, "cannot claim the partition yet");
                 self.attempt += 1;
