@@ -139,7 +139,7 @@ impl Membership {
     }
 
     /// Says what is wrong once, and once that it is over.
-    fn say(&self, doing: &'static str, error: Option<&StoreError>) {
+    fn say<E: std::fmt::Display>(&self, doing: &'static str, error: Option<&E>) {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match error {
             Some(error) if trouble.insert(doing) => tracing::warn!(%error, "{doing} failed; trying on"),
@@ -177,7 +177,7 @@ impl Membership {
         let member = &self.standing.member;
         match self.ask(self.store.cluster()).await {
             Ok(view) => {
-                self.say("looking at the cluster", None);
+                self.say("looking at the cluster", None::<&StoreError>);
                 Some(view.nodes.into_iter().find(|record| record.member.node == member.node && record.member != *member))
             }
             Err(error) => {
@@ -220,9 +220,7 @@ impl Membership {
         });
         let all = futures_util::future::join_all(asked);
         let answered = tokio::time::timeout(self.options.lease / 3, all).await.is_ok_and(|all| all.into_iter().all(|answered| answered));
-        if !answered {
-            tracing::warn!("a thread of this node does not answer: no sign of life is given");
-        }
+        self.say("asking every thread of this node", (!answered).then_some(&"one does not answer, and no sign of life is given"));
         answered
     }
 
