@@ -10,6 +10,7 @@ mod input;
 mod loadgen;
 mod notifications;
 mod output;
+mod redis;
 mod rehearse;
 mod send;
 mod serve;
@@ -61,6 +62,9 @@ enum Verb {
     /// Look at events that were set aside, and take them up again or give them up
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLettersVerb),
+    /// Look at the Redis that is to be the store
+    #[command(subcommand)]
+    Redis(redis::RedisVerb),
     /// Put load on a running service and measure
     #[command(subcommand)]
     Loadgen(loadgen::LoadgenVerb),
@@ -89,6 +93,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Conversations(verb) => client_runtime(conversations::run(verb, format)),
         Verb::Settings(verb) => client_runtime(settings::run(verb, format)),
         Verb::DeadLetters(verb) => client_runtime(dead_letters::run(verb, format)),
+        Verb::Redis(verb) => client_runtime(redis::run(verb, format)),
         Verb::Loadgen(verb) => client_runtime(loadgen::run(verb, format)),
         Verb::Rehearse(args) => rehearse::run(&args, format),
         Verb::Healthcheck(args) => client_runtime(healthcheck::run(args)),

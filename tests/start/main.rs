@@ -5,6 +5,7 @@
 #[path = "../rig/mod.rs"]
 mod rig;
 mod service;
+mod verbs;
 
 use rig::server::{Options, Server};
 use service::{Service, problem};
