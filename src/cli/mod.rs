@@ -11,6 +11,7 @@ mod loadgen;
 mod nodes;
 mod notifications;
 mod output;
+mod redis;
 mod rehearse;
 mod send;
 mod serve;
@@ -69,6 +70,9 @@ enum Verb {
     /// Look at the nodes, and send one away
     #[command(subcommand)]
     Nodes(nodes::NodesVerb),
+    /// Look at the Redis that is to be the store
+    #[command(subcommand)]
+    Redis(redis::RedisVerb),
     /// Put load on a running service and measure
     #[command(subcommand)]
     Loadgen(loadgen::LoadgenVerb),
@@ -99,6 +103,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Verb::DeadLetters(verb) => client_runtime(dead_letters::run(verb, format)),
         Verb::Shards(verb) => client_runtime(shards::run(verb, format)),
         Verb::Nodes(verb) => client_runtime(nodes::run(verb, format)),
+        Verb::Redis(verb) => client_runtime(redis::run(verb, format)),
         Verb::Loadgen(verb) => client_runtime(loadgen::run(verb, format)),
         Verb::Rehearse(args) => rehearse::run(&args, format),
         Verb::Healthcheck(args) => client_runtime(healthcheck::run(args)),
