@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -25,7 +25,7 @@ pub struct WallClock;
 
 impl Clock for WallClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(millis(ClockId::Realtime))
+        Timestamp::from_millis(date_ms())
     }
 }
 
@@ -38,18 +38,25 @@ pub struct SteadyClock {
 
 impl SteadyClock {
     pub fn start() -> Self {
-        Self { ahead_of_boot_ms: millis(ClockId::Realtime) - millis(ClockId::Boottime) }
+        Self { ahead_of_boot_ms: date_ms() - since_boot_ms() }
     }
 }
 
 impl Clock for SteadyClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(millis(ClockId::Boottime) + self.ahead_of_boot_ms)
+        Timestamp::from_millis(since_boot_ms() + self.ahead_of_boot_ms)
     }
 }
 
-fn millis(clock: ClockId) -> i64 {
-    let time = clock_gettime(clock);
+/// As libc tells it: a process that was given another date (a test's, a container's) goes by that.
+fn date_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let ms = |since: Duration| i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    since.map_or_else(|before| -ms(before.duration()), ms)
+}
+
+fn since_boot_ms() -> i64 {
+    let time = clock_gettime(ClockId::Boottime);
     time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
 }
 
