@@ -250,6 +250,10 @@ pub fn entry(id: &str) -> Entry {
     Entry::Event(event(id))
 }
 
+pub fn again(accepted_at: i64) -> Entry {
+    Entry::Again { event: Box::new(event("e1")), accepted_at: at(accepted_at) }
+}
+
 pub fn settings(version: u64) -> Settings {
     Settings { version, ..Settings::default() }
 }

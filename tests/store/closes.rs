@@ -26,6 +26,21 @@ pub async fn no_close_over_an_entry_accepted_in_time(bench: Bench) {
     bench.commit(&mut owner, |batch| batch.not_before = Some(at(START + 2))).await.unwrap();
 }
 
+/// What was acknowledged before and taken again: its id says when it was taken, not when it came.
+pub async fn no_close_over_an_entry_taken_again_that_came_in_time(mut bench: Bench) {
+    bench.store().append(vec![(P, entry("later")), (P, again(START - 500))]).await.unwrap();
+    for _ in 0..2 {
+        bench.clock.jump(60_000);
+        let mut owner = bench.claim().await;
+        for deadline in [START - 1, START - 500] {
+            let result = bench.commit(&mut owner, |batch| batch.not_before = Some(at(deadline))).await;
+            assert!(is_refused(&result), "{deadline}: {result:?}");
+        }
+        bench.commit(&mut owner, |batch| batch.not_before = Some(at(START - 501))).await.unwrap();
+        bench.reopen().await;
+    }
+}
+
 pub async fn an_entry_accepted_later_holds_nothing_up(bench: Bench) {
     bench.append(&["too late"]).await;
     bench.store().append(vec![(OTHER, entry("elsewhere"))]).await.unwrap();

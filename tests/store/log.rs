@@ -136,10 +136,6 @@ pub async fn a_barrier_is_not_overrun_when_the_clock_steps_back(bench: Bench) {
     bench.commit(&mut owner, knowing).await.unwrap();
 }
 
-fn again(accepted_at: i64) -> Entry {
-    Entry::Again { event: Box::new(event("e1")), accepted_at: at(accepted_at) }
-}
-
 async fn events(bench: &Bench) -> Vec<(LogId, (Event, Timestamp))> {
     let read = bench.read(P, LogId::ZERO).await;
     read.into_iter().map(|entry| (entry.id, entry.entry.unwrap().into_event(entry.id).unwrap())).collect()

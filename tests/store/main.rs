@@ -76,6 +76,7 @@ macro_rules! suite {
             chain::what_was_committed_survives,
             closes::no_close_before_the_clock_is_past_its_deadline,
             closes::no_close_over_an_entry_accepted_in_time,
+            closes::no_close_over_an_entry_taken_again_that_came_in_time,
             closes::an_entry_accepted_later_holds_nothing_up,
             closes::nothing_is_accepted_in_time_after_a_close,
             rows::rows_load_in_the_order_asked,

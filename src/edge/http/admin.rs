@@ -9,7 +9,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use super::{Edge, get, resource};
+use super::{Edge, Front, get, resource};
 
 /// Clocks further apart than this mean that one of them was stepped: closes wait for the slower one (D1).
 const SKEW_MAX_MS: i64 = 5_000;
@@ -17,7 +17,7 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// What the admin port speaks of.
 pub struct Admin {
-    edge: Arc<Edge>,
+    front: Arc<Front>,
     metrics: PrometheusHandle,
     started: AtomicBool,
 }
@@ -30,12 +30,19 @@ struct Check {
 }
 
 impl Admin {
-    pub fn new(edge: Arc<Edge>, metrics: PrometheusHandle) -> Arc<Self> {
-        Arc::new(Self { edge, metrics, started: AtomicBool::new(false) })
+    pub fn new(front: Arc<Front>, metrics: PrometheusHandle) -> Arc<Self> {
+        Arc::new(Self { front, metrics, started: AtomicBool::new(false) })
     }
 
     async fn checks(&self) -> Vec<Check> {
-        let node = &self.edge.node;
+        match self.front.edge() {
+            Some(edge) => Self::of(edge).await,
+            None => vec![Check { name: "store", result: Err(self.front.missing().to_string()) }],
+        }
+    }
+
+    async fn of(edge: &Edge) -> Vec<Check> {
+        let node = &edge.node;
         let (missing, unowned) = (node.partitions_missing(), node.partitions_unowned());
         let shards = match missing {
             _ if !node.has_joined() => Err("this node has not joined the others yet".to_owned()),
@@ -48,7 +55,7 @@ impl Admin {
             _ => Ok(String::new()),
         };
         let serving = match () {
-            () if self.edge.is_stopping() => Err("stopping".to_owned()),
+            () if edge.is_stopping() => Err("stopping".to_owned()),
             () if node.is_leaving() => Err("draining".to_owned()),
             () => Ok(String::new()),
         };

@@ -14,7 +14,7 @@ use actix_web::{Error, ResponseError, web};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{Edge, Problem};
+use super::{Front, Problem};
 use crate::domain::id::is_printable;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -56,7 +56,7 @@ fn request_id(request: &ServiceRequest) -> HeaderValue {
 fn refusal(request: &ServiceRequest) -> Option<Problem> {
     let text = |name| request.headers().get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
     let host = text(header::HOST).unwrap_or_default();
-    let local_only = request.app_data::<web::Data<Edge>>().is_none_or(|edge| edge.local_only);
+    let local_only = request.app_data::<web::Data<Front>>().is_none_or(|front| front.local_only);
     if local_only && !names_loopback(host) {
         let action =
             "Ask for localhost, 127.0.0.1 or [::1]; to serve other names, start with --insecure behind a proxy that checks who asks.";

@@ -30,6 +30,7 @@ pub mod counts;
 pub mod dead_letters;
 pub mod error;
 pub mod events;
+pub mod front;
 pub mod guard;
 pub mod lines;
 pub mod media;
@@ -41,6 +42,7 @@ pub mod unread;
 
 use body::Buffers;
 pub use error::Problem;
+pub use front::Front;
 
 /// How long an idle connection is kept: longer than the usual proxy keeps its own, so that it is the proxy that closes.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -96,18 +98,16 @@ impl Default for Limits {
 pub struct Edge {
     pub node: Node,
     pub limits: Limits,
-    /// Only requests that name this machine itself are answered: no keys exist, and the port is on loopback.
-    pub local_only: bool,
     streams: Arc<Semaphore>,
     buffers: Arc<Buffers>,
     stopping: CancellationToken,
 }
 
 impl Edge {
-    pub fn new(node: Node, limits: Limits, local_only: bool) -> Arc<Self> {
+    pub fn new(node: Node, limits: Limits) -> Arc<Self> {
         let streams = Arc::new(Semaphore::new(limits.streams));
         let buffers = Arc::new(Buffers::new(limits.buffered_bytes));
-        Arc::new(Self { node, limits, local_only, streams, buffers, stopping: CancellationToken::new() })
+        Arc::new(Self { node, limits, streams, buffers, stopping: CancellationToken::new() })
     }
 
     /// From here on readiness fails, events are refused and streams end.
@@ -124,9 +124,12 @@ impl Edge {
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub fn serve_public(edge: Arc<Edge>, listener: TcpListener) -> io::Result<Server> {
-    let edge = web::Data::from(edge);
-    let app = move || App::new().app_data(edge.clone()).wrap(from_fn(guard::observe)).wrap(from_fn(unread::hold)).configure(public_routes);
+pub fn serve_public(front: Arc<Front>, listener: TcpListener) -> io::Result<Server> {
+    let front = web::Data::from(front);
+    let app = move || {
+        let app = App::new().app_data(front.clone()).wrap(from_fn(front::enter)).wrap(from_fn(guard::observe)).wrap(from_fn(unread::hold));
+        app.configure(public_routes)
+    };
     // Without delay: a notification is a small write behind another one, and would wait for the first to be acknowledged,
     // which some clients put off by 40 ms.
     let server = HttpServer::new(app).tcp_nodelay(true).listen(listener)?.keep_alive(KEEP_ALIVE);

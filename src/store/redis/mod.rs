@@ -11,9 +11,11 @@
 //! Redis may lose its last second when it, or the machine it runs on, dies; how much depends on how it is set up. What a
 //! node acknowledged in the last seconds it remembers, and appends again when another primary answers.
 
+pub mod acl;
 mod append;
 mod args;
 mod background;
+pub mod check;
 mod cluster;
 mod commit;
 mod entry;
@@ -32,6 +34,8 @@ mod server;
 mod store;
 mod tail;
 pub mod target;
+#[cfg(test)]
+mod testing;
 mod value;
 
 use std::sync::Arc;

@@ -126,6 +126,10 @@ impl FromStr for Target {
         let (kind, tls) = kind(scheme)?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        // What follows would be read as host, path and options, and an error would show it.
+        if path.contains('@') || query.contains('@') {
+            return Err(kind.wrong("an @ after the host: in a password / is written %2F, ? %3F and @ %40"));
+        }
         let (login, hosts) = match authority.rsplit_once('@') {
             Some((login, hosts)) => (login_of(kind, login)?, hosts),
             None => (Login::default(), authority),
@@ -200,7 +204,8 @@ fn host(kind: Kind, text: &str, default: u16) -> Result<Address, TargetError> {
         return Err(kind.wrong("a host is missing"));
     }
     let port = match port {
-        Some(port) => number(kind, port).ok().filter(|port| *port > 0).ok_or_else(|| kind.wrong(format!("`{port}` is no port")))?,
+        // Not shown: without a host behind it, a password stands where the port should.
+        Some(port) => number(kind, port).ok().filter(|port| *port > 0).ok_or_else(|| kind.wrong("what follows the host's : is no port"))?,
         None => default,
     };
     Ok(Address::Tcp { host: host.into(), port })
@@ -367,7 +372,7 @@ mod tests {
         );
         assert!(wrong("http://h").contains("`http` is none of redis, rediss"));
         assert!(wrong("redis://").contains("a host is missing"));
-        assert!(wrong("redis://h:0").contains("`0` is no port"));
+        assert!(wrong("redis://h:0").contains("is no port"));
         assert!(wrong("redis://h/x").contains("`x` is no number of a database"));
         assert!(wrong("redis://a,b").contains("several hosts"));
         assert!(wrong("redis://h?pool=3").contains("`pool` is no option"));
@@ -378,6 +383,10 @@ mod tests {
         let target = parse("rediss+sentinel://u:hidden@h/m?sentinel_password=hidden").with_password("hidden2");
         for shown in [format!("{target:?}"), target.to_string()] {
             assert!(!shown.contains("hidden"), "{shown}");
+        }
+        for mistaken in ["redis://u:hid/den@h", "redis://u:hid?den@h", "redis://u:hidden", "redis://:hidden", "rediss://u:hid/den@h/0"] {
+            let said = wrong(mistaken);
+            assert!(!said.contains("hid") && !said.contains("den"), "{said}");
         }
         assert_eq!(target.to_string(), "rediss+sentinel://u@h:26379/m?db=0");
         assert_eq!(parse("redis://u:p@h/2").to_string(), "redis://u@h:6379/2");

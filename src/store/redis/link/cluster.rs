@@ -49,18 +49,33 @@ impl Cluster {
     /// # Errors
     /// `Away` where the map cannot be read or nobody serves the slot.
     pub async fn primary(&self, slot: Option<u16>) -> Result<Arc<Node>, LinkError> {
-        if self.known().is_empty() {
-            self.read_map(None).await?;
+        if let Some(node) = self.serving(slot) {
+            return Ok(node);
         }
+        self.read_map(None).await?;
+        self.serving(slot).ok_or_else(|| LinkError::Away(format!("no primary serves slot {}", slot.unwrap_or_default()).into()))
+    }
+
+    fn serving(&self, slot: Option<u16>) -> Option<Arc<Node>> {
         let known = self.known();
-        let found = match slot {
+        match slot {
             Some(slot) => known.get(usize::from(slot)).cloned().flatten(),
             None => {
                 let mut nodes = known.iter().flatten();
                 nodes.clone().find(|node| node.connected().is_some()).or_else(|| nodes.next()).cloned()
             }
-        };
-        found.ok_or_else(|| LinkError::Away(format!("no primary serves slot {}", slot.unwrap_or_default()).into()))
+        }
+    }
+
+    /// All that serve slots.
+    pub async fn primaries(&self) -> Result<Vec<Arc<Node>>, LinkError> {
+        if self.known().is_empty() {
+            self.read_map(None).await?;
+        }
+        let mut found: Vec<Arc<Node>> = self.known().iter().flatten().map(Arc::clone).collect();
+        found.sort_by_key(|node| node.address().cloned());
+        found.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        Ok(found)
     }
 
     fn known(&self) -> std::sync::RwLockReadGuard<'_, Vec<Option<Arc<Node>>>> {
@@ -121,9 +136,12 @@ impl Cluster {
         };
         let first = std::mem::replace(&mut *self.primaries.write().unwrap_or_else(PoisonError::into_inner), map).is_empty();
         // Whoever is new is met now: a primary nobody knew is noticed even where no command goes to it.
-        join_all(nodes.iter().filter(|node| node.connected().is_none()).map(|node| node.shared())).await;
+        let meeting = join_all(nodes.into_iter().filter(|node| node.connected().is_none()).map(|node| async move { node.shared().await }));
         if first {
+            meeting.await;
             self.ledger.settle();
+        } else {
+            tokio::spawn(meeting);
         }
     }
 

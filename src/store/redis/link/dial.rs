@@ -31,6 +31,10 @@ const PROBES: u32 = 3;
 /// Given up as well when the kernel could not deliver what was written for this long.
 const UNDELIVERED_MS: u32 = 10_000;
 
+/// Requests that wait to be written to one connection, before those who bring more have to wait themselves: the pipelines
+/// of a few hundred partitions go out in one go.
+const QUEUED_MAX: usize = 512;
+
 trait Stream: AsyncRead + AsyncWrite + Send {}
 impl<S: AsyncRead + AsyncWrite + Send> Stream for S {}
 type BoxedStream = Pin<Box<dyn Stream>>;
@@ -96,7 +100,8 @@ impl Dialer {
 
     async fn open(&self, address: &Address) -> Result<Wire, DialError> {
         // Waiting is bounded here, not by the crate: what has run out of time takes its connection with it.
-        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        let config =
+            AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None).set_pipeline_buffer_size(QUEUED_MAX);
         let stream = self.stream(address).await?;
         let (connection, driver) = MultiplexedConnection::new_with_config(&self.info(), stream, config).await?;
         let alive = Arc::new(AtomicBool::new(true));
@@ -130,11 +135,11 @@ impl Dialer {
         }
         // Only the first answer counts: a name is a courtesy, and a script that was refused is asked for again.
         let info = wire.send(&words, None).await?.swap_remove(0).map_err(LinkError::Server)?;
-        let info = text(&info).ok_or(DialError::Odd("INFO replication"))?;
+        let info = text(&info).ok_or(DialError::NoRole)?;
         match field(&info, "role") {
-            Some("master") => field(&info, "master_replid").map(Into::into).ok_or(DialError::Odd("INFO replication")),
+            Some("master") => field(&info, "master_replid").map(Into::into).ok_or(DialError::NoRole),
             Some(role) => Err(DialError::NoPrimary(role.into())),
-            None => Err(DialError::Odd("INFO replication")),
+            None => Err(DialError::NoRole),
         }
     }
 }
@@ -149,8 +154,8 @@ enum DialError {
     Introduction(#[from] LinkError),
     #[error("it is no primary, its role is {0}")]
     NoPrimary(Box<str>),
-    #[error("it answers {0} in a way that is not understood")]
-    Odd(&'static str),
+    #[error("it does not say what role it has; if it is a Sentinel, use redis+sentinel://")]
+    NoRole,
 }
 
 fn watch_for_silence(tcp: &TcpStream) -> io::Result<()> {
@@ -167,6 +172,7 @@ pub fn text(value: &Value) -> Option<String> {
     match value {
         Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
         Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text.clone()),
+        Value::Okay => Some("OK".into()),
         _ => None,
     }
 }

@@ -26,7 +26,7 @@ use self::node::{Node, Place};
 use self::router::{Router, Servers};
 use self::script::Scripts;
 use self::sentinel::Sentinels;
-use super::target::{Login, Target, Topology};
+use super::target::{Address, Login, Target, Topology};
 
 mod backoff;
 mod cluster;
@@ -148,11 +148,21 @@ impl Link {
         self.apart(async move { router.execute(cmds).await }).await
     }
 
-    /// Sends pipelines that do not depend on each other together: in one round trip, on a cluster in one for each primary.
+    /// Sends pipelines that do not depend on each other together and waits for all: one round trip, whichever primaries
+    /// they go to.
     pub async fn pipelines(&self, pipelines: Vec<Vec<Cmd>>) -> Vec<Result<Answers, LinkError>> {
         let (router, count) = (Arc::clone(&self.router), pipelines.len());
         let sent = self.apart(async move { Ok(router.execute_all(pipelines).await) }).await;
         sent.unwrap_or_else(|error| vec![Err(error); count])
+    }
+
+    /// Asks every primary the same, each once, and says where it is.
+    ///
+    /// # Errors
+    /// `Away` where it cannot be found out who they are.
+    pub async fn ask_each(&self, cmds: Vec<Cmd>) -> Result<Vec<(Option<Address>, Result<Answers, LinkError>)>, LinkError> {
+        let router = Arc::clone(&self.router);
+        self.apart(async move { router.ask_each(cmds).await }).await
     }
 
     /// Runs a script, bringing it along where the server has not got it.

@@ -73,7 +73,12 @@ impl Node {
 
     async fn dial_beside(&self) -> Result<Primary, LinkError> {
         let dialed = self.reach().await;
-        self.note(&mut *self.door.lock().await, dialed)
+        let mut door = self.door.lock().await;
+        match dialed {
+            // Many that fail together are one failure.
+            Err(reason) if door.is_shut() => Err(LinkError::Away(reason)),
+            dialed => self.note(&mut door, dialed),
+        }
     }
 
     async fn dial(&self, door: &mut Backoff) -> Result<Primary, LinkError> {

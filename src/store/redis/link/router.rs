@@ -137,19 +137,26 @@ impl Router {
         }
     }
 
-    /// Several independent pipelines, each of one slot, in one round trip.
+    /// Several pipelines that do not depend on each other, each of one slot. They go out together and are waited for
+    /// together.
     pub async fn execute_all(&self, pipelines: Vec<Vec<Cmd>>) -> Vec<Result<Answers, LinkError>> {
-        if let Servers::Cluster(_) = &self.servers {
-            return join_all(pipelines.into_iter().map(|cmds| self.execute(cmds))).await;
-        }
-        let lengths: Vec<usize> = pipelines.iter().map(Vec::len).collect();
-        match self.execute(pipelines.into_iter().flatten().collect()).await {
-            Ok(answers) => {
-                let mut answers = answers.into_iter();
-                lengths.into_iter().map(|length| Ok(answers.by_ref().take(length).collect())).collect()
+        join_all(pipelines.into_iter().map(|cmds| self.execute(cmds))).await
+    }
+
+    /// The same commands to every primary, each once, with the address it has: a look at all there is.
+    pub async fn ask_each(&self, cmds: Vec<Cmd>) -> Result<Vec<(Option<Address>, Result<Answers, LinkError>)>, LinkError> {
+        let nodes = match &self.servers {
+            Servers::One(node) => vec![Arc::clone(node)],
+            Servers::Cluster(cluster) => cluster.primaries().await?,
+        };
+        let cmds = pipeline(cmds);
+        let asking = nodes.iter().map(|node| async {
+            match node.shared().await {
+                Ok(primary) => (Some(primary.wire.address.clone()), primary.wire.send(&cmds, Some(self.response_timeout)).await),
+                Err(error) => (node.address().cloned(), Err(error)),
             }
-            Err(error) => lengths.into_iter().map(|_| Err(error.clone())).collect(),
-        }
+        });
+        Ok(join_all(asking).await)
     }
 
     /// A connection of one's own to the primary of a slot.

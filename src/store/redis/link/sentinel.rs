@@ -27,7 +27,7 @@ pub struct Sentinels {
 
 struct Sentinel {
     address: Address,
-    wire: Mutex<Option<Wire>>,
+    wire: Mutex<Option<Arc<Wire>>>,
 }
 
 impl Sentinels {
@@ -59,14 +59,17 @@ impl Sentinels {
 
     async fn ask(&self, sentinel: &Sentinel) -> Result<Address, Arc<str>> {
         let mut kept = sentinel.wire.lock().await;
-        let wire = match kept.take().filter(Wire::is_alive) {
-            Some(wire) => wire,
-            None => self.dialer.any(&sentinel.address).await.map_err(|reason| Arc::from(format!("Sentinel {reason}")))?,
+        let wire = match kept.as_ref().filter(|wire| wire.is_alive()) {
+            Some(wire) => Arc::clone(wire),
+            None => Arc::new(self.dialer.any(&sentinel.address).await.map_err(|reason| Arc::from(format!("Sentinel {reason}")))?),
         };
+        *kept = Some(Arc::clone(&wire));
         let mut question = redis::cmd("SENTINEL");
         question.arg("get-master-addr-by-name").arg(&*self.master);
-        let answer = wire.ask(question, self.dialer.connect_timeout).await.map_err(|error| Arc::from(format!("Sentinel: {error}")))?;
-        *kept = Some(wire);
+        let answer = wire.ask(question, self.dialer.connect_timeout).await.map_err(|error| {
+            *kept = None;
+            Arc::from(format!("Sentinel: {error}"))
+        })?;
         address(&answer).ok_or_else(|| format!("Sentinel {} knows no master named `{}`", sentinel.address, self.master).into())
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::*;
 
 /// Each serves a third of the slots: of these the first, the second, the third.
-const KEYS: [&str; 3] = ["{b}", "{c}", "{a}"];
+const KEYS: [&str; 3] = ["adjourn:{b}", "adjourn:{c}", "adjourn:{a}"];
 
 struct Nodes(Vec<Server>);
 
@@ -32,7 +32,7 @@ impl Nodes {
 
     fn link(&self) -> Link {
         let hosts: Vec<String> = self.0.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
-        super::link(&format!("redis+cluster://{}", hosts.join(",")))
+        super::link(&format!("redis+cluster://{LOGIN}@{}", hosts.join(",")))
     }
 }
 
@@ -63,19 +63,19 @@ async fn every_key_is_found_where_it_lives() {
     let nodes = Nodes::start();
     let link = nodes.link();
     for (node, key) in nodes.0.iter().zip(KEYS) {
-        link.run(cmd(&["SET", key, key])).await.unwrap();
+        link.run(cmd(&["HSET", key, "f", key])).await.unwrap();
         assert_eq!(node.ask::<Vec<String>>(&["KEYS", "*"]), [key]);
         assert_eq!(link.primary_id(key).await.unwrap(), node.info("master_replid"));
         assert_eq!(link.dedicated(key, None).await.unwrap().primary_id(), node.info("master_replid"));
     }
-    let gets = |key| vec![cmd(&["GET", key]), cmd(&["STRLEN", key])];
-    let expected = KEYS.map(|key| Ok(vec![Ok(string(key)), Ok(Value::Int(3))]));
+    let gets = |key| vec![cmd(&["HGET", key, "f"]), cmd(&["HLEN", key])];
+    let expected = KEYS.map(|key| Ok(vec![Ok(string(key)), Ok(Value::Int(1))]));
     assert_eq!(link.pipelines(KEYS.map(gets).to_vec()).await, expected);
-    let script = Script::new("return redis.call('GET', KEYS[1])");
+    let script = Script::new("return redis.call('HGET', KEYS[1], 'f')");
     for key in KEYS {
         assert_eq!(link.script(&script, &[key], &[]).await, Ok(string(key)));
     }
-    assert_eq!(link.run(cmd(&["ECHO", "hello"])).await, Ok(string("hello")));
+    assert_eq!(link.run(cmd(&["PING", "hello"])).await, Ok(string("hello")));
     assert_eq!(link.generation(), 0);
 }
 
@@ -83,10 +83,10 @@ async fn every_key_is_found_where_it_lives() {
 async fn what_is_published_on_one_node_is_heard_on_another() {
     let nodes = Nodes::start();
     let link = nodes.link();
-    let mut heard = link.subscribe("news");
+    let mut heard = link.subscribe("adjourn:news");
     assert_eq!(in_time("it listens", heard.next()).await, Some(Heard::Resubscribed));
     for node in &nodes.0 {
-        node.ask::<()>(&["PUBLISH", "news", "word"]);
+        node.ask::<()>(&["PUBLISH", "adjourn:news", "word"]);
         assert_eq!(in_time("it hears", heard.next()).await, Some(Heard::Message(b"word".to_vec())));
     }
 }
@@ -96,17 +96,17 @@ async fn a_slot_that_moves_takes_its_commands_along_and_is_no_other_generation()
     let nodes = Nodes::start();
     let [from, to, other] = nodes.0.as_slice() else { unreachable!() };
     let link = nodes.link();
-    let (x, y, slot) = ("{b}x", "{b}y", slots::slot(b"b"));
+    let (x, y, slot) = ("adjourn:{b}x", "adjourn:{b}y", slots::slot(b"b"));
     for key in [x, y] {
-        link.run(cmd(&["SET", key, "1"])).await.unwrap();
+        link.run(cmd(&["HSET", key, "1", "1"])).await.unwrap();
     }
-    let both = Script::new("return redis.call('INCR', KEYS[1]) + redis.call('INCR', KEYS[2])");
+    let both = Script::new("return redis.call('HSET', KEYS[1], '2', '2') + redis.call('HSET', KEYS[2], '2', '2')");
     to.set_slot(slot, &["IMPORTING", &from.id()]);
     from.set_slot(slot, &["MIGRATING", &to.id()]);
     from.migrate(x, to);
     // Half way: one key is there already, the other still here, and nobody has both.
-    assert_eq!(link.run(cmd(&["GET", x])).await, Ok(string("1")));
-    assert_eq!(link.run(cmd(&["GET", y])).await, Ok(string("1")));
+    assert_eq!(link.run(cmd(&["HLEN", x])).await, Ok(Value::Int(1)));
+    assert_eq!(link.run(cmd(&["HLEN", y])).await, Ok(Value::Int(1)));
     let outcome = link.script(&both, &[x, y], &[]).await;
     assert!(matches!(&outcome, Err(LinkError::Server(error)) if &*error.code == "TRYAGAIN"), "{outcome:?}");
     let waiting = tokio::spawn({
@@ -119,8 +119,8 @@ async fn a_slot_that_moves_takes_its_commands_along_and_is_no_other_generation()
     for node in [to, from, other] {
         node.set_slot(slot, &["NODE", &to.id()]);
     }
-    assert_eq!(in_time("it is done there", waiting).await.unwrap(), Ok(Value::Int(4)));
-    assert_eq!(link.run(cmd(&["GET", x])).await, Ok(string("2")));
+    assert_eq!(in_time("it is done there", waiting).await.unwrap(), Ok(Value::Int(2)));
+    assert_eq!(link.run(cmd(&["HLEN", x])).await, Ok(Value::Int(2)));
     assert_eq!(link.dedicated(x, None).await.unwrap().primary_id(), to.info("master_replid"));
     assert_eq!(link.generation(), 0);
 }
@@ -131,14 +131,14 @@ async fn a_connection_of_ones_own_hears_that_its_slot_has_moved() {
     let [from, to, other] = nodes.0.as_slice() else { unreachable!() };
     let link = nodes.link();
     let slot = slots::slot(b"b");
-    let mut own = link.dedicated("{b}", None).await.unwrap();
+    let mut own = link.dedicated("adjourn:{b}", None).await.unwrap();
     for node in [to, from, other] {
         node.set_slot(slot, &["NODE", &to.id()]);
     }
-    let outcome = own.run(cmd(&["GET", "{b}"])).await;
+    let outcome = own.run(cmd(&["HGET", "adjourn:{b}", "f"])).await;
     assert!(matches!(&outcome, Err(LinkError::Server(error)) if &*error.code == "MOVED"), "{outcome:?}");
-    let mut own = link.dedicated("{b}", None).await.unwrap();
-    assert_eq!(own.run(cmd(&["GET", "{b}"])).await, Ok(Value::Nil));
+    let mut own = link.dedicated("adjourn:{b}", None).await.unwrap();
+    assert_eq!(own.run(cmd(&["HGET", "adjourn:{b}", "f"])).await, Ok(Value::Nil));
 }
 
 #[tokio::test]
@@ -152,11 +152,11 @@ async fn when_a_primary_dies_its_replica_serves_its_slots_and_that_is_another_ge
     until("the replica follows", || replica.info("master_link_status") == "up");
     let link = nodes.link();
     let before: HashSet<String> = nodes.0.iter().map(|node| node.info("master_replid")).collect();
-    link.pipeline(vec![cmd(&["SET", KEYS[0], "v"]), cmd(&["WAIT", "1", "1000"])]).await.unwrap();
+    link.pipeline(vec![cmd(&["HSET", KEYS[0], "f", "v"]), cmd(&["WAIT", "1", "1000"])]).await.unwrap();
     assert_eq!(link.generation(), 0);
     nodes.0[0].kill();
-    eventually("its replica takes writes", async || link.run(cmd(&["INCR", "{b}n"])).await.ok()).await;
-    assert_eq!(link.run(cmd(&["GET", KEYS[0]])).await, Ok(string("v")));
+    eventually("its replica takes writes", async || link.run(cmd(&["HSET", "adjourn:{b}n", "f", "v"])).await.ok()).await;
+    assert_eq!(link.run(cmd(&["HGET", KEYS[0], "f"])).await, Ok(string("v")));
     assert_eq!(link.generation(), 1);
     let now = link.primary_id(KEYS[0]).await.unwrap();
     assert!(now == replica.info("master_replid") && !before.contains(&now));

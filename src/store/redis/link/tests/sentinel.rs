@@ -24,7 +24,7 @@ impl Trio {
 
     fn url(&self, master: &str) -> String {
         let hosts: Vec<String> = self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port)).collect();
-        format!("redis+sentinel://{}/{master}", hosts.join(","))
+        format!("redis+sentinel://{LOGIN}@{}/{master}", hosts.join(","))
     }
 }
 
@@ -43,14 +43,14 @@ async fn when_the_primary_dies_the_one_that_was_promoted_is_found() {
     // One Sentinel less is no less knowledge.
     trio.sentinels[0].kill();
     let link = link(&trio.url("main"));
-    let mut heard = link.subscribe("news");
+    let mut heard = link.subscribe("adjourn:news");
     assert_eq!(in_time("it listens", heard.next()).await, Some(Heard::Resubscribed));
     assert_eq!(link.primary_id("k").await.unwrap(), trio.primary.info("master_replid"));
-    link.pipeline(vec![cmd(&["SET", "k", "v"]), cmd(&["WAIT", "1", "1000"])]).await.unwrap();
+    link.pipeline(vec![cmd(&["HSET", "adjourn:k", "f", "v"]), cmd(&["WAIT", "1", "1000"])]).await.unwrap();
     trio.primary.kill();
-    eventually("another primary takes writes", async || link.run(cmd(&["SET", "l", "w"])).await.ok()).await;
+    eventually("another primary takes writes", async || link.run(cmd(&["HSET", "adjourn:l", "f", "w"])).await.ok()).await;
     assert_eq!(link.generation(), 1);
-    assert_eq!(link.run(cmd(&["GET", "k"])).await, Ok(string("v")));
+    assert_eq!(link.run(cmd(&["HGET", "adjourn:k", "f"])).await, Ok(string("v")));
     assert_eq!(link.primary_id("k").await.unwrap(), trio.replica.info("master_replid"));
     assert_eq!(link.dedicated("k", None).await.unwrap().primary_id(), trio.replica.info("master_replid"));
     assert_eq!(in_time("it listens again", heard.next()).await, Some(Heard::Resubscribed));
@@ -66,8 +66,8 @@ async fn a_primary_that_stood_still_is_let_go_of_even_by_a_link_nobody_uses() {
     in_time("it is replaced", generations.changed()).await.unwrap();
     trio.primary.signal("-CONT");
     // The old one takes writes again until it is told; none of ours reaches it.
-    link.run(cmd(&["SET", "k", "v"])).await.unwrap();
-    assert_eq!(trio.replica.ask::<Option<String>>(&["GET", "k"]).as_deref(), Some("v"));
+    link.run(cmd(&["HSET", "adjourn:k", "f", "v"])).await.unwrap();
+    assert_eq!(trio.replica.ask::<Option<String>>(&["HGET", "adjourn:k", "f"]).as_deref(), Some("v"));
 }
 
 #[tokio::test]

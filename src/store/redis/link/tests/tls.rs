@@ -53,15 +53,15 @@ async fn a_private_authority_is_trusted_when_named_and_nobody_else_is() {
     let papers = Papers::new();
     let (server, port) = papers.serve("no");
     let ca = papers.path("ca.pem");
-    let trusting = link(&format!("rediss://127.0.0.1:{port}?ca={}", ca.display()));
-    assert_eq!(trusting.run(cmd(&["ECHO", "hello"])).await, Ok(string("hello")));
-    let mut heard = trusting.subscribe("news");
+    let trusting = link(&format!("rediss://{LOGIN}@127.0.0.1:{port}?ca={}", ca.display()));
+    assert_eq!(trusting.run(cmd(&["PING", "hello"])).await, Ok(string("hello")));
+    let mut heard = trusting.subscribe("adjourn:news");
     assert_eq!(in_time("it listens", heard.next()).await, Some(Heard::Resubscribed));
-    let public = link(&format!("rediss://127.0.0.1:{port}"));
+    let public = link(&format!("rediss://{LOGIN}@127.0.0.1:{port}"));
     assert!(reason(&public.run(cmd(&["PING"])).await).contains("UnknownIssuer"));
-    let other_name = link(&format!("rediss://localhost:{port}?ca={}", ca.display()));
+    let other_name = link(&format!("rediss://{LOGIN}@localhost:{port}?ca={}", ca.display()));
     assert!(reason(&other_name.run(cmd(&["PING"])).await).contains("not valid for name"));
-    let plain = link(&format!("rediss://127.0.0.1:{}?ca={}", server.port, ca.display()));
+    let plain = link(&format!("rediss://{LOGIN}@127.0.0.1:{}?ca={}", server.port, ca.display()));
     assert!(plain.run(cmd(&["PING"])).await.is_err());
 }
 
@@ -69,9 +69,9 @@ async fn a_private_authority_is_trusted_when_named_and_nobody_else_is() {
 async fn a_server_that_asks_who_we_are_is_shown_a_certificate() {
     let papers = Papers::new();
     let (_server, port) = papers.serve("yes");
-    let url = format!("rediss://127.0.0.1:{port}?ca={}", papers.path("ca.pem").display());
+    let url = format!("rediss://{LOGIN}@127.0.0.1:{port}?ca={}", papers.path("ca.pem").display());
     let named = format!("{url}&cert={}&key={}", papers.path("client.pem").display(), papers.path("client.key").display());
-    assert_eq!(link(&named).run(cmd(&["ECHO", "hello"])).await, Ok(string("hello")));
+    assert_eq!(link(&named).run(cmd(&["PING", "hello"])).await, Ok(string("hello")));
     let nameless = link(&url).run(cmd(&["PING"])).await;
     assert!(matches!(nameless, Err(LinkError::Away(_))), "{nameless:?}");
 }

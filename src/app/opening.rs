@@ -1,0 +1,135 @@
+//! Opening the store: at once where it is a directory, for as long as it takes where it is somewhere else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::clock::{SharedClock, Stopwatch};
+use crate::config::{Config, RedisChoice, StoreChoice};
+use crate::edge::http::Front;
+use crate::store::Store;
+use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
+use crate::store::redis::{OpenError, RedisOptions, RedisStore};
+
+/// Between two attempts: at first, and at most. An attempt costs a connection; a store that is back is found within this.
+const WAIT_FIRST: Duration = Duration::from_millis(100);
+const WAIT_MAX: Duration = Duration::from_secs(2);
+/// How often the same reason is logged again: to be found by whoever looks at the log only now.
+const TOLD_EVERY: Duration = Duration::from_secs(30);
+
+/// An open store, and how to let go of it.
+pub struct Held {
+    pub store: Arc<dyn Store>,
+    close: Box<dyn FnOnce() + Send>,
+}
+
+impl Held {
+    fn new<S: Store>(store: Arc<S>, close: fn(&S)) -> Self {
+        let held = Arc::clone(&store);
+        Self { store, close: Box::new(move || close(&held)) }
+    }
+
+    /// # Errors
+    /// When closing panicked.
+    pub async fn close(self) -> anyhow::Result<()> {
+        // It may take as long as a commit.
+        tokio::task::spawn_blocking(self.close).await.context("closing the store")
+    }
+}
+
+/// A store that is open, or to be opened.
+pub enum Opening {
+    Open(Held),
+    Redis(Box<RedisChoice>, RedisOptions),
+}
+
+impl Opening {
+    /// # Errors
+    /// When an embedded store does not open: says what to do.
+    pub fn begin(config: &Config, wall: SharedClock) -> anyhow::Result<Self> {
+        Ok(match &config.store {
+            StoreChoice::Embedded(path) => {
+                let options = EmbeddedOptions {
+                    partitions: config.partitions,
+                    backlog_max: config.backlog,
+                    log_retention: config.event_log.keep,
+                    segment_bytes: config.event_log.segment_bytes,
+                    ..EmbeddedOptions::new(wall)
+                };
+                Self::Open(Held::new(EmbeddedStore::open(path, options).context("store")?, EmbeddedStore::close))
+            }
+            StoreChoice::Redis(choice) => {
+                let options = RedisOptions {
+                    partitions: config.partitions,
+                    prefix: choice.prefix.clone(),
+                    backlog_max: config.backlog,
+                    durability: choice.durability,
+                    keep_log: config.event_log.keep,
+                    ..RedisOptions::new(&config.node_options.node)
+                };
+                Self::Redis(choice.clone(), options)
+            }
+        })
+    }
+
+    /// Waits for the store where it is away, and tells `front` why.
+    ///
+    /// # Errors
+    /// When waiting does not help: says what to do.
+    pub async fn finish(self, front: &Front) -> anyhow::Result<Held> {
+        let (choice, options) = match self {
+            Self::Open(held) => return Ok(held),
+            Self::Redis(choice, options) => (choice, options),
+        };
+        let mut patience = Patience::default();
+        loop {
+            match RedisStore::open(choice.target.clone(), options.clone()).await {
+                Ok(store) => {
+                    tracing::info!(store = %choice.target, "the store is open");
+                    return Ok(Held::new(store, RedisStore::close));
+                }
+                Err(OpenError::Refused(reason)) => return Err(anyhow::anyhow!("store: {}: {reason}", choice.target)),
+                // A wrong password among others: it is set on the server by somebody else, perhaps after we were started.
+                Err(OpenError::Away(reason)) => {
+                    if patience.is_news(&reason) {
+                        tracing::warn!(store = %choice.target, %reason, "the store cannot be opened yet; trying again");
+                    }
+                    front.misses(reason);
+                }
+            }
+            tokio::time::sleep(patience.wait()).await;
+        }
+    }
+}
+
+/// How often to try, and to say so.
+struct Patience {
+    told: Option<(Arc<str>, Stopwatch)>,
+    wait: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { told: None, wait: WAIT_FIRST }
+    }
+}
+
+impl Patience {
+    /// Whether to log this reason: it is another than the last one, or that was some time ago.
+    fn is_news(&mut self, reason: &Arc<str>) -> bool {
+        let is_known = |(told, since): &(Arc<str>, Stopwatch)| told == reason && since.elapsed() < TOLD_EVERY;
+        if self.told.as_ref().is_some_and(is_known) {
+            return false;
+        }
+        self.told = Some((Arc::clone(reason), Stopwatch::start()));
+        true
+    }
+
+    /// Before the next attempt.
+    fn wait(&mut self) -> Duration {
+        let wait = self.wait;
+        self.wait = (wait * 2).min(WAIT_MAX);
+        wait
+    }
+}
