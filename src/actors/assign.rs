@@ -1,7 +1,23 @@
-//! What a node does about a partition, by what it sees: take it, give it back, or leave it be.
+//! Who shall have what, and what a node does about a partition by what it sees: take it, give it back, or leave it be.
+
+use std::collections::BTreeSet;
 
 use super::tenure::Order;
-use crate::store::{Holder, Member};
+use crate::domain::PartitionId;
+use crate::domain::placement::place;
+use crate::store::{ClusterView, Holder, Member};
+
+/// Who shall have each partition, of `nodes`.
+pub fn placed<'a>(view: &ClusterView, nodes: &[&'a str]) -> Vec<Option<&'a str>> {
+    let pin = |partition: PartitionId| view.pins.get(&partition).map(|pin| &**pin);
+    (0..view.holders.len()).map(|place| PartitionId(place as u16)).map(|p| place(p, nodes.iter().copied(), pin(p))).collect()
+}
+
+/// Those that can be given work: all that live, as far as one knows, and do not drain.
+pub fn takers<'a>(view: &'a ClusterView, lost: &BTreeSet<Box<str>>) -> Vec<&'a str> {
+    let names = view.nodes.iter().map(|record| &*record.member.node);
+    names.filter(|node| !lost.contains(*node) && !view.draining.contains(*node)).collect()
+}
 
 /// One partition as a node sees it.
 #[derive(Clone, Debug)]
@@ -46,7 +62,6 @@ pub fn order(case: &Case<'_>) -> Option<Order> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::PartitionId;
     use crate::store::Lease;
 
     fn member(node: &str, instance: u64) -> Member {

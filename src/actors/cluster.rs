@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::assign::{placed, takers};
 use super::handle::{Node, Unready};
 use super::membership::Seen;
 use super::node::Retire;
@@ -144,13 +145,15 @@ impl Node {
     pub async fn shards(&self) -> Result<Vec<ShardView>, StoreError> {
         let (view, stats) = tokio::try_join!(self.store().cluster(), self.stats())?;
         let seen = self.seen();
+        let nodes = if self.store().is_exclusive() { vec![self.name()] } else { takers(&view, &seen.lost) };
+        let desired = placed(&view, &nodes);
         let shown = |(place, (holder, stats)): (usize, (&Option<Holder>, PartitionStats))| {
             let partition = PartitionId(place as u16);
             let held = holder.as_ref().and_then(|holder| seen.since.get(&partition).filter(|(lease, _)| *lease == holder.lease));
             ShardView {
                 partition,
                 node: holder.as_ref().map(|holder| holder.member.node.clone()),
-                desired: seen.desired.get(place).cloned().flatten(),
+                desired: desired[place].map(Into::into),
                 pinned: view.pins.contains_key(&partition),
                 since: held.map(|(_, since)| *since),
                 stats,
@@ -225,7 +228,10 @@ impl Node {
             return; // there is nobody to give anything to
         }
         self.standing().leave();
-        if let Err(error) = self.store().drain(self.name().into()).await {
+        // By another process's name that one would be drained.
+        if self.standing().has_name()
+            && let Err(error) = self.store().drain(self.name().into()).await
+        {
             tracing::warn!(%error, "the others do not know that this node leaves");
         }
         let given_up = async {

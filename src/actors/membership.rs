@@ -12,11 +12,11 @@ use metrics::gauge;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{Notify, broadcast, watch};
 
-use super::assign::{Case, order};
+use super::assign::{Case, order, placed, takers};
 use super::options::NodeOptions;
 use super::shard::Door;
 use crate::clock::{SharedClock, Stopwatch};
-use crate::domain::placement::{Stillness, place};
+use crate::domain::placement::Stillness;
 use crate::domain::{PartitionId, Timestamp};
 use crate::store::{ClusterView, Hint, Holder, Lease, Member, NodeRecord, Store, StoreError};
 
@@ -35,8 +35,6 @@ pub struct Seen {
     pub settled: bool,
     /// Nodes that showed no sign of life for a whole lease.
     pub lost: BTreeSet<Box<str>>,
-    /// Who shall have each partition.
-    pub desired: Vec<Option<Box<str>>>,
     /// Partitions nobody has.
     pub unowned: usize,
     /// By which lease each partition is held, and since when, as this node saw it.
@@ -74,6 +72,11 @@ impl Standing {
     fn lose_name(&self) {
         self.leave();
         self.name_lost.send_replace(true);
+    }
+
+    /// Whether what is said of this name is said of this process.
+    pub fn has_name(&self) -> bool {
+        self.seen.borrow().joined && !*self.name_lost.borrow()
     }
 
     /// Resolves when another live process turns out to have this node's name.
@@ -289,15 +292,10 @@ impl Membership {
         }
         let is_leaving = self.standing.is_leaving();
         let lost: BTreeSet<Box<str>> = view.nodes.iter().map(|n| &n.member.node).filter(|n| watch.nodes.of(n) >= lease).cloned().collect();
-        let stays = |node: &str| !lost.contains(node) && !view.draining.contains(node);
-        let candidates: Vec<&str> = match alone {
-            true => (!is_leaving).then_some(&*me.node).into_iter().collect(),
-            false => view.nodes.iter().map(|record| &*record.member.node).filter(|node| stays(node)).collect(),
-        };
-        let mut desired = Vec::with_capacity(view.holders.len());
-        for (door, holder) in self.shards.iter().zip(&view.holders) {
-            let partition = door.partition;
-            let next = place(partition, candidates.iter().copied(), view.pins.get(&partition).map(|pin| &**pin));
+        let nodes = if alone { self.alone() } else { takers(view, &lost) };
+        let desired = placed(view, &nodes);
+        for ((door, holder), next) in self.shards.iter().zip(&view.holders).zip(&desired) {
+            let (partition, next) = (door.partition, *next);
             let case = Case {
                 me,
                 holder: holder.as_ref(),
@@ -309,15 +307,20 @@ impl Membership {
                 leaving: is_leaving,
             };
             order(&case).into_iter().for_each(|order| door.obey(order));
-            desired.push(next.map(Into::into));
         }
         gauge!("adjourn_nodes_live").set((view.nodes.len() - lost.len()) as f64);
-        self.publish(view, lost, desired);
+        let mine = desired.iter().map(|node| *node == Some(&*me.node)).collect();
+        self.publish(view, lost.clone(), mine);
         self.forget_the_long_lost(view, watch).await;
     }
 
-    fn publish(&self, view: &ClusterView, lost: BTreeSet<Box<str>>, desired: Vec<Option<Box<str>>>) {
-        let (me, now) = (&self.standing.member, self.steady.now());
+    /// On a store that is this process's own there is nobody else, whatever it remembers of others.
+    fn alone(&self) -> Vec<&str> {
+        if self.standing.is_leaving() { Vec::new() } else { vec![&*self.standing.member.node] }
+    }
+
+    fn publish(&self, view: &ClusterView, lost: BTreeSet<Box<str>>, mine: Vec<bool>) {
+        let now = self.steady.now();
         let before = self.standing.seen.borrow().clone();
         let mut seen = Seen { joined: true, lost, ..Seen::default() };
         for (place, door) in self.shards.iter().enumerate() {
@@ -329,12 +332,11 @@ impl Membership {
                     seen.since.insert(partition, same.copied().unwrap_or((*lease, now)));
                 }
             }
-            if desired[place].as_deref() == Some(&me.node) && !door.is_ready() {
+            if mine[place] && !door.is_ready() {
                 let since = before.missing.get(&partition).copied().unwrap_or_else(Stopwatch::start);
                 seen.missing.insert(partition, since);
             }
         }
-        seen.desired = desired;
         seen.settled = before.settled || seen.missing.is_empty();
         self.standing.seen.send_replace(Arc::new(seen));
     }

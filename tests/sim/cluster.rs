@@ -1,11 +1,18 @@
 //! Several nodes: every partition has one owner, whoever comes, goes, dies or hangs.
 
-use adjourn::domain::event::MessageSource;
-use adjourn::domain::invariant;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::hosts::{Hosts, LEASE};
+use adjourn::actors::cluster::NodeState;
+use adjourn::clock::Stopwatch;
+use adjourn::domain::event::MessageSource;
+use adjourn::domain::notice::Status;
+use adjourn::domain::settings::SettingsChange;
+use adjourn::domain::{Conversation, ConversationKey, Input, Settings, Step, Timestamp, invariant, step};
+use adjourn::store::{Member, Store};
+
+use crate::hosts::{Host, Hosts, LEASE, accept};
 use crate::line::Way;
-use crate::world::key;
+use crate::world::{PATIENCE, key};
 
 #[actix::test]
 async fn three_nodes_share_the_partitions() {
@@ -22,7 +29,7 @@ async fn a_dead_nodes_partitions_are_taken_over_after_the_lease() {
     let hosts = Hosts::start(3, 12).await;
     let conversation = hosts.conversation_of("b").await;
     hosts.take(hosts.node("a"), hosts.says("m1", &conversation, MessageSource::User)).await;
-    let died = adjourn::clock::Stopwatch::start();
+    let died = Stopwatch::start();
     hosts.host("b").die();
     hosts.eventually("others to have its partitions", async || hosts.held_by("b").await == 0).await;
     assert!(died.elapsed() >= LEASE * 2 / 3, "taken over after {:?}", died.elapsed());
@@ -60,5 +67,91 @@ async fn an_owner_that_hears_nothing_stops_by_itself_before_another_takes_over()
     hosts.eventually("it to stop believing", async || hosts.node("a").shards_ready() == 0).await;
     assert_eq!(hosts.held_by("a").await, owned, "nobody has taken over yet");
     hosts.host("a").line.set(Way::Open);
+    hosts.settled().await;
+}
+
+#[actix::test]
+async fn any_node_answers_for_any_partition_with_exact_repeats() {
+    let hosts = Hosts::start(3, 6).await;
+    let conversation = hosts.conversation_of("c").await;
+    let event = hosts.says("m1", &conversation, MessageSource::User);
+    let (first, again) = (hosts.take(hosts.node("a"), event.clone()).await, hosts.take(hosts.node("b"), event.clone()).await);
+    assert_eq!((first.duplicate, again.duplicate), (false, true));
+    assert!(hosts.take(hosts.node("c"), event).await.duplicate, "by the owner as well");
+    let settings = SettingsChange { enabled: Some(false), ..SettingsChange::default() };
+    hosts.node("a").change_settings("acme", settings, None, PATIENCE).await.unwrap();
+    hosts.pass(61);
+    let shown = hosts.node("b").conversation(&key(&conversation)).await.unwrap().unwrap();
+    assert_eq!((shown.status, shown.scheduled_close_at), (Status::Open, None), "T22: over all partitions and nodes");
+}
+
+#[actix::test]
+async fn a_wait_goes_on_when_the_partition_moves_away() {
+    let hosts = Hosts::start(2, 4).await;
+    let conversation = hosts.conversation_of("a").await;
+    hosts.store.faults().stall_commits(1);
+    let mut receipts = vec![accept(hosts.node("a"), hosts.says("m1", &conversation, MessageSource::User)).await];
+    hosts.eventually("its commit to hang", async || hosts.store.faults().stalled() == 1).await;
+    // The owner waits for its own commit, and a waits for its owner, until another has the partition.
+    let waiting = async {
+        hosts.node("a").wait_applied(&mut receipts, PATIENCE).await.unwrap();
+        receipts[0].duplicate
+    };
+    let taken_over = async {
+        let partition = hosts.partition(&conversation);
+        hosts.store.seize(partition, Member { node: "b".into(), instance: 0 }).await.unwrap();
+        hosts.store.faults().release_stalled();
+    };
+    let (duplicate, ()) = tokio::join!(waiting, taken_over);
+    assert!(!duplicate);
+}
+
+#[actix::test]
+async fn two_live_processes_of_one_name_are_one_too_many() {
+    let mut hosts = Hosts::start(2, 4).await;
+    let second = Host::start("a", &hosts.store, &hosts.steady);
+    tokio::time::timeout(PATIENCE, second.node.name_is_lost()).await.expect("it is told that another has its name");
+    second.node.stop().await;
+    hosts.settled().await;
+    // The one that was there first hangs for longer than anybody waits, and a process takes its name.
+    hosts.host("a").die();
+    let silent = hosts.all.remove(0);
+    hosts.join("a");
+    hosts.settled().await;
+    silent.line.set(Way::Open);
+    tokio::time::timeout(PATIENCE, silent.node.name_is_lost()).await.expect("it finds its name taken");
+    silent.node.stop().await;
+    hosts.settled().await;
+}
+
+#[actix::test]
+async fn a_restart_by_the_same_name_watches_the_old_record_first() {
+    let mut hosts = Hosts::start(1, 4).await;
+    hosts.host("a").die();
+    let died = Stopwatch::start();
+    hosts.all.clear();
+    hosts.join("a");
+    hosts.settled().await;
+    assert!(died.elapsed() >= LEASE / 2, "it watched whether the other still lives");
+}
+
+/// The state machine, but for one event that keeps its thread busy for long, once.
+fn hanging(key: &ConversationKey, before: Conversation, input: &Input, settings: &Settings, now: Timestamp) -> Step {
+    static HUNG: AtomicBool = AtomicBool::new(false);
+    let is_it = matches!(input, Input::Event(accepted) if &*accepted.event.name.id == "hang");
+    if is_it && !HUNG.swap(true, Ordering::Relaxed) {
+        std::thread::sleep(LEASE * 4);
+    }
+    step(key, before, input, settings, now)
+}
+
+#[actix::test]
+async fn a_node_whose_threads_hang_is_taken_for_dead() {
+    let hosts = Hosts::start_with(2, 4, hanging).await;
+    let conversation = hosts.conversation_of("a").await;
+    accept(hosts.node("b"), hosts.says("hang", &conversation, MessageSource::User)).await;
+    hosts.eventually("the other to have everything", async || hosts.held_by("b").await == 4).await;
+    let nodes = hosts.node("b").nodes().await.unwrap();
+    assert_eq!(nodes.iter().map(|node| node.state).collect::<Vec<_>>(), [NodeState::Lost, NodeState::Live]);
     hosts.settled().await;
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use adjourn::actors::conversation::StepFn;
 use adjourn::actors::{Node, NodeOptions, Receipt, Verdict, node};
 use adjourn::clock::{Clock, ManualClock};
 use adjourn::domain::event::MessageSource;
-use adjourn::domain::{ConversationKey, ConversationNotice, Event, Notice, NoticeKind, PartitionCount, PartitionId};
+use adjourn::domain::{ConversationKey, ConversationNotice, Event, Notice, NoticeKind, PartitionCount, PartitionId, step};
 use adjourn::store::memory::MemoryStore;
 use adjourn::store::{Holder, Store};
 
@@ -23,9 +24,13 @@ pub struct Host {
 
 impl Host {
     pub fn start(name: &str, store: &Arc<MemoryStore>, steady: &Arc<ManualClock>) -> Self {
+        Self::start_with(name, store, steady, step)
+    }
+
+    pub fn start_with(name: &str, store: &Arc<MemoryStore>, steady: &Arc<ManualClock>, step: StepFn) -> Self {
         let line = Line::to(store.clone());
         let options = NodeOptions { node: name.into(), lease: LEASE, ..options() };
-        Self { node: node::start(line.clone(), steady.clone(), options), line }
+        Self { node: node::start_with(line.clone(), steady.clone(), options, step), line }
     }
 
     /// The process is gone: nothing it does arrives anywhere any more.
@@ -44,12 +49,16 @@ pub struct Hosts {
 impl Hosts {
     /// So many nodes, `a`, `b` and so on, that have shared out `partitions` among them.
     pub async fn start(nodes: usize, partitions: u16) -> Self {
+        Self::start_with(nodes, partitions, step).await
+    }
+
+    pub async fn start_with(nodes: usize, partitions: u16, step: StepFn) -> Self {
         let (wall, steady) = (ManualClock::at(minute(0)), ManualClock::at(minute(0)));
         let store = MemoryStore::new(PartitionCount::new(partitions).unwrap(), wall.clone());
         store.share();
         let mut hosts = Self { store, wall, steady, all: Vec::new() };
         for number in 0..nodes {
-            hosts.join(["a", "b", "c", "d", "e"][number]);
+            hosts.all.push(Host::start_with(["a", "b", "c", "d"][number], &hosts.store, &hosts.steady, step));
         }
         hosts.settled().await;
         hosts

@@ -11,5 +11,6 @@ mod line;
 mod poison;
 mod pressure;
 mod refused;
+mod rolling;
 mod soup;
 mod world;
