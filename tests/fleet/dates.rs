@@ -64,7 +64,7 @@ async fn a_redis_whose_date_jumps_closes_nothing_early() {
     let mut rng = run.rng();
     for fleet_nth in 0..run.rounds.div_ceil(JUMPS.len() as u64) {
         let began = Instant::now();
-        let plan = Plan { redis_clock: true, ..Plan::new("clock of Redis jumps") };
+        let plan = Plan { redis_clock: true, node_clocks: true, ..Plan::new("clock of Redis jumps") };
         let mut fleet = Fleet::start(plan, super::judge::rng::Rng::new(rng.next())).await;
         let mut done = Done::default();
         let left = run.rounds - fleet_nth * JUMPS.len() as u64;

@@ -38,7 +38,8 @@ pub struct Plan {
 pub enum Backend {
     /// One server, `appendfsync always`.
     Alone,
-    /// A primary with two replicas and three sentinels; `replicas`: how many must have a write before it counts.
+    /// A primary with its replicas and three sentinels; `replicas`: how many must have a write before it counts. All there
+    /// are: a failover that is asked for takes any of them, and leaves the others with the old primary for a moment.
     Watched { replicas: u32 },
 }
 
@@ -78,7 +79,7 @@ impl Fleet {
         let redis = match plan.backend {
             Backend::Alone => Redis::Alone(Server::start(options(Aof::Always))),
             Backend::Watched { replicas: 0 } => Redis::Watched(Sentinels::start(2, &options(Aof::Everysec))),
-            Backend::Watched { .. } => Redis::Watched(Sentinels::start(2, &options(Aof::Always))),
+            Backend::Watched { replicas } => Redis::Watched(Sentinels::start(replicas as usize, &options(Aof::Always))),
         };
         let mut nodes: Vec<Node> = (1..=NODES).map(|nth| node(&dir, nth, &redis, &plan)).collect();
         let calls = Arc::<Mutex<Vec<_>>>::default();
@@ -215,7 +216,7 @@ fn node(dir: &TempDir, nth: usize, redis: &Redis, plan: &Plan) -> Node {
 }
 
 fn strict(replicas: u32) -> Vec<(&'static str, String)> {
-    vec![("HACK_REPLICAS", replicas.to_string())]
+    vec![("ADJOURN__DURABILITY__MODE", "strict".to_owned()), ("ADJOURN__DURABILITY__REPLICAS", replicas.to_string())]
 }
 
 fn store_url(redis: &Redis) -> String {

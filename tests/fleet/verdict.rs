@@ -33,7 +33,6 @@ pub async fn judge(mut fleet: Fleet, run: Run, began: Instant, done: Done, only_
     let as_of = if only_due { now() - 2_000 } else { Ms::MAX };
     let url = fleet.store_url();
     hear_out(&fleet, &url).await;
-    let resets = fleet.listener.heard.lock().unwrap().resets;
     // All at once, as a machine that goes down would.
     std::thread::scope(|scope| {
         for node in fleet.nodes.iter_mut().filter(|node| node.is_running()) {
@@ -41,6 +40,8 @@ pub async fn judge(mut fleet: Fleet, run: Run, began: Instant, done: Done, only_
         }
     });
     let mut history = read(&url).await;
+    tell_the_rest(&mut fleet, &history).await;
+    let resets = fleet.listener.heard.lock().unwrap().resets;
     history.heard = fleet.listener.heard.lock().unwrap().ids.clone();
     let Load { ledger, .. } = &fleet.load;
     let longest_wait = {
@@ -124,6 +125,26 @@ async fn hear_out(fleet: &Fleet, url: &str) {
         }
         pause(100).await;
     }
+}
+
+/// What was told while the nodes were stopping is heard from one that comes back, with a date so old that it closes nothing.
+async fn tell_the_rest(fleet: &mut Fleet, history: &History) {
+    let not_heard = |fleet: &Fleet| {
+        let heard = fleet.listener.heard.lock().unwrap();
+        history.told.iter().any(|told| !heard.ids.contains_key(&told.id))
+    };
+    if !not_heard(fleet) {
+        return;
+    }
+    if let Some(clock) = &fleet.nodes[0].clock {
+        clock.jump(-10_800_000);
+    }
+    fleet.nodes[0].start();
+    let asked = Instant::now();
+    while not_heard(fleet) && asked.elapsed() < Duration::from_secs(20) {
+        pause(50).await;
+    }
+    fleet.nodes[0].kill();
 }
 
 async fn open(url: &str) -> std::sync::Arc<RedisStore> {
