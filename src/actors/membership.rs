@@ -15,6 +15,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use super::assign::{Case, order, placed, takers};
 use super::options::NodeOptions;
 use super::shard::Door;
+use super::tenure::Told;
 use crate::clock::{SharedClock, Stopwatch};
 use crate::domain::placement::Stillness;
 use crate::domain::{PartitionId, Timestamp};
@@ -265,12 +266,12 @@ impl Membership {
                     Err(TryRecvError::Empty | TryRecvError::Closed) => break,
                 }
             }
-            let asked = origin.elapsed();
+            let (woken, asked) = (Stopwatch::start(), origin.elapsed());
             match self.ask(self.store.cluster()).await {
                 Ok(view) => {
                     self.say("looking at the cluster", None);
                     watch.look(asked, origin.elapsed(), &view);
-                    self.act(&view, &watch, &granted).await;
+                    self.act(&view, &watch, &granted, woken).await;
                 }
                 Err(error) => self.say("looking at the cluster", Some(&error)),
             }
@@ -285,7 +286,7 @@ impl Membership {
         }
     }
 
-    async fn act(&self, view: &ClusterView, watch: &Watch, granted: &BTreeSet<PartitionId>) {
+    async fn act(&self, view: &ClusterView, watch: &Watch, granted: &BTreeSet<PartitionId>, since: Stopwatch) {
         let (me, lease, alone) = (&self.standing.member, self.options.lease, self.store.is_exclusive());
         if view.draining.contains(&me.node) {
             self.standing.leave();
@@ -306,7 +307,7 @@ impl Membership {
                 granted: granted.contains(&partition),
                 leaving: is_leaving,
             };
-            order(&case).into_iter().for_each(|order| door.obey(order));
+            order(&case).into_iter().for_each(|order| door.obey(Told { order, since }));
         }
         gauge!("adjourn_nodes_live").set((view.nodes.len() - lost.len()) as f64);
         let mine = desired.iter().map(|node| *node == Some(&*me.node)).collect();

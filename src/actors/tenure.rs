@@ -26,7 +26,13 @@ use crate::store::{Claim, Holder, Lease, LogId, StoreError};
 const CLAIM_RETRY: [Duration; 4] =
     [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
 
-/// What a node tells the shard of a partition.
+/// What a node tells the shard of a partition, and since when it has known.
+#[derive(Clone, Debug)]
+pub struct Told {
+    pub order: Order,
+    pub since: Stopwatch,
+}
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Order {
     /// Have it, over exactly this record of who held it.
@@ -97,7 +103,8 @@ pub enum Parted {
 
 enum Next {
     Rest,
-    Claim(Option<Holder>),
+    /// Over this record, known for so long.
+    Claim(Option<Holder>, Stopwatch),
     /// After a failure: over its own record.
     Reclaim,
 }
@@ -117,7 +124,7 @@ pub async fn live(parts: ShardParts, inbox: Rc<Inbox>) {
     while !life.inbox.is_stopping() {
         next = match next {
             Next::Rest => life.rest().await,
-            Next::Claim(over) => life.claim(over).await,
+            Next::Claim(over, since) => life.claim(over, since).await,
             Next::Reclaim => life.reclaim().await,
         };
     }
@@ -126,18 +133,25 @@ pub async fn live(parts: ShardParts, inbox: Rc<Inbox>) {
 impl Life {
     async fn rest(&mut self) -> Next {
         match self.inbox.take_order() {
-            Some(Order::Take { over }) => return Next::Claim(over),
-            Some(Order::GiveBack { lease, to }) => self.release(lease, to).await,
+            Some(Told { order: Order::Take { over }, since }) => return Next::Claim(over, since),
+            Some(Told { order: Order::GiveBack { lease, to }, .. }) => self.release(lease, to).await,
             None => self.inbox.called.notified().await,
         }
         Next::Rest
     }
 
-    async fn claim(&mut self, over: Option<Holder>) -> Next {
+    async fn claim(&mut self, over: Option<Holder>, since: Stopwatch) -> Next {
         let asked = Stopwatch::start();
         let (store, partition) = (self.parts.store.clone(), self.parts.partition);
+        let is_move = !store.is_exclusive() && over.as_ref().is_none_or(|holder| holder.member != self.parts.member);
+        let was_given = over.is_none();
         match self.bounded(store.claim(partition, self.parts.member.clone(), over)).await {
-            Ok(claim) => self.hold(claim, asked).await,
+            Ok(claim) => {
+                if is_move {
+                    meter::moved_here(partition, was_given.then(|| since.elapsed()));
+                }
+                self.hold(claim, asked).await
+            }
             Err(StoreError::Fenced { .. }) if !store.is_exclusive() => self.outdone(),
             Err(error) => {
                 tracing::warn!(%partition, %error, "cannot claim the partition yet");
@@ -156,7 +170,7 @@ impl Life {
             Ok(view) => {
                 let holder = view.holders.into_iter().nth(place).flatten();
                 let is_mine = holder.as_ref().is_some_and(|holder| holder.member == self.parts.member);
-                if is_mine || store.is_exclusive() { Next::Claim(holder) } else { self.outdone() }
+                if is_mine || store.is_exclusive() { Next::Claim(holder, Stopwatch::start()) } else { self.outdone() }
             }
             Err(error) => {
                 tracing::warn!(partition = %self.parts.partition, %error, "cannot see who has the partition");
@@ -177,7 +191,6 @@ impl Life {
         let mut owner = Owner::new(&parts, claim, residents, inbox.clone(), clock.clone(), self.survived.take());
         inbox.begin(owner.checkpoint());
         parts.status.ready.store(true, Ordering::Relaxed);
-        meter::moved_here(parts.partition, asked.elapsed());
         let ended = tokio::select! {
             biased;
             () = clock.runs_out() => Err(no_word()),
@@ -256,7 +269,7 @@ async fn work(owner: &mut Owner<'_>, inbox: &Inbox, bell: &Bell, lease: Lease) -
         if inbox.is_stopping() {
             return Ok(Parted::Stopped);
         }
-        if let Some(Order::GiveBack { lease: meant, to }) = inbox.take_order()
+        if let Some(Told { order: Order::GiveBack { lease: meant, to }, .. }) = inbox.take_order()
             && meant == lease
         {
             return Ok(Parted::GaveBack(to));

@@ -7,12 +7,14 @@ mod demo;
 mod failure;
 mod input;
 mod loadgen;
+mod nodes;
 mod notifications;
 mod output;
 mod rehearse;
 mod send;
 mod serve;
 mod settings;
+mod shards;
 mod sse;
 
 use std::io::Write;
@@ -60,6 +62,12 @@ enum Verb {
     /// Look at events that were set aside, and take them up again or give them up
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLettersVerb),
+    /// Look at the partitions, and move one to another node
+    #[command(subcommand)]
+    Shards(shards::ShardsVerb),
+    /// Look at the nodes, and send one away
+    #[command(subcommand)]
+    Nodes(nodes::NodesVerb),
     /// Put load on a running service and measure
     #[command(subcommand)]
     Loadgen(loadgen::LoadgenVerb),
@@ -86,6 +94,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Conversations(verb) => client_runtime(conversations::run(verb, format)),
         Verb::Settings(verb) => client_runtime(settings::run(verb, format)),
         Verb::DeadLetters(verb) => client_runtime(dead_letters::run(verb, format)),
+        Verb::Shards(verb) => client_runtime(shards::run(verb, format)),
+        Verb::Nodes(verb) => client_runtime(nodes::run(verb, format)),
         Verb::Loadgen(verb) => client_runtime(loadgen::run(verb, format)),
         Verb::Rehearse(args) => rehearse::run(&args, format),
         Verb::Completions { shell } => {
