@@ -14,10 +14,10 @@ use super::judge::rng::Rng;
 use super::load::{Dial, Load, WORKSPACE};
 use super::node::{Node, PARTITIONS, Setup};
 use super::rig::clock::ClockFile;
-use super::rig::process::PATIENCE;
+use super::rig::process::{PATIENCE, wait_until};
 use super::rig::proxy::Proxy;
 use super::rig::sentinel::{self, Sentinels};
-use super::rig::server::{Aof, Options, Server, connection_to};
+use super::rig::server::{Aof, Options, Server, try_connection_to};
 
 pub const NODES: usize = 3;
 /// A stream says every second that it is still there.
@@ -141,7 +141,14 @@ impl Fleet {
     pub fn connection(&self) -> redis::Connection {
         match &self.redis {
             Redis::Alone(server) => server.connection(),
-            Redis::Watched(sentinels) => connection_to(sentinels.primary().expect("they agree on a primary")),
+            Redis::Watched(sentinels) => {
+                let mut connection = None;
+                wait_until("there is a primary that answers", || {
+                    connection = sentinels.primary().and_then(|port| try_connection_to(port).ok());
+                    connection.is_some()
+                });
+                connection.unwrap()
+            }
         }
     }
 
@@ -185,7 +192,12 @@ impl Fleet {
     /// Commits that came by within the last `within`.
     pub fn commits_of(&self, node: Option<usize>, within: Duration) -> usize {
         let calls = self.calls.lock().unwrap();
-        calls.iter().rev().take_while(|(at, _, _)| at.elapsed() < within).filter(|(_, from, _)| node.is_none_or(|node| node == *from)).count()
+        calls
+            .iter()
+            .rev()
+            .take_while(|(at, _, _)| at.elapsed() < within)
+            .filter(|(_, from, _)| node.is_none_or(|node| node == *from))
+            .count()
     }
 
     pub fn any_pending(&self) -> bool {

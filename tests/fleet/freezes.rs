@@ -57,7 +57,6 @@ async fn freeze_with_a_commit_on_the_wire(fleet: &mut Fleet) -> Option<String> {
     };
     let partition = owners.iter().zip(0..).find(|(_, partition)| lease_key(*partition) == last.lease_key)?.1;
     let proxy = fleet.nodes[victim].proxy.as_ref()?;
-    let seen = proxy.watch(&[last.script.as_bytes(), last.lease_key.as_bytes()]);
     let held = proxy.hold_next(&[last.script.as_bytes(), last.lease_key.as_bytes()]);
     let asked = Instant::now();
     while !held.is_caught() && asked.elapsed() < PASSES_BY {
@@ -67,21 +66,23 @@ async fn freeze_with_a_commit_on_the_wire(fleet: &mut Fleet) -> Option<String> {
         return None;
     }
     fleet.nodes[victim].freeze();
-    // The first that was seen is the one that is held.
-    let late = Call::read(&seen.recv().ok()?)?;
     let frozen = Instant::now();
     let whole = Duration::from_millis(2 * fleet.plan.lease_ms);
     let mut other_committed = false;
     while frozen.elapsed() < whole || (!other_committed && frozen.elapsed() < 4 * whole) {
         pause(20).await;
         let calls = fleet.calls.lock().unwrap();
-        other_committed = calls.iter().rev().any(|(at, node, call)| *at > frozen && *node != victim && call.lease_key == lease_key(partition));
+        other_committed =
+            calls.iter().rev().any(|(at, node, call)| *at > frozen && *node != victim && call.lease_key == lease_key(partition));
     }
     // Let that commit be done.
     pause(50).await;
+    // A partition has one commit under way at a time: the node's last is the one that is held.
+    let of_the_victim = |(_, node, call): &&(Instant, usize, Call)| *node == victim && call.lease_key == last.lease_key;
+    let late = fleet.calls.lock().unwrap().iter().rev().find(of_the_victim)?.2.id.clone();
     held.release();
     pause(fleet.rng.below(200)).await;
     fleet.nodes[victim].thaw();
     fleet.owned().await;
-    other_committed.then_some(late.id)
+    other_committed.then_some(late)
 }

@@ -62,6 +62,7 @@ pub async fn judge(mut fleet: Fleet, run: Run, began: Instant, done: Done, only_
     wrong.extend((resets > 0).then(|| format!("the listener was told {resets} times to start over")));
 
     let mut done = done;
+    done.notes.extend(latest(&history));
     done.notes.extend((heard_only > 0).then(|| format!("{heard_only} notifications were heard and then forgotten by a failover")));
     let line = Line {
         scenario: format!("{} (lease {} ms, period {} ms)", fleet.plan.scenario, fleet.plan.lease_ms, fleet.period_ms),
@@ -87,6 +88,13 @@ pub async fn judge(mut fleet: Fleet, run: Run, began: Instant, done: Done, only_
     }
     assert!(tally.closes > 0 && tally.events > 0, "nothing happened: {tally:?}");
     Outcome { history, proof }
+}
+
+/// Which close came latest, for whoever wonders why.
+fn latest(history: &History) -> Option<String> {
+    let closes = history.told.iter().filter_map(|told| Some((&told.conversation, told.close.as_ref()?)));
+    let (conversation, close) = closes.max_by_key(|(_, close)| close.at - close.deadline)?;
+    Some(format!("the latest close was that of {conversation}, due at {}, {} ms late", close.deadline, close.at - close.deadline))
 }
 
 /// Waits until everything due has closed; where that does not come true, the checker will say what is missing.

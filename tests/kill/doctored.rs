@@ -310,7 +310,11 @@ fn an_event_appended_again_is_the_same_event() {
     let mut history = sound();
     let again = history.log.iter().find(|l| matches!(&l.entry, Entry::Message(m) if m.name.id == "quiet-1")).unwrap().clone();
     let Entry::Message(message) = again.entry else { panic!("a message") };
-    history.log.push(Logged { partition: 3, accepted_at: 20_000, entry: Entry::Again { message: message.clone(), first: again.accepted_at } });
+    history.log.push(Logged {
+        partition: 3,
+        accepted_at: 20_000,
+        entry: Entry::Again { message: message.clone(), first: again.accepted_at },
+    });
     assert_eq!(check(&history, END).0, []);
     history.log.retain(|l| !matches!(&l.entry, Entry::Message(m) if m.name.id == "quiet-1"));
     history.acknowledged.insert(message.name.clone());

@@ -5,12 +5,12 @@
 use std::fs;
 use std::path::Path;
 
-use redis::{Connection, RedisResult, Value, cmd};
+use redis::{RedisResult, Value, cmd};
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::process::{self, Process, free_port, wait_until};
-use super::server::{Options, Server, answers, connection_to};
+use super::server::{Options, Server, answers, connection_to, try_connection_to};
 
 /// What the sentinels call the primary.
 pub const NAME: &str = "rig";
@@ -193,6 +193,6 @@ fn is_in_sync(port: u16) -> bool {
 }
 
 fn answer_to_role(port: u16) -> Option<Vec<Value>> {
-    let ask = |connection: &mut Connection| cmd("ROLE").query(connection).ok();
-    answers(port).then(|| connection_to(port)).as_mut().and_then(ask)
+    let mut connection = try_connection_to(port).ok()?;
+    cmd("ROLE").query(&mut connection).ok()
 }

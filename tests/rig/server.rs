@@ -141,7 +141,7 @@ impl Server {
     pub fn tls_connection(&self) -> redis::Connection {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let certificates = TlsCertificates { client_tls: None, root_cert: Some(fs::read(self.ca()).unwrap()) };
-        connect(&redis::Client::build_with_tls(self.tls_url(), certificates).unwrap())
+        connect(&redis::Client::build_with_tls(self.tls_url(), certificates).unwrap()).unwrap()
     }
 
     /// What it wrote to its log last, for a failing test.
@@ -191,14 +191,19 @@ const ANSWER: Duration = Duration::from_secs(10);
 
 /// A connection to whoever listens there, with time limits on everything.
 pub fn connection_to(port: u16) -> redis::Connection {
-    connect(&redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap())
+    try_connection_to(port).unwrap()
 }
 
-fn connect(client: &redis::Client) -> redis::Connection {
-    let connection = client.get_connection_with_timeout(ANSWER).unwrap();
-    connection.set_read_timeout(Some(ANSWER)).unwrap();
-    connection.set_write_timeout(Some(ANSWER)).unwrap();
-    connection
+/// The same, to one that may be going, coming, or changing its role.
+pub fn try_connection_to(port: u16) -> redis::RedisResult<redis::Connection> {
+    connect(&redis::Client::open(format!("redis://127.0.0.1:{port}"))?)
+}
+
+fn connect(client: &redis::Client) -> redis::RedisResult<redis::Connection> {
+    let connection = client.get_connection_with_timeout(ANSWER)?;
+    connection.set_read_timeout(Some(ANSWER))?;
+    connection.set_write_timeout(Some(ANSWER))?;
+    Ok(connection)
 }
 
 /// Whether somebody on this port has an answer to `PING` by now, be it that we may not ask.
