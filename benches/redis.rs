@@ -263,6 +263,8 @@ async fn memory() {
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|arg| arg == name);
+    // RUST_LOG=warn shows what the engine says.
+    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
     actix::System::new().block_on(async {
         if wants("memory") {
             memory().await;

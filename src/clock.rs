@@ -19,13 +19,20 @@ pub trait Clock: Send + Sync + 'static {
 
 pub type SharedClock = Arc<dyn Clock>;
 
-/// What the machine believes the date to be.
+/// What the machine believes the date to be, as the C library tells it: a preloaded shim can move it, in the tests or for
+/// whoever wants to see what a wrong date does.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WallClock;
 
 impl Clock for WallClock {
     fn now(&self) -> Timestamp {
+<<<<<<< HEAD
         Timestamp::from_millis(date_ms())
+=======
+        let millis = |time: Duration| time.as_millis() as i64;
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+        Timestamp::from_millis(since_1970.map_or_else(|before| -millis(before.duration()), millis))
+>>>>>>> cluster
     }
 }
 
@@ -38,7 +45,11 @@ pub struct SteadyClock {
 
 impl SteadyClock {
     pub fn start() -> Self {
+<<<<<<< HEAD
         Self { ahead_of_boot_ms: date_ms() - since_boot_ms() }
+=======
+        Self { ahead_of_boot_ms: WallClock.now().as_millis() - since_boot_ms() }
+>>>>>>> cluster
     }
 }
 
@@ -48,6 +59,7 @@ impl Clock for SteadyClock {
     }
 }
 
+<<<<<<< HEAD
 /// As libc tells it: a process that was given another date (a test's, a container's) goes by that.
 fn date_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -55,6 +67,9 @@ fn date_ms() -> i64 {
     since.map_or_else(|before| -ms(before.duration()), ms)
 }
 
+=======
+/// From the kernel itself: the standard library has no such clock.
+>>>>>>> cluster
 fn since_boot_ms() -> i64 {
     let time = clock_gettime(ClockId::Boottime);
     time.tv_sec * 1_000 + time.tv_nsec / 1_000_000

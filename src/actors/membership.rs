@@ -66,8 +66,10 @@ impl Standing {
     }
 
     pub fn leave(&self) {
-        self.leaving.store(true, Ordering::Relaxed);
-        self.news.notify_one();
+        // Once: whoever drains sees so at every look, and a look is what this asks for.
+        if !self.leaving.swap(true, Ordering::Relaxed) {
+            self.news.notify_one();
+        }
     }
 
     fn lose_name(&self) {

@@ -161,17 +161,6 @@ impl<'a> Owner<'a> {
         Ok(())
     }
 
-    /// A sign of life, where no commit gave one lately.
-    pub(super) async fn keep_lease(&self) -> Result<(), StoreError> {
-        if !self.lease_clock.wants_renewal() {
-            return Ok(());
-        }
-        let asked = Stopwatch::start();
-        self.parts.store.renew(self.lease).await.inspect_err(|_| meter::renewal_failed())?;
-        self.lease_clock.confirmed(asked);
-        Ok(())
-    }
-
     /// Brings in everybody of `keys` who is not in memory. Answers those whose row cannot be read, with the reason.
     pub(super) async fn admit(
         &mut self,

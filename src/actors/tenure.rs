@@ -6,7 +6,7 @@
 //!   └──────────────┴──────────────────┤ refused, unknown, no word in time: what is in memory is dropped
 //!                                     └──▶ claim anew over its own record, while that still stands
 //! ```
-//! Only the shard itself renews its lease, between two turns: one that is dead or stuck loses it by silence. On a store
+//! Only the shard itself renews its lease: one that is dead or stuck loses it by silence. On a store
 //! that one process has to itself there is nobody to lose it to: it takes its partition whoever held it, and keeps it.
 
 use std::cell::Cell;
@@ -26,6 +26,12 @@ use crate::store::{Claim, Holder, Lease, LogId, StoreError};
 const CLAIM_RETRY: [Duration; 4] =
     [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
 
+/// Between attempts to renew a lease.
+const RENEWAL_RETRY: Duration = Duration::from_millis(100);
+/// Leases a turn may take. One that is far behind on a busy machine takes seconds; one that waits for what never comes is to
+/// be somebody else's.
+const TURN_MAX_LEASES: u32 = 10;
+
 /// What a node tells the shard of a partition, and since when it has known.
 #[derive(Clone, Debug)]
 pub struct Told {
@@ -33,6 +39,7 @@ pub struct Told {
     pub since: Stopwatch,
 }
 
+/// What a node wants of a shard.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Order {
     /// Have it, over exactly this record of who held it.
@@ -44,18 +51,37 @@ pub enum Order {
 /// How long a lease may be relied on, counted from when the last good word of the store was asked for.
 pub struct LeaseClock {
     asked: Cell<Stopwatch>,
+    /// When the shard's present turn began; `None`: it waits for something to do.
+    turn: Cell<Option<Stopwatch>>,
     /// `None`: for ever.
     lease: Option<Duration>,
 }
 
 impl LeaseClock {
     pub fn new(asked: Stopwatch, lease: Option<Duration>) -> Self {
-        Self { asked: Cell::new(asked), lease }
+        Self { asked: Cell::new(asked), turn: Cell::new(None), lease }
     }
 
     /// The store has answered a commit, a renewal or a claim that was asked then.
     pub fn confirmed(&self, asked: Stopwatch) {
-        self.asked.set(asked);
+        // A commit may be answered after a renewal that was asked later.
+        if asked.elapsed() < self.asked.get().elapsed() {
+            self.asked.set(asked);
+        }
+    }
+
+    pub fn turn_begins(&self) {
+        self.turn.set(Some(Stopwatch::start()));
+    }
+
+    pub fn turn_ends(&self) {
+        self.turn.set(None);
+    }
+
+    /// Whether the present turn may still end well. On a busy machine, far behind, one takes seconds.
+    fn makes_headway(&self) -> bool {
+        let Some((lease, turn)) = self.lease.zip(self.turn.get()) else { return true };
+        turn.elapsed() < lease * TURN_MAX_LEASES
     }
 
     /// Others take a partition over whose record stood still for a whole lease: a third of it is for the answer's way, for
@@ -64,15 +90,11 @@ impl LeaseClock {
         !self.left(|lease| lease * 2 / 3).is_zero()
     }
 
-    /// Five signs of life in each lease, so that two may be lost before it is given up.
-    pub fn wants_renewal(&self) -> bool {
-        self.left(|lease| lease / 5).is_zero()
-    }
-
     pub async fn runs_out(&self) {
         self.reaches(|lease| lease * 2 / 3).await;
     }
 
+    /// Five signs of life in each lease, so that two may be lost before it is given up.
     pub async fn renewal_is_due(&self) {
         self.reaches(|lease| lease / 5).await;
     }
@@ -194,6 +216,7 @@ impl Life {
         let ended = tokio::select! {
             biased;
             () = clock.runs_out() => Err(no_word()),
+            error = keep(&parts, &clock, lease) => Err(error),
             ended = work(&mut owner, &inbox, &bell, lease) => ended,
         };
         parts.status.ready.store(false, Ordering::Relaxed);
@@ -250,6 +273,28 @@ fn no_word() -> StoreError {
     StoreError::OutcomeUnknown("no word from it for as long as the lease can be relied on".into())
 }
 
+/// Renews the lease beside the turns, in the same task: a thread that is stuck, a shard that died and a turn that never ends
+/// renew nothing. Ends when the lease is lost.
+async fn keep(parts: &ShardParts, clock: &LeaseClock, lease: Lease) -> StoreError {
+    loop {
+        clock.renewal_is_due().await;
+        if !clock.makes_headway() {
+            tracing::error!(partition = %parts.partition, "a turn does not end; the lease is not renewed any more");
+            return std::future::pending().await;
+        }
+        let asked = Stopwatch::start();
+        match parts.store.renew(lease).await {
+            Ok(()) => clock.confirmed(asked),
+            Err(error @ (StoreError::Fenced { .. } | StoreError::Refused(_))) => return error,
+            Err(error) => {
+                meter::renewal_failed();
+                tracing::debug!(partition = %parts.partition, %error, "the lease was not renewed; trying on while it holds");
+                tokio::time::sleep(RENEWAL_RETRY).await;
+            }
+        }
+    }
+}
+
 /// Turns, until told to part (`Ok`) or a store call failed (`Err`: memory is not to be trusted).
 async fn work(owner: &mut Owner<'_>, inbox: &Inbox, bell: &Bell, lease: Lease) -> Result<Parted, StoreError> {
     let parts = owner.parts;
@@ -260,7 +305,6 @@ async fn work(owner: &mut Owner<'_>, inbox: &Inbox, bell: &Bell, lease: Lease) -
         let woken = tokio::select! {
             biased;
             () = inbox.called.notified() => Woken::Called,
-            () = clock.renewal_is_due() => Woken::Called,
             _ = tick.tick() => Woken::Tick,
             () = bell.rung.notified(), if bell.is_silent() => Woken::Rung,
             () = std::future::ready(()), if !bell.is_silent() => Woken::Rung,
@@ -274,7 +318,7 @@ async fn work(owner: &mut Owner<'_>, inbox: &Inbox, bell: &Bell, lease: Lease) -
         {
             return Ok(Parted::GaveBack(to));
         }
-        owner.keep_lease().await?;
+        clock.turn_begins();
         match woken {
             Woken::Called => {}
             Woken::Entries(entries) => owner.apply(entries).await?,
@@ -284,6 +328,7 @@ async fn work(owner: &mut Owner<'_>, inbox: &Inbox, bell: &Bell, lease: Lease) -
                 parts.status.ticks.fetch_add(1, Ordering::Relaxed);
             }
         }
+        clock.turn_ends();
         if owner.has_more() {
             tick.reset_immediately();
         }

@@ -41,10 +41,8 @@ impl Owner<'_> {
             self.follow_master().await?; // first of all: a new owner closes nothing that was switched off meanwhile
         }
         self.overdue().await?;
-        self.keep_lease().await?;
         self.look_ahead().await?;
         self.sweep().await?;
-        self.keep_lease().await?;
         // Each partition in its own turn, so that they do not all read at one time.
         if self.rounds.ticks.wrapping_add(u32::from(self.parts.partition.0)).is_multiple_of(SLOW_ROUND) {
             self.rest();
@@ -69,7 +67,6 @@ impl Owner<'_> {
         let until = self.trusted(&barrier).minus(Span::from_millis(1));
         let mut after = None;
         loop {
-            self.keep_lease().await?;
             let page = self.parts.store.due(self.parts.partition, until, after.take(), limit).await?;
             let full = page.len() >= limit;
             after = page.last().cloned();

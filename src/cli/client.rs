@@ -104,12 +104,21 @@ impl Client {
     }
 
     pub fn unreachable(&self, error: &reqwest::Error) -> Failure {
-        let mut cause: &dyn std::error::Error = error;
-        while let Some(deeper) = cause.source() {
-            cause = deeper;
-        }
-        Failure::unavailable(format_args!("{}: {cause} (is `adjourn serve` running there? --url or ADJOURN_URL says where)", self.base))
+        Failure::unavailable(format_args!(
+            "{}: {} (is `adjourn serve` running there? --url or ADJOURN_URL says where)",
+            self.base,
+            root_cause(error)
+        ))
     }
+}
+
+/// What a failed request comes down to: `connection refused`, rather than that sending failed.
+pub fn root_cause(error: &reqwest::Error) -> &dyn std::error::Error {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {

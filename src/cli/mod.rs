@@ -5,6 +5,7 @@ mod conversations;
 mod dead_letters;
 mod demo;
 mod failure;
+mod healthcheck;
 mod input;
 mod loadgen;
 mod nodes;
@@ -71,6 +72,8 @@ enum Verb {
     /// Put load on a running service and measure
     #[command(subcommand)]
     Loadgen(loadgen::LoadgenVerb),
+    /// Ask whether the service on this machine is alive: exit code 0 or 1, for a container's health check
+    Healthcheck(healthcheck::HealthcheckArgs),
     /// Print a completion script
     Completions { shell: clap_complete::Shell },
 }
@@ -98,6 +101,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Nodes(verb) => client_runtime(nodes::run(verb, format)),
         Verb::Loadgen(verb) => client_runtime(loadgen::run(verb, format)),
         Verb::Rehearse(args) => rehearse::run(&args, format),
+        Verb::Healthcheck(args) => client_runtime(healthcheck::run(args)),
         Verb::Completions { shell } => {
             // By way of memory: the generator panics over a reader that hangs up.
             let mut script = Vec::new();

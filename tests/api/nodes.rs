@@ -7,7 +7,7 @@ use std::time::Duration;
 use adjourn::actors::{Node, NodeOptions, node};
 use adjourn::clock::ManualClock;
 use adjourn::domain::PartitionCount;
-use adjourn::edge::http::{Edge, Limits, serve_public};
+use adjourn::edge::http::{Edge, Front, Limits, serve_public};
 use adjourn::store::memory::MemoryStore;
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -70,8 +70,10 @@ fn served(name: &str, store: Arc<MemoryStore>, clock: &Arc<ManualClock>) -> (Nod
     let own = format!("http://{address}");
     let options = NodeOptions { node: name.into(), address: own.into(), lease: Duration::from_millis(600), ..NodeOptions::default() };
     let node = node::start(store, clock.clone(), options);
-    let edge = Edge::new(node.clone(), Limits { apply: Duration::from_secs(20), ..Limits::default() }, true);
-    actix_rt::spawn(serve_public(edge, listener).unwrap());
+    let limits = Limits { apply: PATIENCE, ..Limits::default() };
+    let front = Front::new(limits.clone(), true);
+    front.open(Edge::new(node.clone(), limits));
+    actix_rt::spawn(serve_public(front, listener).unwrap());
     (node, address)
 }
 
@@ -89,7 +91,14 @@ async fn lists_say_who_has_what() {
         let listed = nodes["items"].as_array().unwrap().iter().find(|node| node["name"] == name).unwrap();
         assert_eq!(listed["partitions"], of_it, "{name}");
     }
-    assert!(shards["items"][0]["since"].is_string() && shards["items"][0]["pinned"] == json!(false));
+    assert_eq!(shards["items"][0]["pinned"], json!(false));
+    // Since when, each node says as it has seen; it has when it looks round the next time.
+    let seen = async {
+        while !pair.get(0, "/v1/shards").await.json["items"][0]["since"].is_string() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, seen).await.expect("since when");
     pair.stop().await;
 }
 

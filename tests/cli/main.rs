@@ -63,6 +63,22 @@ fn usage_is_exit_code_2() {
 }
 
 #[test]
+fn a_health_check_says_alive_or_not_by_its_exit_code() {
+    let asked = |status: &str| {
+        let fake = fake::Fake::start(vec![fake::answer(status, "", "")]);
+        // Everywhere, as a container listens.
+        let listen = fake.url.replace("http://127.0.0.1", "0.0.0.0");
+        let ran = adjourn(NOWHERE, &["healthcheck", "--admin-listen", &listen]);
+        assert!(fake.requests()[0].head.starts_with("GET /livez "));
+        (ran.code, ran.out)
+    };
+    assert_eq!(asked("200 OK"), (0, String::new()));
+    assert_eq!(asked("500 Internal Server Error"), (1, String::new()));
+    let ran = adjourn(NOWHERE, &["healthcheck", "--admin-listen", "127.0.0.1:1"]);
+    assert!(ran.code == 1 && ran.err.contains("127.0.0.1:1/livez"), "{}", ran.err);
+}
+
+#[test]
 fn completions_name_the_verbs() {
     for shell in ["bash", "zsh", "fish"] {
         let ran = adjourn(NOWHERE, &["completions", shell]);

@@ -15,5 +15,6 @@ pub mod clock;
 pub mod cluster;
 pub mod process;
 pub mod proxy;
+pub mod redis;
 pub mod sentinel;
 pub mod server;

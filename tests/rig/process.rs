@@ -104,6 +104,25 @@ impl Drop for Process {
     }
 }
 
+/// A command to be run when this is dropped or when this process is gone, however that came.
+pub struct Afterwards(Child);
+
+impl Afterwards {
+    /// It waits for the end of its input, whose other end only we have; a Ctrl-C is meant for us.
+    pub fn run(words: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"trap "" INT TERM HUP; read -r _; exec "$@""#, "afterwards"]).args(words);
+        Self(command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Afterwards {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
 /// Starts it from a thread that lives as long as this process: the kernel ends a child with the *thread* that made it, and a
 /// test's own thread ends before what it shares with others.
 fn spawn(command: Command) -> io::Result<Child> {

@@ -56,7 +56,8 @@ impl Sentinels {
         servers.extend((0..replicas).map(|_| Server::start(follow.clone())));
         let sentinels = start_sentinels(&servers.iter().map(Server::port).collect::<Vec<_>>());
         let started = Self { servers, sentinels };
-        wait_until("every replica is in sync", || started.servers[1..].iter().all(|server| is_in_sync(server.port())));
+        let (primary, followers) = (started.servers[0].port(), &started.servers[1..]);
+        wait_until("every replica is in sync", || followers.iter().all(|server| is_in_sync_with(primary, server.port())));
         wait_until("every sentinel knows the others and the replicas", || started.sentinels.iter().all(|one| one.is_ready(replicas)));
         started
     }
@@ -102,14 +103,15 @@ impl Sentinels {
         new.unwrap()
     }
 
-    /// Brings a server back that [`Self::failover`] took away; it follows the new primary when this returns.
+    /// Brings a server back that [`Self::failover`] took away; it and all others follow the new primary when this returns.
     pub fn bring_back(&mut self, port: u16, how: Failover) {
         match how {
             Failover::Kill => self.server(port).restart(),
             Failover::Stop => self.server(port).cont(),
             Failover::Asked => {}
         }
-        wait_until("it follows the new primary", || is_in_sync(port));
+        let primary = self.primary().expect("they agree on a new primary");
+        wait_until("all follow the new primary", || self.ports().all(|port| port == primary || is_in_sync_with(primary, port)));
         let replicas = self.servers.len() - 1;
         wait_until("every sentinel has it among the replicas", || self.sentinels.iter().all(|one| one.is_ready(replicas)));
     }
@@ -186,13 +188,17 @@ fn role(port: u16) -> Option<String> {
     answer_to_role(port)?.into_iter().next().and_then(|role| redis::from_redis_value(role).ok())
 }
 
-fn is_in_sync(port: u16) -> bool {
+fn is_in_sync_with(primary: u16, port: u16) -> bool {
     let answer = answer_to_role(port).unwrap_or_default();
     let is = |at: usize, word: &str| matches!(answer.get(at), Some(Value::BulkString(text)) if text == word.as_bytes());
-    is(0, "slave") && is(3, "connected")
+    is(0, "slave") && answer.get(2) == Some(&Value::Int(primary.into())) && is(3, "connected")
 }
 
 fn answer_to_role(port: u16) -> Option<Vec<Value>> {
+<<<<<<< HEAD
     let mut connection = try_connection_to(port).ok()?;
     cmd("ROLE").query(&mut connection).ok()
+=======
+    cmd("ROLE").query(&mut try_connection_to(port).ok()?).ok()
+>>>>>>> cluster
 }

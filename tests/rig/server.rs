@@ -194,7 +194,7 @@ pub fn connection_to(port: u16) -> redis::Connection {
     try_connection_to(port).unwrap()
 }
 
-/// The same, to one that may be going, coming, or changing its role.
+/// For who asks while servers change their roles: Sentinel has them end their connections then.
 pub fn try_connection_to(port: u16) -> redis::RedisResult<redis::Connection> {
     connect(&redis::Client::open(format!("redis://127.0.0.1:{port}"))?)
 }

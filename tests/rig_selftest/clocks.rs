@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use adjourn::clock::{Clock, WallClock};
+use adjourn::clock::{Clock, Stopwatch, WallClock};
 use adjourn::domain::Timestamp;
 use redis::{Connection, Value, cmd};
 
 use super::rig::clock::ClockFile;
-use super::rig::process::wait_until;
+use super::rig::process::{self, PATIENCE, Process, free_port, wait_until};
 use super::rig::server::{Options, Server};
 
 const DAY: i64 = 86_400_000;
@@ -97,4 +97,38 @@ fn a_blocking_read_ends_when_the_clock_passes_its_limit() {
     assert!(blocked(&mut other), "its 50 ms are long over, but not by this clock");
     clock.jump(51);
     assert_eq!(reader.join().unwrap().unwrap(), Value::Nil);
+}
+
+/// A node on the embedded store takes events up to five minutes ahead of its date (D9).
+#[tokio::test]
+async fn adjourn_itself_goes_by_the_clock() {
+    let (clock, dir, [port, admin_port]) = (ClockFile::offset(), tempfile::tempdir().unwrap(), [free_port(), free_port()]);
+    let mut command = process::command(env!("CARGO_BIN_EXE_adjourn"));
+    command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--admin-listen", &format!("127.0.0.1:{admin_port}")]);
+    command.arg("--store").arg(format!("embedded:{}", dir.path().join("store").display())).args(["--partitions", "1"]);
+    clock.preload(&mut command);
+    let node = Process::start(command, &dir.path().join("log"));
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let ready =
+        async || client.get(format!("http://127.0.0.1:{admin_port}/readyz")).send().await.is_ok_and(|answer| answer.status() == 200);
+    let asked = Stopwatch::start();
+    while !ready().await {
+        assert!(asked.elapsed() < PATIENCE, "not ready:\n{}", node.last_words());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let status = async |id: &str, ahead: i64| {
+        let event = client.post(format!("http://127.0.0.1:{port}/v1/events")).header("content-type", "application/cloudevents+json");
+        event.body(message(id, ahead)).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((status("1", 0).await, status("2", DAY).await), (202, 422));
+    clock.jump(DAY);
+    assert_eq!((status("3", DAY).await, status("4", 2 * DAY).await), (202, 422));
+}
+
+fn message(id: &str, ahead: i64) -> String {
+    let time = chrono::DateTime::from_timestamp_millis(WallClock.now().as_millis() + ahead).unwrap().to_rfc3339();
+    format!(
+        r#"{{"specversion":"1.0","id":"{id}","source":"/rig","type":"inbox.message.v1","subject":"c","workspace":"w","time":"{time}",
+            "data":{{"source":"contact"}}}}"#
+    )
 }

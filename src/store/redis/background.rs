@@ -8,7 +8,7 @@ use metrics::counter;
 use redis::Value;
 use tokio::task::AbortHandle;
 
-use super::link::{Heard, text};
+use super::link::{Answers, Heard, LinkError, text};
 use super::value::{entries, number};
 use super::{Inner, entry};
 use crate::domain::PartitionId;
@@ -57,8 +57,10 @@ async fn look(inner: Arc<Inner>) {
         }
         let mut info = redis::cmd("INFO");
         info.arg("memory");
-        if let Ok(answer) = inner.link.run(info).await {
-            inner.memory.note(&text(&answer).unwrap_or_default());
+        if let Ok(primaries) = inner.link.ask_each(vec![info]).await {
+            let said = |outcome: Result<Answers, LinkError>| text(outcome.ok()?.first()?.as_ref().ok()?);
+            let infos: Vec<String> = primaries.into_iter().filter_map(|(_, outcome)| said(outcome)).collect();
+            inner.memory.note(infos.iter().map(String::as_str));
         }
     }
 }

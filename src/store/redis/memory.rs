@@ -25,12 +25,14 @@ impl Memory {
         if limit > 0 && used > limit { Err(StoreError::Full { used, limit }) } else { Ok(()) }
     }
 
-    /// Takes in what `INFO memory` said.
-    pub fn note(&self, info: &str) {
-        let number = |name| field(info, name).and_then(|text| text.parse::<u64>().ok());
-        let (Some(used), Some(max)) = (number("used_memory"), number("maxmemory")) else { return };
+    /// Takes in what `INFO memory` of every primary said; the fullest counts.
+    pub fn note<'a>(&self, infos: impl Iterator<Item = &'a str>) {
+        let number = |info, name| field(info, name).and_then(|text| text.parse::<u64>().ok());
+        let room = infos.filter_map(|info| Some((number(info, "used_memory")?, number(info, "maxmemory")?)));
+        // Without a limit none is full.
+        let Some((used, max)) = room.max_by_key(|(used, max)| used.saturating_mul(1_000).checked_div(*max).unwrap_or(0)) else { return };
         self.used.store(used, Ordering::Relaxed);
-        self.limit.store(max / 100 * INGEST_PERCENT, Ordering::Relaxed);
+        self.limit.store(max.saturating_mul(INGEST_PERCENT) / 100, Ordering::Relaxed);
         gauge!("adjourn_redis_memory_bytes").set(used as f64);
         gauge!("adjourn_redis_memory_limit_bytes").set(max as f64);
     }
@@ -44,11 +46,13 @@ mod tests {
     fn events_are_refused_from_four_fifths_on() {
         let memory = Memory::default();
         assert!(memory.has_room().is_ok());
-        memory.note("used_memory:801\r\nmaxmemory:1000\r\n");
+        memory.note(["used_memory:801\r\nmaxmemory:1000\r\n"].into_iter());
         assert!(matches!(memory.has_room(), Err(StoreError::Full { used: 801, limit: 800 })));
-        memory.note("used_memory:800\r\nmaxmemory:1000\r\n");
+        memory.note(["used_memory:800\r\nmaxmemory:1000\r\n"].into_iter());
         assert!(memory.has_room().is_ok());
-        memory.note("used_memory:800\r\nmaxmemory:0\r\n");
+        memory.note(["used_memory:800\r\nmaxmemory:0\r\n"].into_iter());
         assert!(memory.has_room().is_ok(), "no limit");
+        memory.note(["used_memory:10\r\nmaxmemory:1000\r\n", "used_memory:90\r\nmaxmemory:100\r\n"].into_iter());
+        assert!(memory.has_room().is_err(), "the fullest of them");
     }
 }

@@ -42,21 +42,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+pub use check::Durability;
 pub use open::OpenError;
 pub use target::Target;
 
 use crate::domain::PartitionCount;
 use crate::store::StoreError;
 use link::Link;
-
-/// How sure a write must be before it counts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Durability {
-    /// Refuses a Redis that answers before it has written to its disk.
-    pub strict: bool,
-    /// Replicas that must have it as well. Only where `strict` is.
-    pub replicas: u32,
-}
 
 #[derive(Clone, Debug)]
 pub struct RedisOptions {

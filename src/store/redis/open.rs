@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use redis::Value;
 
 use super::append::{Backlogs, Sure};
+use super::check::{CONNECTION, Report, Row, Verdict, check};
 use super::heads::Heads;
 use super::keys::{self, Keys};
 use super::lease::{Leases, hex};
@@ -17,6 +18,7 @@ use super::server::Server;
 use super::target::Target;
 use super::value::{list, number, text};
 use super::{Inner, RedisOptions, RedisStore, background};
+use crate::clock::WallClock;
 use crate::domain::PartitionCount;
 
 /// How the keys are laid out. A reader refuses any other.
@@ -64,6 +66,7 @@ impl RedisStore {
         };
         let link = Link::open(target, link_options).map_err(|error| refused(error.to_string()))?;
         let server = Server::ask(&link).await?;
+        judge(check(&link, options.durability, &options.prefix, &WallClock).await)?;
         let (partitions, incarnation) = fixed(&link, &options).await?;
         let inner = Arc::new(Inner {
             keys: Keys::new(&options.prefix, partitions),
@@ -85,6 +88,20 @@ impl RedisStore {
         let tails = partitions.all().map(|_| tokio::sync::Mutex::new(None)).collect();
         let background = background::start(&inner);
         Ok(Arc::new(Self { inner, tails, background }))
+    }
+}
+
+/// Warnings are for the log; what must not be ends it here.
+fn judge(report: Report) -> Result<(), OpenError> {
+    for Row { name, found, advice, .. } in report.rows.iter().filter(|row| row.verdict == Verdict::Warning) {
+        tracing::warn!(name, found, advice, "this Redis is not all it could be");
+    }
+    let refusals: Vec<String> = report.refusals().map(|Row { name, found, advice, .. }| format!("{name}: {found}: {advice}")).collect();
+    match report.refusals().next() {
+        None => Ok(()),
+        // It answered a moment ago.
+        Some(row) if row.name == CONNECTION => Err(OpenError::Away(refusals.join("; ").into())),
+        Some(_) => Err(refused(refusals.join("; "))),
     }
 }
 

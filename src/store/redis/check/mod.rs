@@ -13,8 +13,8 @@ use crate::clock::{Clock, Stopwatch};
 const CLOCKS_APART_MAX_MS: i64 = 1_000;
 /// Of Redis; `XADD NOMKSTREAM`, `ZMSCORE` and channels under access control are not older.
 const OLDEST: (u32, u32) = (6, 2);
-/// What every key of ours begins with.
-pub const PREFIX: &str = "adjourn";
+/// The row of a server that does not answer.
+pub const CONNECTION: &str = "connection";
 
 /// What an acknowledged event must survive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -84,11 +84,12 @@ impl Report {
 }
 
 /// Looks at every primary behind the link; where they differ, a row tells of the worst.
-pub async fn check(link: &Link, wanted: Durability, clock: &dyn Clock) -> Report {
+/// `prefix`: of the keys.
+pub async fn check(link: &Link, wanted: Durability, prefix: &str, clock: &dyn Clock) -> Report {
     let target = link.target();
     let user = target.login.user.as_deref().unwrap_or("default");
     let mut questions = vec![words(&["INFO"]), words(&["CONFIG", "GET", "appendfsync"])];
-    questions.extend(acl::dry_runs(user, PREFIX));
+    questions.extend(acl::dry_runs(user, prefix));
     let primaries = match link.ask_each(questions).await {
         Ok(primaries) => primaries,
         Err(error) => return Report { rows: vec![unreachable(&error)] },
@@ -114,7 +115,7 @@ fn words(words: &[&str]) -> Cmd {
 }
 
 fn unreachable(error: &LinkError) -> Row {
-    Row::new("connection", error.to_string(), Verdict::Refused, "see that it runs, and that address, password and TLS are right")
+    Row::new(CONNECTION, error.to_string(), Verdict::Refused, "see that it runs, and that address, password and TLS are right")
 }
 
 /// How far each primary's clock is from ours, give or take half of the time the question took.

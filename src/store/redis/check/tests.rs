@@ -10,7 +10,7 @@ use crate::store::redis::testing::{LOGIN, Server, cmd, link, until};
 const STRICT: Durability = Durability { strict: true, replicas: 1 };
 
 async fn look(server: &Server, wanted: Durability) -> Report {
-    check(&server.link(), wanted, &WallClock).await
+    check(&server.link(), wanted, "adjourn", &WallClock).await
 }
 
 fn row<'a>(report: &'a Report, name: &str) -> &'a Row {
@@ -90,7 +90,7 @@ async fn a_clock_that_is_off_is_noticed_either_way() {
     let now = WallClock.now().as_millis();
     let found = async |off: i64| {
         let clock: Arc<ManualClock> = ManualClock::at(Timestamp::from_millis(now + off));
-        row(&check(&server.link(), Durability::default(), &*clock).await, "clock").clone()
+        row(&check(&server.link(), Durability::default(), "adjourn", &*clock).await, "clock").clone()
     };
     let behind = found(60_000).await;
     assert!(behind.verdict == Verdict::Warning && behind.found.contains("ms behind this machine"), "{behind:?}");
@@ -100,7 +100,7 @@ async fn a_clock_that_is_off_is_noticed_either_way() {
 
 #[tokio::test]
 async fn a_redis_that_is_away_is_refused_with_the_reason() {
-    let report = check(&link("redis://127.0.0.1:1"), Durability::default(), &WallClock).await;
+    let report = check(&link("redis://127.0.0.1:1"), Durability::default(), "adjourn", &WallClock).await;
     assert_eq!(refused(&report), ["connection"]);
     assert!(report.rows[0].found.contains("refused"), "{report:?}");
 }
