@@ -26,13 +26,9 @@ pub struct WallClock;
 
 impl Clock for WallClock {
     fn now(&self) -> Timestamp {
-<<<<<<< HEAD
-        Timestamp::from_millis(date_ms())
-=======
         let millis = |time: Duration| time.as_millis() as i64;
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
         Timestamp::from_millis(since_1970.map_or_else(|before| -millis(before.duration()), millis))
->>>>>>> cluster
     }
 }
 
@@ -45,11 +41,7 @@ pub struct SteadyClock {
 
 impl SteadyClock {
     pub fn start() -> Self {
-<<<<<<< HEAD
-        Self { ahead_of_boot_ms: date_ms() - since_boot_ms() }
-=======
         Self { ahead_of_boot_ms: WallClock.now().as_millis() - since_boot_ms() }
->>>>>>> cluster
     }
 }
 
@@ -59,17 +51,7 @@ impl Clock for SteadyClock {
     }
 }
 
-<<<<<<< HEAD
-/// As libc tells it: a process that was given another date (a test's, a container's) goes by that.
-fn date_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let ms = |since: Duration| i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-    since.map_or_else(|before| -ms(before.duration()), ms)
-}
-
-=======
 /// From the kernel itself: the standard library has no such clock.
->>>>>>> cluster
 fn since_boot_ms() -> i64 {
     let time = clock_gettime(ClockId::Boottime);
     time.tv_sec * 1_000 + time.tv_nsec / 1_000_000

@@ -158,6 +158,8 @@ async fn tell_the_rest(fleet: &mut Fleet, history: &History) {
 async fn open(url: &str) -> std::sync::Arc<RedisStore> {
     let mut options = RedisOptions::new("judge");
     (options.keep_log, options.partitions) = (true, PartitionCount::new(PARTITIONS));
+    // All of a partition is asked for at once.
+    options.response_timeout = Duration::from_secs(60);
     RedisStore::open(url.parse().unwrap(), options).await.unwrap()
 }
 

@@ -195,10 +195,5 @@ fn is_in_sync_with(primary: u16, port: u16) -> bool {
 }
 
 fn answer_to_role(port: u16) -> Option<Vec<Value>> {
-<<<<<<< HEAD
-    let mut connection = try_connection_to(port).ok()?;
-    cmd("ROLE").query(&mut connection).ok()
-=======
     cmd("ROLE").query(&mut try_connection_to(port).ok()?).ok()
->>>>>>> cluster
 }
