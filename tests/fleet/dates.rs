@@ -14,7 +14,7 @@ const HOUR: Ms = 60 * MINUTE;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_whose_date_jumps_closes_nothing_early() {
-    let run = Run::of("a_node_whose_date_jumps_closes_nothing_early", 3, 24);
+    let run = Run::of("a_node_whose_date_jumps_closes_nothing_early", 2, 24);
     let began = Instant::now();
     let mut fleet = Fleet::start(Plan { node_clocks: true, ..Plan::new("clock of a node jumps") }, run.rng()).await;
     let mut done = Done::default();
