@@ -16,7 +16,7 @@ async fn a_failover_loses_nothing_that_a_node_remembers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failover_loses_nothing_at_all_where_replicas_must_have_it() {
     let run = Run::of("a_failover_loses_nothing_at_all_where_replicas_must_have_it", 2, 12);
-    fail_over(run, Plan { backend: Backend::Watched { replicas: 1 }, ..Plan::new("failover, strict, 1 replica") }).await;
+    fail_over(run, Plan { backend: Backend::Watched { replicas: 2 }, ..Plan::new("failover, strict, both replicas") }).await;
 }
 
 async fn fail_over(run: Run, plan: Plan) {
