@@ -5,6 +5,7 @@ use redis::{Cmd, Value};
 use super::commit::{sortable, unsortable};
 use super::errors::{general, of_read, of_server};
 use super::link::Answers;
+use super::scripts::NUMBERS_SKIPPED;
 use super::value::{bytes, entries, field, list, log_id, number, odd, pairs, text};
 use super::{Inner, row};
 use crate::domain::{Conversation, ConversationKey, PartitionId, Settings, Timestamp};
@@ -129,17 +130,21 @@ impl Inner {
             range.arg(from).arg("+").arg("COUNT").arg(limit);
             range
         };
-        let mut last = cmd("HGET", &of.lease);
-        last.arg("last");
+        let mut last = cmd("HMGET", &of.lease);
+        last.arg(&["last", "from"]);
         let asked = vec![range(format!("({after}-0"), limit), range("-".to_owned(), 1), last];
         let mut answers = self.ask_all(partition, asked).await?.into_iter();
         let (page, first, last) = (answers.next(), answers.next(), answers.next());
         let page = page.and_then(entries).ok_or_else(|| odd("notifications"))?;
         let first = first.and_then(entries).ok_or_else(|| odd("notifications"))?;
-        let last = last.as_ref().and_then(number).unwrap_or(0);
+        let numbers = last.and_then(list).unwrap_or_default();
+        let [last, from] = [0, 1].map(|at| numbers.get(at).and_then(number).unwrap_or(0));
         let items =
             page.iter().filter_map(|(id, fields)| row::read_notification(id.ms, field(fields, "r")?)).collect::<Vec<Notification>>();
-        Ok(NotificationPage { items, oldest: first.first().map_or(last + 1, |(id, _)| id.ms) })
+        let oldest = first.first().map_or(last + 1, |(id, _)| id.ms);
+        // Numbers that were skipped before anything was told hide nothing.
+        let nothing_before = oldest == from && (from - 1).is_multiple_of(NUMBERS_SKIPPED);
+        Ok(NotificationPage { items, oldest: if nothing_before { 1 } else { oldest } })
     }
 
     pub async fn applied(&self, partition: PartitionId, ids: &[LogId]) -> Result<Applied, StoreError> {
