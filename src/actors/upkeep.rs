@@ -70,9 +70,12 @@ impl Owner<'_> {
             let page = self.parts.store.due(self.parts.partition, until, after.take(), limit).await?;
             let full = page.len() >= limit;
             after = page.last().cloned();
-            let keys: Vec<ConversationKey> = page.into_iter().map(|due| due.key).filter(|key| !self.unreadable.contains(key)).collect();
-            self.wake(keys.clone()).await?;
+            let mut keys: Vec<ConversationKey> = page.into_iter().map(|due| due.key).filter(|key| !self.unreadable.contains(key)).collect();
+            self.admit(keys.iter().cloned()).await?;
             let stays = |at: Option<Timestamp>| at.is_some_and(|at| at <= until);
+            // Who is not due by their row was put into the index by somebody else, and stays there whatever is done.
+            keys.retain(|key| self.residents.get_mut(key).is_none_or(|resident| stays(resident.indexed_at)));
+            self.wake(keys.clone()).await?;
             let stuck = keys.iter().all(|key| self.residents.get_mut(key).is_none_or(|resident| stays(resident.indexed_at)));
             if !full || !stuck {
                 self.rounds.more |= full;

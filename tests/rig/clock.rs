@@ -15,6 +15,8 @@ use adjourn::clock::{Clock, ManualClock};
 use adjourn::domain::Timestamp;
 use tempfile::TempDir;
 
+use super::process::directory;
+
 /// As `clock_shim.c` has them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
@@ -42,7 +44,7 @@ impl ClockFile {
     }
 
     fn new(mode: Mode, ms: i64) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = directory();
         fs::write(dir.path().join("shim.so"), shim()).unwrap();
         let page = File::create(dir.path().join("clock")).unwrap();
         page.write_all_at(&(mode as i64).to_ne_bytes(), 0).unwrap();
@@ -87,7 +89,7 @@ impl ClockFile {
 fn shim() -> &'static [u8] {
     static SHIM: OnceLock<Vec<u8>> = OnceLock::new();
     SHIM.get_or_init(|| {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = directory();
         let (source, object) = (dir.path().join("clock_shim.c"), dir.path().join("shim.so"));
         fs::write(&source, include_str!("clock_shim.c")).unwrap();
         let told = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(&object).arg(&source).output();

@@ -32,6 +32,10 @@ impl Cluster {
             let (first, last) = (slots.partition_point(|at| *at < own), slots.partition_point(|at| *at <= own) - 1);
             cmd("CLUSTER").arg("SET-CONFIG-EPOCH").arg(own + 1).exec(&mut redis).unwrap();
             cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(first).arg(last).exec(&mut redis).unwrap();
+        }
+        // Only then: a node that knows another one takes no epoch any more.
+        for node in &nodes {
+            let mut redis = node.connection();
             for (other, bus) in nodes.iter().zip(&buses).filter(|(other, _)| other.port() != node.port()) {
                 cmd("CLUSTER").arg("MEET").arg("127.0.0.1").arg(other.port()).arg(bus).exec(&mut redis).unwrap();
             }

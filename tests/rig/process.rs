@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use std::{array, io};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use tempfile::TempDir;
 
 /// For anything that is only waited for: far more than it takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -121,6 +122,16 @@ impl Drop for Afterwards {
         drop(self.0.stdin.take());
         let _ = self.0.wait();
     }
+}
+
+/// A directory of its own, gone when it is dropped, or with this process where it is kept for the whole run.
+pub fn directory() -> TempDir {
+    static ALL: LazyLock<(PathBuf, Afterwards)> = LazyLock::new(|| {
+        let dir = tempfile::tempdir().unwrap().keep();
+        let removal = Afterwards::run(&["rm", "-rf", dir.to_str().unwrap()]);
+        (dir, removal)
+    });
+    tempfile::tempdir_in(&ALL.0).unwrap()
 }
 
 /// Starts it from a thread that lives as long as this process: the kernel ends a child with the *thread* that made it, and a

@@ -51,7 +51,7 @@ pub struct Redis {
 pub enum Source {
     Url,
     Container(Container),
-    Local { server: Server, files: Afterwards },
+    Local(Server),
 }
 
 impl Redis {
@@ -74,8 +74,7 @@ impl Redis {
     /// A process of this machine.
     pub fn local() -> Self {
         let server = Server::start(Options::aof(Aof::Everysec).line(format!("databases {DATABASES}")));
-        let files = Afterwards::run(&["rm", "-rf", server.dir().to_str().unwrap()]);
-        Self::new(server.url(), Source::Local { server, files })
+        Self::new(server.url(), Source::Local(server))
     }
 
     fn new(url: String, source: Source) -> Self {

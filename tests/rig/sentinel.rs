@@ -119,7 +119,7 @@ impl Sentinels {
 
 impl Sentinel {
     fn start(port: u16, id: &str, watched: &[String]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = process::directory();
         let config = dir.path().join("sentinel.conf");
         let lines = [
             format!("port {port}\nbind 127.0.0.1\ndir {}\nsentinel myid {id}\n", dir.path().display()),
@@ -188,10 +188,14 @@ fn role(port: u16) -> Option<String> {
     answer_to_role(port)?.into_iter().next().and_then(|role| redis::from_redis_value(role).ok())
 }
 
-fn is_in_sync_with(primary: u16, port: u16) -> bool {
+/// Whether the server on `port` follows the one on `primary` and has all it had, and that one counts on it: until then nothing
+/// is waited for that it should have.
+pub fn is_in_sync_with(primary: u16, port: u16) -> bool {
     let answer = answer_to_role(port).unwrap_or_default();
     let is = |at: usize, word: &str| matches!(answer.get(at), Some(Value::BulkString(text)) if text == word.as_bytes());
-    is(0, "slave") && answer.get(2) == Some(&Value::Int(primary.into())) && is(3, "connected")
+    let follows = is(0, "slave") && answer.get(2) == Some(&Value::Int(primary.into())) && is(3, "connected");
+    let known = || -> RedisResult<String> { cmd("INFO").arg("replication").query(&mut try_connection_to(primary)?) };
+    follows && known().is_ok_and(|info| info.contains(&format!("port={port},state=online")))
 }
 
 fn answer_to_role(port: u16) -> Option<Vec<Value>> {

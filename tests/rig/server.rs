@@ -59,7 +59,7 @@ pub struct Server {
 impl Server {
     /// Answers `PING` when this returns.
     pub fn start(options: Options) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = process::directory();
         let tls_port = options.tls.then(free_port);
         if options.tls {
             make_certificates(dir.path());

@@ -28,14 +28,14 @@ fn some_redis_is_found_on_the_highest_rung_there_is() {
     match shared().source() {
         Source::Url => assert!(env::var("ADJOURN_TEST_REDIS_URL").is_ok()),
         Source::Container(container) => assert!(docker(&["inspect", container.id()]).is_some()),
-        Source::Local { .. } => assert!(!engine_answers(), "a container comes before a process"),
+        Source::Local(_) => assert!(!engine_answers(), "a container comes before a process"),
     }
 }
 
 #[test]
 fn the_lowest_rung_is_a_process_and_leaves_nothing() {
     let redis = Redis::local();
-    let Source::Local { server, .. } = redis.source() else { panic!("not a process") };
+    let Source::Local(server) = redis.source() else { panic!("not a process") };
     assert_eq!(cmd("PING").query::<String>(&mut redis.database().connection()).unwrap(), "PONG");
     let (port, dir) = (server.port(), server.dir().to_owned());
     drop(redis);

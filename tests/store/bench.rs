@@ -9,12 +9,8 @@ use adjourn::domain::notice::Cause;
 use adjourn::domain::*;
 use adjourn::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use adjourn::store::memory::MemoryStore;
-use adjourn::store::redis::{RedisOptions, RedisStore};
 use adjourn::store::*;
 use futures_util::future::{BoxFuture, FutureExt};
-
-use crate::rig::clock::ClockFile;
-use crate::rig::server::{Aof, Options, Server};
 
 pub const PARTITIONS: u16 = 4;
 /// Unapplied entries from which on the stores under test refuse to take more.
@@ -54,6 +50,11 @@ impl Hands {
         Self::new(Arc::clone(&clock), move |ms| clock.jump(ms))
     }
 
+    /// A clock that nobody moves.
+    pub fn tied() -> Self {
+        Self::new(ManualClock::at(at(START)), |_| panic!("this store goes by the machine's clock"))
+    }
+
     pub fn now(&self) -> Timestamp {
         self.shown.now()
     }
@@ -82,37 +83,6 @@ pub async fn embedded() -> Bench {
         std::future::ready(store).boxed()
     };
     Bench::new(clock, Box::new(open)).await
-}
-
-/// A Redis of its own that goes by the clock of the bench; opened again, the connections are new.
-pub async fn redis() -> Bench {
-    let (server, hands) = clocked_server(Options::default());
-    Bench::new(hands, Box::new(move || open_redis(server.url()).boxed())).await
-}
-
-/// The same, killed and started again before it is opened again: what it promised to keep is on its disk.
-pub async fn redis_restarted() -> Bench {
-    let (mut server, hands) = clocked_server(Options::aof(Aof::Always));
-    let mut runs = true;
-    let open = move || {
-        if !std::mem::take(&mut runs) {
-            server.kill();
-            server.restart();
-        }
-        open_redis(server.url()).boxed()
-    };
-    Bench::new(hands, Box::new(open)).await
-}
-
-fn clocked_server(options: Options) -> (Server, Hands) {
-    let file = Arc::new(ClockFile::absolute(at(START)));
-    let server = Server::start(Options { clock: Some(Arc::clone(&file)), ..options });
-    (server, Hands::new(file.manual(), move |ms| file.jump(ms)))
-}
-
-async fn open_redis(url: String) -> Arc<dyn Store> {
-    let options = RedisOptions { partitions: Some(partitions()), backlog_max: UNAPPLIED_MAX, ..RedisOptions::new("bench") };
-    RedisStore::open(url.parse().unwrap(), options).await.unwrap()
 }
 
 fn memory_on(clock: Arc<ManualClock>) -> Open {

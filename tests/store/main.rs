@@ -1,7 +1,7 @@
 //! What every store promises (`adjourn::store::Store`), case by case, asked of each store there is. The model is what
 //! the others must match.
 //!
-//! A store joins with a function in `bench.rs` that opens it, and one line at the end of this file.
+//! A store joins with a function that opens it, in `bench.rs` or `on_redis.rs`, and one line at the end of this file.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // clippy.toml excuses test functions, not their helpers
 
@@ -15,6 +15,7 @@ mod failover;
 mod log;
 mod model;
 mod nodes;
+mod on_redis;
 mod outbox;
 mod owners;
 mod repeats;
@@ -24,24 +25,31 @@ mod rows;
 mod settings;
 mod walks;
 
-/// Every case as a test of one store.
+/// Every case as a test of one store; those `by the machine` without the ones marked `clock`, which set the
+/// store's clock and know what it shows.
 macro_rules! suite {
-    ($store:ident) => {
-        suite!(@cases $store:
-            log::ids_grow_within_a_millisecond,
-            log::acceptance_never_goes_back,
+    ($benches:ident::$store:ident) => {
+        suite!(@list any, $benches, $store);
+    };
+    ($benches:ident::$store:ident, by the machine) => {
+        suite!(@list machine, $benches, $store);
+    };
+    (@list $clock:ident, $benches:ident, $store:ident) => {
+        suite!(@cases $clock, $benches, $store:
+            log::ids_grow_within_a_millisecond clock,
+            log::acceptance_never_goes_back clock,
             log::ids_come_in_the_order_of_the_entries,
             log::every_kind_of_entry_reads_back_as_it_was,
             log::a_page_begins_after_and_ends_at_its_limit,
             log::reading_waits_for_the_first_entry,
             log::reading_gives_up_after_its_wait,
-            log::a_barrier_tells_the_clock_and_the_last_id,
-            log::nothing_is_accepted_before_a_barrier,
-            log::a_barrier_is_not_overrun_when_the_clock_steps_back,
-            log::what_is_taken_again_keeps_when_it_was_accepted,
-            log::nothing_was_accepted_later_than_it_was_taken,
+            log::a_barrier_tells_the_clock_and_the_last_id clock,
+            log::nothing_is_accepted_before_a_barrier clock,
+            log::a_barrier_is_not_overrun_when_the_clock_steps_back clock,
+            log::what_is_taken_again_keeps_when_it_was_accepted clock,
+            log::nothing_was_accepted_later_than_it_was_taken clock,
             log::a_full_log_takes_nothing_until_it_was_applied,
-            log::what_was_accepted_survives,
+            log::what_was_accepted_survives clock,
             owners::every_claim_has_a_token_of_its_own,
             owners::only_the_last_owner_may_write,
             owners::a_claim_tells_where_the_last_owner_stood,
@@ -55,7 +63,7 @@ macro_rules! suite {
             claims::what_was_given_back_is_claimed_as_free,
             claims::of_two_claims_over_one_record_one_is_granted,
             claims::commits_and_renewals_move_the_beat,
-            claims::a_refused_commit_does_not_move_the_beat,
+            claims::a_refused_commit_does_not_move_the_beat clock,
             claims::a_lost_lease_is_not_renewed,
             claims::giving_back_is_told_once_and_by_the_holder_alone,
             claims::giving_back_clears_what_was_suspected,
@@ -72,14 +80,14 @@ macro_rules! suite {
             chain::a_commit_is_written_once,
             chain::the_fence_is_asked_before_the_chain,
             chain::the_checkpoint_never_goes_back,
-            chain::a_refused_batch_changes_nothing,
+            chain::a_refused_batch_changes_nothing clock,
             chain::partitions_have_chains_of_their_own,
             chain::what_was_committed_survives,
-            closes::no_close_before_the_clock_is_past_its_deadline,
-            closes::no_close_over_an_entry_accepted_in_time,
-            closes::no_close_over_an_entry_taken_again_that_came_in_time,
-            closes::an_entry_accepted_later_holds_nothing_up,
-            closes::nothing_is_accepted_in_time_after_a_close,
+            closes::no_close_before_the_clock_is_past_its_deadline clock,
+            closes::no_close_over_an_entry_accepted_in_time clock,
+            closes::no_close_over_an_entry_taken_again_that_came_in_time clock,
+            closes::an_entry_accepted_later_holds_nothing_up clock,
+            closes::nothing_is_accepted_in_time_after_a_close clock,
             rows::rows_load_in_the_order_asked,
             rows::a_removed_row_is_gone,
             rows::the_index_follows_its_row,
@@ -115,35 +123,43 @@ macro_rules! suite {
             dead::stats_count_what_there_is,
         );
     };
-    (@cases $store:ident: $($module:ident::$case:ident),+ $(,)?) => {
+    (@cases $clock:ident, $benches:ident, $store:ident: $($module:ident::$case:ident $($mark:ident)?),+ $(,)?) => {
         mod $store {
-            $(
-                #[tokio::test]
-                async fn $case() {
-                    crate::$module::$case(crate::bench::$store().await).await;
-                }
-            )+
+            $(suite!(@case $clock, $benches, $store, $module, $case $(, $mark)?);)+
+        }
+    };
+    (@case machine, $benches:ident, $store:ident, $module:ident, $case:ident, clock) => {};
+    (@case $clock:ident, $benches:ident, $store:ident, $module:ident, $case:ident $(, $mark:ident)?) => {
+        #[tokio::test]
+        async fn $case() {
+            crate::$module::$case(crate::$benches::$store().await).await;
         }
     };
 }
 
-suite!(memory);
-suite!(embedded);
-suite!(redis);
-suite!(redis_restarted);
+suite!(bench::memory);
+suite!(bench::embedded);
+suite!(on_redis::redis);
+suite!(on_redis::redis_restarted);
+suite!(on_redis::redis_with_least_rights);
+suite!(on_redis::redis_cluster);
+suite!(on_redis::redis_by_sentinel, by the machine);
+suite!(on_redis::redis_over_tls, by the machine);
+suite!(on_redis::redis_strict, by the machine);
+suite!(on_redis::redis_found, by the machine);
 
 /// Random calls, answered as the model answers them. A restarted Redis skips numbers, which the model does not.
 mod as_the_model {
     macro_rules! compared {
-        ($($store:ident),+) => {
+        ($($benches:ident::$store:ident),+) => {
             $(
                 #[tokio::test]
                 async fn $store() {
-                    crate::model::random_calls_are_answered_as_the_model_answers(crate::bench::$store().await).await;
+                    crate::model::random_calls_are_answered_as_the_model_answers(crate::$benches::$store().await).await;
                 }
             )+
         };
     }
 
-    compared!(memory, embedded, redis);
+    compared!(bench::memory, bench::embedded, on_redis::redis);
 }

@@ -44,6 +44,7 @@ pub const COMMANDS: &[Needed] = &[
     // Hashes: states, leases, settings, nodes.
     needed("hset", "HSET KEY f v"),
     needed("hsetnx", "HSETNX KEY f v"),
+    needed("hincrby", "HINCRBY KEY f 1"),
     needed("hget", "HGET KEY f"),
     needed("hmget", "HMGET KEY f"),
     needed("hgetall", "HGETALL KEY"),
@@ -61,11 +62,9 @@ pub const COMMANDS: &[Needed] = &[
     needed("zcard", "ZCARD KEY"),
     needed("zcount", "ZCOUNT KEY 0 1"),
     needed("zrank", "ZRANK KEY m"),
-    needed("zscore", "ZSCORE KEY m"),
     needed("zmscore", "ZMSCORE KEY m"),
     // Any key.
     needed("exists", "EXISTS KEY"),
-    needed("type", "TYPE KEY"),
     needed("del", "DEL KEY"),
     // Telling each other.
     needed("publish", "PUBLISH CHANNEL word"),

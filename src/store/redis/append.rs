@@ -10,11 +10,17 @@ use super::errors::{of_server, of_write};
 use super::link::{Answers, Dedicated, LinkError};
 use super::value::{log_id, number, odd};
 use super::{Inner, entry};
+use crate::clock::Stopwatch;
 use crate::domain::{PartitionCount, PartitionId};
 use crate::store::{Entry, LogId, StoreError};
 
 /// Replicas are a network round trip away; when they have not answered by then they are gone, or far behind.
 const REPLICAS_WAIT: Duration = Duration::from_millis(1_000);
+
+/// So long what was not run is sent again, as over the shared connections.
+const TRY_FOR: Duration = Duration::from_secs(1);
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// How many entries each log held when this node last heard.
 pub struct Backlogs(Vec<AtomicU64>);
@@ -68,7 +74,7 @@ impl Inner {
         self.ring.remember(entries.into_iter().zip(&ids));
         match failed {
             None => Ok(ids),
-            Some(error) if ids.iter().all(|id| *id == LogId::ZERO) => Err(error),
+            Some(error) if ids.iter().all(|id| *id == LogId::ZERO) => Err(self.memory.told(error)),
             // Some were taken: that is not "nothing was taken".
             Some(error) => Err(StoreError::OutcomeUnknown(error.to_string().into())),
         }
@@ -136,10 +142,24 @@ impl Inner {
     }
 
     /// Sends commands that count only when the replicas have them too. A server error of one of them is among the answers.
+    /// Where the server says of all that it has not run them, they are sent again over another connection, which knows the
+    /// scripts and leads to who is the primary now.
     ///
     /// # Errors
     /// `OutcomeUnknown`: it was written here, and too few replicas said that they have it.
-    pub async fn surely(&self, partition: PartitionId, mut cmds: Vec<Cmd>) -> Result<Answers, StoreError> {
+    pub async fn surely(&self, partition: PartitionId, cmds: Vec<Cmd>) -> Result<Answers, StoreError> {
+        let started = Stopwatch::start();
+        loop {
+            let answers = self.surely_once(partition, cmds.clone()).await?;
+            let none_ran = answers.iter().all(|answer| answer.as_ref().is_err_and(|error| error.remedy().is_some()));
+            if !none_ran || started.elapsed() >= TRY_FOR {
+                return Ok(answers);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn surely_once(&self, partition: PartitionId, mut cmds: Vec<Cmd>) -> Result<Answers, StoreError> {
         let replicas = self.options.durability.replicas;
         let mut wait = redis::cmd("WAIT");
         wait.arg(replicas).arg(REPLICAS_WAIT.as_millis() as u64);

@@ -1,9 +1,11 @@
 //! What goes on beside the calls: hearing the others, watching the memory, telling a new primary what the old one had
 //! acknowledged, and moving events of producers that cannot hash into their partitions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use metrics::counter;
 use redis::Value;
 use tokio::task::AbortHandle;
@@ -52,6 +54,7 @@ async fn look(inner: Arc<Inner>) {
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         rounds.tick().await;
+        let _ = inner.is_the_same().await; // what is not to be found out now is in the next round
         if let Err(error) = inner.read_heads().await {
             tracing::debug!(%error, "the heads of the notifications cannot be read");
         }
@@ -73,28 +76,47 @@ async fn remind(inner: Arc<Inner>) {
         if again.is_empty() {
             continue;
         }
+        while inner.ended.get().is_none() && inner.is_the_same().await.is_err() {
+            tokio::time::sleep(RETRY).await;
+        }
         tracing::warn!(events = again.len(), "another Redis primary answers: what was acknowledged in the last seconds is appended again");
         counter!("adjourn_events_appended_again_total").increment(again.len() as u64);
         while let Err(error) = inner.append(again.clone()).await {
+            if inner.ended.get().is_some() {
+                return;
+            }
             tracing::warn!(%error, "cannot append again what was acknowledged; trying on");
             tokio::time::sleep(RETRY).await;
         }
     }
 }
 
-/// One node does this, the owner of the first partition; two at a time would do no harm (D6).
+/// One node does this, the owner of the first partition; two at a time would do no harm (D6). What cannot be moved is gone
+/// past, and tried again with the next round.
 async fn move_unpartitioned(inner: Arc<Inner>) {
+    let mut after = LogId::ZERO;
     loop {
-        let moved = if inner.leases.holds(PartitionId(0)) { inner.move_some().await } else { Ok(0) };
-        match moved {
-            Ok(0) => tokio::time::sleep(MOVE_ROUND).await,
-            Ok(_) => {}
-            Err(error) => {
+        let page = if inner.leases.holds(PartitionId(0)) { inner.move_some(after).await } else { Ok(Moved::default()) };
+        let Moved { last, failed } = page.unwrap_or_else(|error| Moved { last: None, failed: Some(error) });
+        after = last.unwrap_or_default();
+        match failed {
+            Some(error) => {
                 tracing::debug!(%error, "events without a partition cannot be moved yet");
                 tokio::time::sleep(RETRY).await;
             }
+            None if last.is_none() => tokio::time::sleep(MOVE_ROUND).await,
+            None => {}
         }
     }
+}
+
+/// What became of a page of events without a partition.
+#[derive(Default)]
+struct Moved {
+    /// `None`: there was none.
+    last: Option<LogId>,
+    /// Of what stays.
+    failed: Option<StoreError>,
 }
 
 impl Inner {
@@ -107,14 +129,21 @@ impl Inner {
             vec![get]
         });
         let answers = self.link.pipelines(asked.collect()).await;
+        let mut failed = Ok(());
         for (partition, answers) in self.partitions.all().zip(answers) {
-            let answer = answers.map_err(super::errors::general)?.into_iter().next();
+            let answer = match answers {
+                Ok(answers) => answers.into_iter().next(),
+                Err(error) => {
+                    failed = Err(super::errors::general(error));
+                    continue; // its primary is away, those of others may not be
+                }
+            };
             let Some(number) = answer.and_then(Result::ok).as_ref().and_then(number) else { continue };
             if number > self.heads.all()[usize::from(partition.0)] && self.is_sure(partition).await {
                 self.heads.raise(partition, number);
             }
         }
-        Ok(())
+        failed
     }
 
     async fn is_sure(&self, partition: PartitionId) -> bool {
@@ -125,38 +154,46 @@ impl Inner {
         touch.arg(&*self.keys.of(partition).settings).arg("-");
         let mut write = redis::cmd("HSET");
         write.arg(&*self.keys.of(partition).settings).arg("").arg("");
-        self.surely(partition, vec![touch, write]).await.is_ok()
+        self.surely(partition, vec![touch, write]).await.is_ok_and(|answers| answers.iter().all(Result::is_ok))
     }
 
-    /// Moves events into their partitions' logs; answers how many. They are taken away once they are there.
-    async fn move_some(&self) -> Result<usize, StoreError> {
-        let key = &*self.keys.unpartitioned;
+    /// Moves events into their partitions' logs, each partition's by themselves. They are taken away once they are there.
+    async fn move_some(&self, after: LogId) -> Result<Moved, StoreError> {
         let mut range = redis::cmd("XRANGE");
-        range.arg(key).arg("-").arg("+").arg("COUNT").arg(MOVED_AT_ONCE);
+        range.arg(&*self.keys.unpartitioned).arg(format!("({after}")).arg("+").arg("COUNT").arg(MOVED_AT_ONCE);
         let found = self.link.run(range).await.map_err(super::errors::general)?;
         let found = entries(found).unwrap_or_default();
-        if found.is_empty() {
-            return Ok(0);
-        }
-        let mut readable = Vec::with_capacity(found.len());
+        let mut lots: BTreeMap<PartitionId, (Vec<LogId>, Vec<(PartitionId, Entry)>)> = BTreeMap::new();
+        let mut others = Vec::new();
         for (id, fields) in &found {
-            match entry::decode(fields) {
-                Ok(Entry::Event(event)) => readable.push((event.conversation.partition(self.partitions), Entry::Event(event))),
-                // Counted and ignored by whoever owns the first partition, as it would be by any.
-                Ok(entry) => readable.push((PartitionId(0), entry)),
-                Err(_) => self.pass_on(*id, fields).await?,
-            }
+            let Ok(entry) = entry::decode(fields) else {
+                others.push((*id, fields));
+                continue;
+            };
+            // What is of no conversation is counted and ignored by whoever owns the first partition, as it would be by any.
+            let home = entry.event().map_or(PartitionId(0), |event| event.conversation.partition(self.partitions));
+            let (ids, lot) = lots.entry(home).or_default();
+            ids.push(*id);
+            lot.push((home, entry));
         }
-        if !readable.is_empty() {
-            self.append(readable).await?;
+        let moving = lots.into_values().map(|(ids, lot)| async move {
+            self.append(lot).await?;
+            self.forget_unpartitioned(&ids).await
+        });
+        let mut failed = join_all(moving).await.into_iter().find_map(Result::err);
+        for (id, fields) in others {
+            failed = self.pass_on(id, fields).await.err().or(failed);
         }
+        Ok(Moved { last: found.last().map(|(id, _)| *id), failed })
+    }
+
+    async fn forget_unpartitioned(&self, ids: &[LogId]) -> Result<(), StoreError> {
         let mut delete = redis::cmd("XDEL");
-        delete.arg(key);
-        found.iter().for_each(|(id, _)| {
+        delete.arg(&*self.keys.unpartitioned);
+        ids.iter().for_each(|id| {
             delete.arg(id.to_string());
         });
-        self.link.run(delete).await.map_err(super::errors::general)?;
-        Ok(found.len())
+        self.link.run(delete).await.map(drop).map_err(super::errors::general)
     }
 
     /// What cannot be read goes on as it is: the owner of the first partition puts it with its dead letters.
@@ -167,6 +204,7 @@ impl Inner {
             add.arg(super::value::bytes(field).unwrap_or_default()).arg(super::value::bytes(value).unwrap_or_default());
         }
         tracing::warn!(%id, "an event without a partition cannot be read");
-        self.link.run(add).await.map(drop).map_err(|error| super::errors::of_write(PartitionId(0), error))
+        self.link.run(add).await.map_err(|error| super::errors::of_write(PartitionId(0), error))?;
+        self.forget_unpartitioned(&[id]).await
     }
 }

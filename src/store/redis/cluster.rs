@@ -24,6 +24,7 @@ struct Record<'a> {
 
 impl Inner {
     pub async fn cluster(&self) -> Result<ClusterView, StoreError> {
+        self.serves()?;
         let mut all = redis::cmd("HGETALL");
         all.arg(&*self.keys.nodes);
         let leases = self.partitions.all().map(|partition| {
@@ -36,14 +37,17 @@ impl Inner {
         let known = pairs(known.map_err(|error| of_server(PartitionId(0), &error))?).ok_or_else(|| odd("nodes"))?;
         let mut holders = Vec::with_capacity(usize::from(self.partitions.get()));
         for (partition, answers) in self.partitions.all().zip(answers) {
-            let answer = answers.map_err(|error| of_read(partition, error))?.into_iter().next().unwrap_or(Ok(Value::Nil));
-            let values = list(answer.map_err(|error| of_server(partition, &error))?).ok_or_else(|| odd("a lease"))?;
-            holders.push(read_holder(partition, &values));
+            let answer =
+                answers.map_err(|error| of_read(partition, error)).map(|answers| answers.into_iter().next().unwrap_or(Ok(Value::Nil)));
+            // A lease that cannot be read costs its own partition, which nobody can claim then, and no other.
+            let values = answer.and_then(|answer| answer.map_err(|error| of_server(partition, &error))).ok().and_then(list);
+            holders.push(values.and_then(|values| read_holder(partition, &values)));
         }
         Ok(view(&known, holders))
     }
 
     pub async fn heartbeat(&self, record: NodeRecord, over: Option<u64>) -> Result<bool, StoreError> {
+        self.serves()?;
         let NodeRecord { member, address, version, started_at, beat } = &record;
         let rest =
             Record { address: (&**address).into(), version: (&**version).into(), started_at_ms: started_at.as_millis(), beat: *beat };
@@ -55,6 +59,7 @@ impl Inner {
     }
 
     pub async fn leave(&self, member: &Member) -> Result<(), StoreError> {
+        self.serves()?;
         let instance = nonce(member.instance);
         let args = [&*member.node, &instance, &self.keys.signals, heads::CHANGED].map(str::as_bytes);
         self.link.script(&self.scripts.leave, &[&self.keys.nodes], &args).await.map(drop).map_err(general)
@@ -70,6 +75,7 @@ impl Inner {
     }
 
     async fn mark(&self, field: &str, value: Option<&str>) -> Result<(), StoreError> {
+        self.serves()?;
         let mut cmd = redis::cmd(if value.is_some() { "HSET" } else { "HDEL" });
         cmd.arg(&*self.keys.nodes).arg(field).arg(value);
         self.link.run(cmd).await.map_err(|error| of_write(PartitionId(0), error))?;

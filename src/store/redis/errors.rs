@@ -46,8 +46,8 @@ pub fn of_server(partition: PartitionId, error: &ServerError) -> StoreError {
     counter!("adjourn_redis_errors_total", "code" => error.code.to_string()).increment(1);
     let advice = match &*error.code {
         "OOM" => "its memory is full: give it more, or shorten `retention` and `notifications.keep`",
-        "WRONGTYPE" => "a key of adjourn's is of another kind: something else writes under its prefix, or a restore went wrong",
-        "NOPERM" | "NOAUTH" | "WRONGPASS" => "the user may not do this: `adjourn redis acl` prints what it needs",
+        _ if is_forbidden(error) => "the user may not do this: `adjourn redis acl` prints what it needs",
+        "WRONGTYPE" | "TAMPERED" => "something else writes under adjourn's prefix, or a restore went wrong: the prefix is to be its own",
         "READONLY" | "MASTERDOWN" => "it is no primary: check the URL, or use the redis+sentinel:// form",
         "MISCONF" => "it cannot write to its disk: see its own log",
         "NOREPLICAS" => "it has too few replicas (min-replicas-to-write)",
@@ -62,4 +62,15 @@ pub fn of_server(partition: PartitionId, error: &ServerError) -> StoreError {
         }
         _ => StoreError::Refused(reason.into()),
     }
+}
+
+/// Within a script Redis 7.0 says so in words only.
+fn is_forbidden(error: &ServerError) -> bool {
+    matches!(&*error.code, "NOPERM" | "NOAUTH" | "WRONGPASS") || error.detail.contains("can't run this command")
+}
+
+/// A record that this build cannot read: from a newer one, or broken. What stands beside it goes on.
+pub fn unreadable(record: &'static str, of: impl std::fmt::Display, reason: impl std::fmt::Display) {
+    counter!("adjourn_records_unreadable_total", "record" => record).increment(1);
+    tracing::error!(record, %of, %reason, "a record cannot be read and is passed over");
 }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use redis::Value;
 
 use super::commit::{CommitMode, call, nonce};
-use super::errors::{of_read, of_server, of_write};
+use super::errors::{of_read, of_server, of_write, unreadable};
+use super::repair::Repair;
 use super::scripts::NUMBERS_SKIPPED;
 use super::value::{bytes, list, log_id, number, odd, pairs, text};
 use super::{Inner, heads};
@@ -44,6 +45,7 @@ struct Claimed {
     attempts: u32,
     trying: Option<(LogId, u32)>,
     settings: Vec<(Box<str>, Settings)>,
+    repair: Repair,
 }
 
 impl Inner {
@@ -55,17 +57,18 @@ impl Inner {
         let token = uuid::Uuid::new_v4().as_u64_pair().0;
         let seen = over.map_or_else(|| std::array::from_fn(|_| String::new()), |holder| fields(&holder));
         let args = [nonce(token), by.node.into(), nonce(by.instance), primary];
-        let skipped = NUMBERS_SKIPPED.to_string();
-        let args: Vec<&[u8]> = args.iter().chain(&seen).chain([&skipped]).map(String::as_bytes).collect();
+        let fixed = [NUMBERS_SKIPPED.to_string(), self.partitions.get().to_string()];
+        let args: Vec<&[u8]> = args.iter().chain(&seen).chain(&fixed).map(String::as_bytes).collect();
         let keys: [&str; 9] =
             [&of.lease, &of.events, &of.notifications, &of.dead, &of.states, &of.settings, &of.deadlines, &of.letters, &of.repeats];
         let answer = self.link.script(&self.scripts.claim, &keys, &args).await.map_err(|error| of_write(partition, error))?;
         let claimed = Claimed::read(answer).ok_or_else(|| odd("a claim"))?;
+        self.repair(partition, &claimed.repair).await?;
         self.leases.of(partition).store(generation, Ordering::Relaxed);
         if self.options.durability.replicas == 0 {
             self.heads.raise(partition, claimed.last_notification);
         } // else when the replicas are known to have it: by the next commit, or the next look at the heads
-        let Claimed { epoch, head, checkpoint, last_notification, numbered_from, attempts, trying, settings } = claimed;
+        let Claimed { epoch, head, checkpoint, last_notification, numbered_from, attempts, trying, settings, .. } = claimed;
         let lease = Lease { partition, epoch, nonce: token };
         Ok(Claim { lease, head, checkpoint, last_notification, attempts, trying, numbered_from, settings })
     }
@@ -140,6 +143,7 @@ impl Inner {
     }
 
     pub async fn clock(&self) -> Result<Timestamp, StoreError> {
+        self.serves()?;
         let answer = self.link.run(redis::cmd("TIME")).await.map_err(super::errors::general)?;
         clock(&list(answer).unwrap_or_default()).ok_or_else(|| odd("the time"))
     }
@@ -169,10 +173,13 @@ impl Claimed {
             numbered_from: number(&next()?)?,
             attempts: u32::try_from(number(&next()?)?).ok()?,
             trying: read_trying(text(&next()?)?),
-            settings: Vec::new(),
+            settings: pairs(next()?)?.iter().filter_map(|(workspace, document)| read_settings(workspace, document)).collect(),
+            repair: Repair {
+                reindex: !text(&next()?)?.is_empty(),
+                made: list(next()?)?.iter().filter_map(|place| usize::try_from(number(place)?.checked_sub(1)?).ok()).collect(),
+            },
         };
-        let settings = pairs(next()?)?.into_iter().filter_map(|(workspace, document)| read_settings(&workspace, &document)).collect();
-        Some(Self { settings, ..claimed })
+        Some(claimed)
     }
 }
 
@@ -193,7 +200,7 @@ fn read_settings(workspace: &Value, document: &Value) -> Option<(Box<str>, Setti
     match record::decode_settings(bytes(document)?) {
         Ok(settings) => Some((name.into(), settings)),
         Err(error) => {
-            tracing::error!(workspace = name, %error, "applied settings cannot be read; the master's are applied anew");
+            unreadable("settings applied", name, &error);
             None
         }
     }

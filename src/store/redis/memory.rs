@@ -10,7 +10,7 @@ use crate::store::StoreError;
 /// Per cent of `maxmemory` for what comes in.
 const INGEST_PERCENT: u64 = 80;
 
-/// As of the last look, in bytes. Without a limit there is always room.
+/// As of the last look, in bytes; of several primaries, that of the fullest. Without a limit there is always room.
 #[derive(Default)]
 pub struct Memory {
     used: AtomicU64,
@@ -21,8 +21,18 @@ impl Memory {
     /// # Errors
     /// `Full`: come back later.
     pub fn has_room(&self) -> Result<(), StoreError> {
-        let (used, limit) = (self.used.load(Ordering::Relaxed), self.limit.load(Ordering::Relaxed));
+        let (used, limit) = self.figures();
         if limit > 0 && used > limit { Err(StoreError::Full { used, limit }) } else { Ok(()) }
+    }
+
+    /// The same error, with the figures it came without: Redis itself said so.
+    pub fn told(&self, error: StoreError) -> StoreError {
+        let (used, limit) = self.figures();
+        if let StoreError::Full { .. } = error { StoreError::Full { used, limit } } else { error }
+    }
+
+    fn figures(&self) -> (u64, u64) {
+        (self.used.load(Ordering::Relaxed), self.limit.load(Ordering::Relaxed))
     }
 
     /// Takes in what `INFO memory` of every primary said; the fullest counts.
@@ -54,5 +64,15 @@ mod tests {
         assert!(memory.has_room().is_ok(), "no limit");
         memory.note(["used_memory:10\r\nmaxmemory:1000\r\n", "used_memory:90\r\nmaxmemory:100\r\n"].into_iter());
         assert!(memory.has_room().is_err(), "the fullest of them");
+    }
+
+    #[test]
+    fn what_redis_refused_is_told_with_the_figures() {
+        let memory = Memory::default();
+        memory.note(["used_memory:900\r\nmaxmemory:1000\r\n"].into_iter());
+        assert!(matches!(memory.told(StoreError::Full { used: 0, limit: 0 }), StoreError::Full { used: 900, limit: 800 }));
+        assert!(matches!(memory.told(StoreError::Behind { unapplied: 1, limit: 1 }), StoreError::Behind { .. }));
+        memory.note([].into_iter());
+        assert!(memory.has_room().is_err(), "nobody answered");
     }
 }

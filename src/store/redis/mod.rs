@@ -27,6 +27,7 @@ pub mod link;
 mod memory;
 mod open;
 mod reads;
+mod repair;
 mod ring;
 mod row;
 mod scripts;
@@ -38,8 +39,7 @@ pub mod target;
 mod testing;
 mod value;
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use check::Durability;
@@ -102,13 +102,14 @@ struct Inner {
     sure: append::Sure,
     ring: ring::Ring,
     memory: memory::Memory,
-    closed: AtomicBool,
+    /// Why nothing is answered any more.
+    ended: OnceLock<Arc<str>>,
 }
 
 impl RedisStore {
     /// Ends everything that runs beside the calls. What is asked from now on is refused.
     pub fn close(&self) {
-        self.inner.closed.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.inner.end("the store was closed".into());
         self.background.iter().for_each(tokio::task::AbortHandle::abort);
         self.tails.iter().for_each(|tail| {
             if let Ok(mut tail) = tail.try_lock() {
@@ -125,10 +126,17 @@ impl Drop for RedisStore {
 }
 
 impl Inner {
+    /// From here on everything answers `Unavailable`. True for the first reason, which stays.
+    fn end(&self, reason: Arc<str>) -> bool {
+        self.ended.set(reason).is_ok()
+    }
+
+    fn serves(&self) -> Result<(), StoreError> {
+        self.ended.get().map_or(Ok(()), |reason| Err(StoreError::Unavailable(Arc::clone(reason))))
+    }
+
     fn known(&self, partition: crate::domain::PartitionId) -> Result<(), StoreError> {
-        if self.closed.load(std::sync::atomic::Ordering::Relaxed) {
-            return Err(StoreError::Unavailable("the store was closed".into()));
-        }
+        self.serves()?;
         let count = self.partitions.get();
         if partition.0 < count { Ok(()) } else { Err(StoreError::Refused(format!("there is no partition {partition} of {count}").into())) }
     }

@@ -1,12 +1,13 @@
 //! Opening: what is fixed when a store is created, and what a server must be.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
+use metrics::counter;
 use redis::Value;
 
 use super::append::{Backlogs, Sure};
 use super::check::{CONNECTION, Report, Row, Verdict, check};
+use super::errors::general;
 use super::heads::Heads;
 use super::keys::{self, Keys};
 use super::lease::{Leases, hex};
@@ -20,6 +21,7 @@ use super::value::{list, number, text};
 use super::{Inner, RedisOptions, RedisStore, background};
 use crate::clock::WallClock;
 use crate::domain::PartitionCount;
+use crate::store::StoreError;
 
 /// How the keys are laid out. A reader refuses any other.
 const FORMAT: u64 = 1;
@@ -94,7 +96,7 @@ impl RedisStore {
             sure: Sure::new(partitions),
             ring: Ring::default(),
             memory: Memory::default(),
-            closed: AtomicBool::new(false),
+            ended: OnceLock::new(),
             link,
             options,
         });
@@ -103,6 +105,31 @@ impl RedisStore {
         let tails = partitions.all().map(|_| tokio::sync::Mutex::new(None)).collect();
         let background = background::start(&inner);
         Ok(Arc::new(Self { inner, tails, background }))
+    }
+}
+
+impl Inner {
+    /// Whether what answers is the store that was opened. Another one in its place, or none, is none of ours to go on with:
+    /// it has other numbers, other leases, perhaps other partitions.
+    ///
+    /// # Errors
+    /// `Unavailable`, for good, where it is another; whatever asking comes to.
+    pub async fn is_the_same(&self) -> Result<(), StoreError> {
+        self.serves()?;
+        let key = keys::meta(&self.options.prefix);
+        let mut get = redis::cmd("HGET");
+        get.arg(&*key).arg("incarnation");
+        let found = self.link.run(get).await.map_err(general)?;
+        if text(&found).and_then(hex) == Some(self.incarnation) {
+            return Ok(());
+        }
+        let is = if found == Value::Nil { "is gone: the store was emptied" } else { "is of another store than this process opened" };
+        let reason = format!("{key} {is}; restart this process if that was meant");
+        if self.end(reason.as_str().into()) {
+            counter!("adjourn_redis_errors_total", "code" => "another-store").increment(1);
+            tracing::error!(reason, "nothing is done any more");
+        }
+        self.serves()
     }
 }
 
@@ -132,15 +159,19 @@ async fn fixed(link: &Link, options: &RedisOptions) -> Result<(PartitionCount, u
     let incarnation = uuid::Uuid::new_v4().as_u64_pair().0;
     let mut get = redis::cmd("HMGET");
     get.arg(&*key).arg(&["format", "partitions", "incarnation"]);
-    let cmds = vec![
-        set("format", FORMAT.to_string()),
-        set("partitions", asked.unwrap_or(PARTITIONS_DEFAULT).to_string()),
-        set("incarnation", format!("{incarnation:016x}")),
-        get,
-    ];
-    let mut answers = link.pipeline(cmds).await?;
-    let found = list(answers.pop().unwrap_or(Ok(Value::Nil)).map_err(LinkError::from)?).unwrap_or_default();
-    answers.into_iter().find_map(Result::err).map_or(Ok(()), |error| Err(LinkError::from(error)))?;
+    // Where all is there nothing is written: a full memory would refuse it, and then nobody could come back to empty it.
+    let mut found = list(link.run(get.clone()).await?).unwrap_or_default();
+    if found.contains(&Value::Nil) {
+        let cmds = vec![
+            set("format", FORMAT.to_string()),
+            set("partitions", asked.unwrap_or(PARTITIONS_DEFAULT).to_string()),
+            set("incarnation", format!("{incarnation:016x}")),
+            get,
+        ];
+        let mut answers = link.pipeline(cmds).await?;
+        found = list(answers.pop().unwrap_or(Ok(Value::Nil)).map_err(LinkError::from)?).unwrap_or_default();
+        answers.into_iter().find_map(Result::err).map_or(Ok(()), |error| Err(LinkError::from(error)))?;
+    }
     let [format, partitions, incarnation] = &found[..] else { return Err(refused(format!("{key} is no hash of adjourn's"))) };
     if number(format) != Some(FORMAT) {
         let found = text(format).unwrap_or("none");

@@ -3,14 +3,15 @@
 use redis::{Cmd, Value};
 
 use super::commit::{sortable, unsortable};
-use super::errors::{general, of_read, of_server};
+use super::errors::{general, of_read, of_server, unreadable};
 use super::link::Answers;
 use super::scripts::NUMBERS_SKIPPED;
 use super::value::{bytes, entries, field, list, log_id, number, odd, pairs, text};
 use super::{Inner, row};
 use crate::domain::{Conversation, ConversationKey, PartitionId, Settings, Timestamp};
 use crate::store::{
-    Applied, DeadLetter, DueKey, Loaded, LogId, Notification, NotificationPage, PartitionStats, Place, StoreError, Walked, record,
+    Applied, DeadLetter, DueKey, Loaded, LogId, Notification, NotificationPage, PartitionStats, Place, StoreError, Unreadable, Walked,
+    record,
 };
 
 /// The element of hashes and sorted sets that is there so that none of them is missing.
@@ -46,7 +47,13 @@ impl Inner {
             Value::Nil => Loaded::Missing,
             row => bytes(&row).map_or(Loaded::Corrupt { reason: "it is not text".into() }, row::read_row),
         };
-        Ok(rows.into_iter().map(loaded).collect())
+        let rows: Vec<Loaded> = rows.into_iter().map(loaded).collect();
+        for (key, row) in keys.iter().zip(&rows) {
+            if let Loaded::Corrupt { reason } = row {
+                unreadable("conversation", key, reason);
+            }
+        }
+        Ok(rows)
     }
 
     pub async fn due(
@@ -57,23 +64,46 @@ impl Inner {
         limit: usize,
     ) -> Result<Vec<DueKey>, StoreError> {
         self.known(partition)?;
-        let key = &*self.keys.of(partition).deadlines;
         let until = until.as_millis().to_string();
+        let mut after = after.map(|due| (due.key.as_str().as_bytes().to_vec(), due.at.as_millis().to_string()));
+        let mut found = Vec::new();
+        loop {
+            let wanted = limit - found.len();
+            let page = self.due_page(partition, &until, after.as_ref(), wanted).await?;
+            let is_all = page.len() < wanted;
+            // What is no conversation was put there by somebody else: the next takes its place.
+            found.extend(page.iter().filter_map(|(member, score)| {
+                let key = ConversationKey::parse(std::str::from_utf8(member).ok()?).ok()?;
+                Some(DueKey { at: instant(score)?, key })
+            }));
+            if is_all || found.len() == limit {
+                return Ok(found);
+            }
+            after = page.into_iter().next_back();
+        }
+    }
+
+    /// Members with their scores, as they are written.
+    async fn due_page(
+        &self,
+        partition: PartitionId,
+        until: &str,
+        after: Option<&(Vec<u8>, String)>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, String)>, StoreError> {
+        let key = &*self.keys.of(partition).deadlines;
         let answer = match after {
             None => {
                 let mut range = cmd("ZRANGEBYSCORE", key);
                 range.arg("-inf").arg(until).arg("WITHSCORES").arg("LIMIT").arg(0).arg(limit);
                 self.link.run(range).await
             }
-            Some(DueKey { at, key: member }) => {
-                let (at, limit) = (at.as_millis().to_string(), limit.to_string());
-                let args = [until.as_bytes(), at.as_bytes(), member.as_str().as_bytes(), limit.as_bytes()];
-                self.link.script(&self.scripts.due, &[key], &args).await
+            Some((member, at)) => {
+                let limit = limit.to_string();
+                self.link.script(&self.scripts.due, &[key], &[until.as_bytes(), at.as_bytes(), member, limit.as_bytes()]).await
             }
         };
-        let found = scored(answer.map_err(|error| of_read(partition, error))?).ok_or_else(|| odd("members with scores"))?;
-        // What is no conversation was put there by somebody else.
-        Ok(found.into_iter().filter_map(|(member, at)| Some(DueKey { at, key: ConversationKey::parse(text(&member)?).ok()? })).collect())
+        scored(answer.map_err(|error| of_read(partition, error))?).ok_or_else(|| odd("members with scores"))
     }
 
     pub async fn count_due(&self, partition: PartitionId, until: Timestamp) -> Result<u64, StoreError> {
@@ -135,15 +165,23 @@ impl Inner {
         let asked = vec![range(format!("({after}-0"), limit), range("-".to_owned(), 1), last];
         let mut answers = self.ask_all(partition, asked).await?.into_iter();
         let (page, first, last) = (answers.next(), answers.next(), answers.next());
-        let page = page.and_then(entries).ok_or_else(|| odd("notifications"))?;
+        let mut page = page.and_then(entries).ok_or_else(|| odd("notifications"))?;
         let first = first.and_then(entries).ok_or_else(|| odd("notifications"))?;
         let numbers = last.and_then(list).unwrap_or_default();
         let [last, from] = [0, 1].map(|at| numbers.get(at).and_then(number).unwrap_or(0));
-        let items =
-            page.iter().filter_map(|(id, fields)| row::read_notification(id.ms, field(fields, "r")?)).collect::<Vec<Notification>>();
+        let mut items: Vec<Notification> = Vec::with_capacity(page.len());
+        loop {
+            let before = items.len();
+            items.extend(page.iter().filter_map(|(id, fields)| row::read_notification(id.ms, field(fields, "r")?)));
+            let passed_over = page.len() - (items.len() - before);
+            let Some((end, _)) = page.last().filter(|_| passed_over > 0) else { break };
+            // The next take their place, so that a page that looks empty is the last.
+            unreadable("notification", format_args!("partition {partition}, up to {end}"), format_args!("{passed_over} of {}", page.len()));
+            page = entries(self.ask(partition, range(format!("({end}"), passed_over)).await?).ok_or_else(|| odd("notifications"))?;
+        }
         let oldest = first.first().map_or(last + 1, |(id, _)| id.ms);
         // Numbers that were skipped before anything was told hide nothing.
-        let nothing_before = oldest == from && (from - 1).is_multiple_of(NUMBERS_SKIPPED);
+        let nothing_before = oldest == from && from.saturating_sub(1).is_multiple_of(NUMBERS_SKIPPED);
         Ok(NotificationPage { items, oldest: if nothing_before { 1 } else { oldest } })
     }
 
@@ -170,65 +208,96 @@ impl Inner {
         let mut get = cmd("HGET", &self.keys.of(partition).settings);
         get.arg(workspace);
         let document = self.ask(partition, get).await?;
-        let unreadable = |error| StoreError::Unavailable(format!("applied settings of {workspace} cannot be read: {error}").into());
+        let unreadable = |error| {
+            unreadable("settings applied", format_args!("{workspace} in partition {partition}"), &error);
+            StoreError::Unavailable(format!("applied settings of {workspace} cannot be read: {error}").into())
+        };
         bytes(&document).filter(|_| !workspace.is_empty()).map(record::decode_settings).transpose().map_err(unreadable)
     }
 
     pub async fn settings(&self, workspace: &str) -> Result<Option<Settings>, StoreError> {
+        self.serves()?;
         let mut get = cmd("HGET", &self.keys.settings);
         get.arg(workspace);
         let document = self.link.run(get).await.map_err(general)?;
-        bytes(&document).map(|document| master(workspace, document)).transpose()
+        let unreadable = |error| {
+            unreadable("settings", workspace, &error);
+            let key = &self.keys.settings;
+            let reason =
+                format!("settings of {workspace} cannot be read: {error}; `HDEL {key} {workspace}` puts the defaults in their place");
+            StoreError::Unavailable(reason.into())
+        };
+        bytes(&document).map(|document| record::decode_settings(master(document)).map_err(unreadable)).transpose()
     }
 
     pub async fn all_settings(&self) -> Result<Vec<(Box<str>, Settings)>, StoreError> {
+        self.serves()?;
         let found = self.link.run(cmd("HGETALL", &self.keys.settings)).await.map_err(general)?;
         let mut all = Vec::new();
         for (workspace, document) in pairs(found).ok_or_else(|| odd("settings"))? {
             let (Some(workspace), Some(document)) = (text(&workspace), bytes(&document)) else { return Err(odd("settings")) };
-            all.push((workspace.into(), master(workspace, document)?));
+            // The others' settings are good; of this one the partitions go on with what they applied.
+            match record::decode_settings(master(document)) {
+                Ok(settings) => all.push((workspace.into(), settings)),
+                Err(error) => unreadable("settings", workspace, error),
+            }
         }
         all.sort_by(|(one, _), (other, _): &(Box<str>, Settings)| one.cmp(other));
         Ok(all)
     }
 
     pub async fn put_settings(&self, workspace: &str, expected: u64, settings: &Settings) -> Result<bool, StoreError> {
+        self.serves()?;
         let mut document = format!("{}:", settings.version).into_bytes();
         document.extend(record::encode_settings(settings));
         let expected = expected.to_string();
         let args = [workspace.as_bytes(), expected.as_bytes(), &document];
         let answer = self.link.script(&self.scripts.put_settings, &[&self.keys.settings], &args).await;
-        Ok(number(&answer.map_err(|error| super::errors::of_write(PartitionId(0), error))?) == Some(1))
+        let answer = answer.map_err(|error| self.memory.told(super::errors::of_write(PartitionId(0), error)))?;
+        Ok(number(&answer) == Some(1))
     }
 
     pub async fn dead_letters(&self, partition: PartitionId, after: LogId, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
         let of = self.keys.of(partition);
-        let mut names = cmd("ZRANGEBYLEX", &of.letters);
+        let mut places: Vec<(LogId, LogId)> = Vec::new();
         // Behind everything of that id: `/` is followed by `0`. In front of all stands the element without a name.
-        names.arg(format!("[{}0", sortable(after))).arg("+").arg("LIMIT").arg(0).arg(limit);
-        let names = list(self.ask(partition, names).await?).ok_or_else(|| odd("names of letters"))?;
-        let places: Vec<(LogId, &str)> =
-            names.iter().filter_map(|name| text(name)?.split_once('/').and_then(|(id, at)| Some((unsortable(id)?, at)))).collect();
+        let mut from = format!("[{}0", sortable(after)).into_bytes();
+        loop {
+            let wanted = limit - places.len();
+            let mut names = cmd("ZRANGEBYLEX", &of.letters);
+            names.arg(&from).arg("+").arg("LIMIT").arg(0).arg(wanted);
+            let names = list(self.ask(partition, names).await?).ok_or_else(|| odd("names of letters"))?;
+            // What is no name of a letter was put there by somebody else: the next takes its place.
+            places.extend(names.iter().filter_map(|name| {
+                let (id, at) = text(name)?.split_once('/')?;
+                Some((unsortable(id)?, LogId::parse(at)?))
+            }));
+            match names.last().and_then(bytes) {
+                Some(last) if names.len() == wanted && places.len() < limit => from = [b"(", last].concat(),
+                _ => break,
+            }
+        }
         if places.is_empty() {
             return Ok(Vec::new());
         }
-        let get = |(_, at): &(LogId, &str)| {
+        let get = |(_, at): &(LogId, LogId)| {
             let mut range = cmd("XRANGE", &of.dead);
-            range.arg(*at).arg(*at);
+            range.arg(at.to_string()).arg(at.to_string());
             range
         };
         let answers = self.ask_all(partition, places.iter().map(get).collect()).await?;
-        let found = answers.into_iter().filter_map(|answer| entries(answer)?.pop());
-        Ok(found.filter_map(|(_, fields)| record::decode_dead_letter(field(&fields, "r")?).ok()).collect())
+        Ok(places.into_iter().zip(answers).map(|((id, _), answer)| letter(partition, id, answer)).collect())
     }
 
     pub async fn stats(&self) -> Result<Vec<PartitionStats>, StoreError> {
+        self.serves()?;
         let asked = self.partitions.all().map(|partition| self.stats_of(partition)).collect();
         let answers = self.link.pipelines(asked).await;
         let mut all = Vec::with_capacity(answers.len());
         for (partition, answers) in self.partitions.all().zip(answers) {
-            let answers = answered(partition, answers.map_err(|error| of_read(partition, error))?)?;
-            all.push(self.read_stats(answers).ok_or_else(|| odd("figures of a partition"))?);
+            let answers = answers.map_err(|error| of_read(partition, error))?;
+            // One that is broken is shown empty, and said to be broken; the others have theirs.
+            all.push(answered(partition, answers).ok().and_then(|answers| self.read_stats(answers)).unwrap_or_default());
         }
         Ok(all)
     }
@@ -269,6 +338,18 @@ fn answered(partition: PartitionId, answers: Answers) -> Result<Vec<Value>, Stor
     answers.into_iter().map(|answer| answer.map_err(|error| of_server(partition, &error))).collect()
 }
 
+/// One that is lost or cannot be read is listed all the same: an operator is to see it, and to dismiss it.
+fn letter(partition: PartitionId, id: LogId, stored: Value) -> DeadLetter {
+    let fields = entries(stored).and_then(|mut found| found.pop()).map(|(_, fields)| fields).unwrap_or_default();
+    let form = field(&fields, "r").unwrap_or_default();
+    record::decode_dead_letter(form).unwrap_or_else(|error| {
+        unreadable("dead letter", format_args!("{id} of partition {partition}"), &error);
+        let reason: Box<str> = format!("the letter itself cannot be read: {error}").into();
+        let entry = Err(Unreadable { reason: reason.clone(), bytes: form.to_vec() });
+        DeadLetter { partition, id, conversation: None, reason, entry }
+    })
+}
+
 fn readable((key, row): (ConversationKey, Loaded)) -> Option<(ConversationKey, Conversation)> {
     match row {
         Loaded::Found { conversation, .. } => Some((key, *conversation)),
@@ -277,28 +358,25 @@ fn readable((key, row): (ConversationKey, Loaded)) -> Option<(ConversationKey, C
 }
 
 /// The version and a colon, for the script that compares it; then the document.
-fn master(workspace: &str, document: &[u8]) -> Result<Settings, StoreError> {
-    let form = document.iter().position(|byte| *byte == b':').map_or(document, |colon| &document[colon + 1..]);
-    record::decode_settings(form)
-        .map_err(|error| StoreError::Unavailable(format!("settings of {workspace} cannot be read: {error}").into()))
+fn master(document: &[u8]) -> &[u8] {
+    document.iter().position(|byte| *byte == b':').map_or(document, |colon| &document[colon + 1..])
 }
 
 /// Members and scores, flat or in pairs.
-fn scored(value: Value) -> Option<Vec<(Value, Timestamp)>> {
+fn scored(value: Value) -> Option<Vec<(Vec<u8>, String)>> {
     let values = list(value)?;
     let flat: Vec<Value> = match values.first() {
         Some(Value::Array(_)) => values.into_iter().filter_map(list).flatten().collect(),
         _ => values,
     };
-    let pairs = flat.chunks_exact(2);
-    pairs.map(|pair| Some((pair[0].clone(), score(&pair[1])?))).collect()
+    let score = |value: &Value| match value {
+        Value::Double(score) => Some(score.to_string()),
+        value => text(value).map(str::to_owned),
+    };
+    flat.chunks_exact(2).map(|pair| Some((bytes(&pair[0])?.to_vec(), score(&pair[1])?))).collect()
 }
 
-fn score(value: &Value) -> Option<Timestamp> {
-    let score = match value {
-        Value::Double(score) => *score,
-        value => text(value)?.parse().ok()?,
-    };
+fn instant(score: &str) -> Option<Timestamp> {
     // A cast from a float takes the nearest there is.
-    Some(Timestamp::from_millis(score as i64))
+    score.parse::<f64>().ok().map(|score| Timestamp::from_millis(score as i64))
 }

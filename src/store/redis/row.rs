@@ -13,12 +13,16 @@ pub fn put_row(out: &mut Vec<u8>, conversation: &Conversation, look_at: Option<T
     out.extend_from_slice(&record::encode_conversation(conversation));
 }
 
-pub fn read_row(bytes: &[u8]) -> Loaded {
-    let Some((at, form)) = bytes.split_first_chunk::<6>() else { return Loaded::Corrupt { reason: "shorter than a row can be".into() } };
+/// When to look at a row; nothing from what is too short to be one.
+pub fn look_at(bytes: &[u8]) -> Option<Option<Timestamp>> {
     let mut ms = [0; 8];
-    ms[2..].copy_from_slice(at);
-    let look_at = Some(u64::from_be_bytes(ms)).filter(|ms| *ms != NEVER).map(|ms| Timestamp::from_millis(ms as i64));
-    match record::decode_conversation(form) {
+    ms[2..].copy_from_slice(bytes.first_chunk::<6>()?);
+    Some(Some(u64::from_be_bytes(ms)).filter(|ms| *ms != NEVER).map(|ms| Timestamp::from_millis(ms as i64)))
+}
+
+pub fn read_row(bytes: &[u8]) -> Loaded {
+    let Some(look_at) = look_at(bytes) else { return Loaded::Corrupt { reason: "shorter than a row can be".into() } };
+    match record::decode_conversation(&bytes[6..]) {
         Ok(conversation) => Loaded::Found { conversation: Box::new(conversation), look_at },
         Err(error) => Loaded::Corrupt { reason: error.to_string().into() },
     }

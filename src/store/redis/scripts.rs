@@ -1,7 +1,8 @@
 //! Every script: what it is given, what it does, what it answers. Each reads and checks first, and then only writes what
 //! cannot fail; a script that failed half-way would keep what it had written.
 //!
-//! Errors begin with `FENCED` (the lease is not the stored one) or `REFUSED` (nothing was written, reload).
+//! Errors begin with `FENCED` (the lease is not the stored one), `REFUSED` (nothing was written, reload) or `TAMPERED` (the
+//! same, and what is stored was not written by us).
 
 use super::link::Script;
 use super::server::Server;
@@ -13,12 +14,14 @@ pub const NUMBERS_SKIPPED: u64 = 1_000_000_000;
 pub struct Scripts {
     /// KEYS lease, events, notifications, dead, states, settings, deadlines, letters, repeats.
     /// ARGV nonce, node, instance, replication id of the primary; then the record seen: epoch (empty: nobody holds it),
-    /// nonce, node, instance, beat; numbers to skip under another primary.
-    /// Effect: a new token; counts the attempt where entries wait; makes the partition's keys.
-    /// Answer: epoch, commit, checkpoint, last number, numbered from, attempts, trying, settings applied.
+    /// nonce, node, instance, beat; numbers to skip under another primary; how many partitions there are.
+    /// Effect: a new token; counts the attempt where entries wait; makes the partition's keys that are not there; numbers on
+    /// behind what somebody else wrote into the notifications.
+    /// Answer: epoch, commit, checkpoint, last number, numbered from, attempts, trying, settings applied, whether the index is
+    /// to be made anew, which keys (counted from 1) were made.
     pub claim: Script,
     /// KEYS lease, states, deadlines, events, notifications, settings, dead, letters, repeats.
-    /// ARGV see [`Prepared`](super::commit::Prepared).
+    /// ARGV as `arguments` in `commit` pushes them.
     /// Effect: the whole batch, the log trimmed up to the checkpoint, the lease's beat moved. Answer: the last number.
     pub commit: Script,
     /// KEYS lease. ARGV epoch, nonce. Effect: the beat moves. Answer: the beat.

@@ -6,6 +6,6 @@ redis.call('HDEL', KEYS[1], '-') -- allowed when memory is full, and with it wha
 redis.call('HSET', KEYS[1], field, ARGV[2] .. ' ' .. ARGV[4])
 if instance ~= ARGV[2] then
   redis.call('HDEL', KEYS[1], 'drain/' .. ARGV[1])
-  redis.call('PUBLISH', ARGV[5], ARGV[6])
+  redis.pcall('PUBLISH', ARGV[5], ARGV[6])
 end
 return 1

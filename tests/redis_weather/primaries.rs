@@ -1,0 +1,141 @@
+//! Another primary than before: Redis restarted, failed over, was told to follow somebody; and one that knows no scripts.
+
+use std::sync::Arc;
+
+use adjourn::store::redis::{Durability, OpenError, RedisOptions, RedisStore};
+use adjourn::store::*;
+
+use crate::bench::*;
+use crate::ground::*;
+use crate::rig::process::{free_port, wait_until};
+use crate::rig::sentinel::is_in_sync_with;
+use crate::rig::server::{Aof, Options, Server};
+use crate::witness::Witness;
+
+/// More numbers than any primary can have told that is not heard of any more.
+const SKIPPED: u64 = 1_000_000_000;
+
+fn is_another_primary(result: &Result<(), StoreError>) -> bool {
+    matches!(result, Err(StoreError::Refused(reason)) if reason.contains("another Redis primary answers"))
+}
+
+#[tokio::test]
+async fn after_another_primary_took_over_an_owner_claims_anew_and_goes_on() {
+    let mut ground = Ground::with(Options::aof(Aof::Always)).await;
+    let witness = Witness::new();
+    let mut owner = ground.owner().await;
+    let told = async |ground: &Ground| ground.bench.read(P, LogId::ZERO).await;
+    let waiting = told(&ground).await;
+    assert_eq!(waiting.len(), 1);
+    ground.server.kill();
+    let away = ground.bench.commit(&mut owner, |batch| batch.notifications.push(notification(3, None))).await;
+    assert!(matches!(away, Err(StoreError::OutcomeUnknown(_) | StoreError::Unavailable(_))), "{away:?}");
+    ground.server.restart();
+
+    eventually("it is seen", async || is_another_primary(&ground.store().renew(owner.lease).await)).await;
+    let before = ground.dump();
+    assert!(is_another_primary(&ground.bench.commit(&mut owner, |batch| batch.rows.push(put("acme/c4", None, None))).await));
+    assert_eq!(before.changed(&ground.dump()), [""; 0], "by a commit from before");
+
+    // What was acknowledged in the last seconds comes again, with when it was accepted.
+    eventually("it is appended again", async || told(&ground).await.len() == 1 + 3).await;
+    for (entry, name) in told(&ground).await[1..].iter().zip(["a", "b", "c"]) {
+        let Ok(Entry::Again { event: again, accepted_at }) = &entry.entry else { panic!("{entry:?}") };
+        assert_eq!(again.name, event(name).name);
+        assert!(*accepted_at <= waiting[0].id.accepted_at(), "{entry:?}");
+    }
+    witness.heard(&["another Redis primary answers", "appended again", "events=3"]);
+    witness.counted("adjourn_events_appended_again_total", "");
+
+    let claim = ground.store().seize(P, member("a", 1)).await.unwrap();
+    assert_eq!((claim.head, claim.checkpoint), (owner.head, owner.checkpoint), "nothing was lost here");
+    assert_eq!((claim.last_notification, claim.numbered_from), (2 + SKIPPED, 3 + SKIPPED));
+    let mut owner = Owner { lease: claim.lease, head: claim.head, checkpoint: claim.checkpoint };
+    ground.bench.commit(&mut owner, |batch| batch.notifications.push(notification(3 + SKIPPED, None))).await.unwrap();
+    ground.store().renew(owner.lease).await.unwrap();
+    assert_eq!(ground.bench.heads().await[1], 3 + SKIPPED);
+    let claim = ground.store().seize(P, member("a", 1)).await.unwrap();
+    assert_eq!(claim.last_notification, 3 + SKIPPED, "under the same primary nothing is skipped");
+}
+
+#[tokio::test]
+async fn a_primary_that_follows_somebody_takes_nothing_until_it_is_one_again() {
+    let ground = Ground::new().await;
+    let mut owner = ground.owner().await;
+    let before = ground.dump();
+    let witness = Witness::new();
+    let (nobody, lease) = (free_port().to_string(), owner.lease);
+    ground.run(&["REPLICAOF", "127.0.0.1", &nobody]);
+    let taken = ground.store().append(vec![(P, entry("e"))]).await;
+    assert!(matches!(taken, Err(StoreError::Unavailable(_))), "{taken:?}");
+    let committed = ground.bench.commit(&mut owner, |batch| batch.rows.push(put("acme/c4", None, None))).await;
+    assert!(matches!(committed, Err(StoreError::Unavailable(_) | StoreError::Refused(_))), "{committed:?}");
+    let opened = open(&ground.server.url()).await.map(drop);
+    assert!(matches!(&opened, Err(OpenError::Away(why)) if why.contains("it is no primary, its role is slave")), "{opened:?}");
+    witness.heard(&["it is no primary"]);
+    witness.counted("adjourn_redis_errors_total", "code=\"READONLY\"");
+    ground.is_as(&before, "what a replica was asked");
+
+    ground.run(&["REPLICAOF", "NO", "ONE"]);
+    let goes_on = async || is_another_primary(&ground.store().renew(lease).await);
+    eventually("it is another primary than before", goes_on).await;
+    let mut owner = ground.bench.claim().await;
+    ground.bench.commit(&mut owner, |batch| batch.rows.push(put("acme/c4", None, None))).await.unwrap();
+}
+
+/// Every script there is, each time to a server that has never heard of any.
+async fn without_scripts(bench: &Bench, forget: impl Fn()) {
+    let ids = bench.append(&["a", "b"]).await;
+    forget();
+    let mut owner = bench.claim().await;
+    forget();
+    bench.commit(&mut owner, |batch| *batch = everything(batch, ids[0])).await.unwrap();
+    forget();
+    bench.store().renew(owner.lease).await.unwrap();
+    forget();
+    assert_eq!(bench.store().barrier(P).await.unwrap().last, ids[1]);
+    forget();
+    let after = DueKey { at: at(START), key: key("acme/c1") };
+    assert_eq!(bench.store().due(P, at(START + 9), Some(after), 9).await.unwrap().len(), 1);
+    forget();
+    assert!(bench.store().put_settings("acme".into(), 0, settings(1)).await.unwrap());
+    forget();
+    let record = NodeRecord { member: member("a", 1), address: "".into(), version: "1".into(), started_at: at(START), beat: 1 };
+    assert!(bench.store().heartbeat(record, None).await.unwrap());
+    forget();
+    bench.store().leave(member("a", 1)).await.unwrap();
+    forget();
+    bench.store().release(owner.lease, None).await.unwrap();
+    forget();
+    let mut owner = bench.claim().await;
+    forget();
+    let notified = |batch: &mut Batch| batch.notifications.push(notification(3, None));
+    bench.commit(&mut owner, notified).await.unwrap();
+}
+
+#[tokio::test]
+async fn scripts_that_a_server_forgot_are_brought_again() {
+    let ground = Ground::new().await;
+    without_scripts(&ground.bench, || ground.run(&["SCRIPT", "FLUSH"])).await;
+}
+
+#[tokio::test]
+async fn also_where_writes_wait_for_a_replica() {
+    let primary = Server::start(Options::aof(Aof::Always));
+    let replica = Server::start(Options { replica_of: Some(primary.port()), ..Options::default() });
+    wait_until("the replica follows", || is_in_sync_with(primary.port(), replica.port()));
+    let strict = RedisOptions { durability: Durability { strict: true, replicas: 1 }, ..options() };
+    let url = primary.url();
+    let open = move || {
+        let (url, strict) = (url.clone(), strict.clone());
+        let opened = async move { RedisStore::open(url.parse().unwrap(), strict).await.unwrap() as Arc<dyn Store> };
+        Box::pin(opened) as _
+    };
+    let bench = Bench::new(Hands::tied(), Box::new(open)).await;
+    without_scripts(&bench, || command(&["SCRIPT", "FLUSH"]).exec(&mut primary.connection()).unwrap()).await;
+
+    // Without its replica nothing is accepted, and what was written all the same is not told as refused.
+    drop(replica);
+    let taken = bench.store().append(vec![(P, entry("c"))]).await;
+    assert!(matches!(&taken, Err(StoreError::OutcomeUnknown(why)) if why.contains("0 of 1 replicas have it")), "{taken:?}");
+}
