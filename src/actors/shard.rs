@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use actix::prelude::*;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::conversation::StepFn;
 use super::options::NodeOptions;
@@ -41,6 +41,8 @@ pub struct ShardParts {
     pub status: Arc<Status>,
     /// Rung when the node should see anew who has what.
     pub news: Arc<Notify>,
+    /// For turns that carry much, shared by the shards of one Arbiter.
+    pub turns: Arc<Semaphore>,
 }
 
 /// What everybody may see of a shard.
