@@ -31,6 +31,18 @@
 //! tick. If the process dies in between, the next owner starts from the log position of the last commit: nothing is lost,
 //! nothing is applied twice.
 //!
+//! # A node goes
+//!
+//! Nodes tell each other nothing but what stands in the store: each shows a beat, and each lease record moves with every
+//! commit (`actors::membership`). All of them place the partitions by the same hash ([`domain::placement`]). One that leaves
+//! gives its partitions away a few at a time, and says to whom: that node claims at once. One that dies is seen to stand
+//! still, on the monotonic clocks of the others, for a whole lease; then its partitions are claimed over exactly the record
+//! that stood still. A holder that hears nothing of the store for two thirds of its lease stops by itself
+//! (`actors::tenure`). None of this makes a write safe: the fence does, in every commit.
+//!
+//! Any node answers any request: what is taken goes into the log of whoever owns the partition, and whoever waits for it to
+//! be applied asks the owner's shard, or the store where the owner is another node (`actors::applied`).
+//!
 //! # Where this differs from the first drawing
 //!
 //! - `wire` is a floor of its own, so that the command line reads the same events as the HTTP door without it.
@@ -38,6 +50,8 @@
 //!   (`try_send`), and both live on one thread.
 //! - A step that panics is caught in the actor and tried twice there, because the state before it is still at hand; an
 //!   actor that dies all the same costs its shard a reload.
+//! - A lease is renewed beside a shard's turns, in the same task: a turn that takes seconds on a busy machine costs no
+//!   partition, and one that does not end renews nothing after a while.
 
 pub mod actors;
 pub mod app;

@@ -18,6 +18,8 @@ pub const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Lateness is promised in tens of milliseconds and worth knowing up to an hour of outage.
 const LATENESS_SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 300.0, 900.0, 3_600.0];
+/// A planned move is promised in 50 ms; what takes a second is waiting for something.
+const GAP_SECONDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
 /// A commit is one `fsync`: a tenth of a millisecond on a good disk, seconds on a sick one.
 const COMMIT_SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
@@ -54,6 +56,7 @@ pub fn metrics() -> anyhow::Result<PrometheusHandle> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full("adjourn_timer_lateness_seconds".to_owned()), &LATENESS_SECONDS)?
         .set_buckets_for_metric(Matcher::Full("adjourn_store_commit_seconds".to_owned()), &COMMIT_SECONDS)?
+        .set_buckets_for_metric(Matcher::Full("adjourn_partition_gap_seconds".to_owned()), &GAP_SECONDS)?
         .install_recorder()?;
     describe();
     Ok(installed.insert(handle).clone())
@@ -70,6 +73,10 @@ fn describe() {
     describe_counter!("adjourn_close_reversals_total", "Auto-closes taken back by a late reply");
     describe_counter!("adjourn_fenced_writes_total", "Writes refused because the partition has another owner");
     describe_gauge!("adjourn_partitions_owned", "Partitions whose shard is running on this node");
+    describe_counter!("adjourn_partition_moves_total", "Partitions taken by this node, given to it or taken over");
+    describe_histogram!("adjourn_partition_gap_seconds", "From hearing that a partition was given back to having it");
+    describe_counter!("adjourn_lease_renewals_failed_total", "Signs of life that the store did not take");
+    describe_gauge!("adjourn_nodes_live", "Nodes that show signs of life, as this one sees it");
     describe_gauge!("adjourn_actors_live", "Conversations in memory");
     describe_counter!("adjourn_notifications_total", "Notifications committed, by type");
     describe_counter!("adjourn_dead_letters_total", "Entries set aside");
@@ -80,9 +87,14 @@ fn describe() {
     describe_gauge!("adjourn_build_info", "1, with the version");
     describe_gauge!("adjourn_timers_overdue", "Conversations whose time has passed and that nothing was done about, to 10,000 a partition");
     // From zero on: what appears with its first increment has, for whoever watches the increase, not happened.
-    for name in ["adjourn_close_reversals_total", "adjourn_fenced_writes_total", "adjourn_dead_letters_total"] {
-        counter!(name).increment(0);
-    }
+    let totals = [
+        "adjourn_close_reversals_total",
+        "adjourn_fenced_writes_total",
+        "adjourn_dead_letters_total",
+        "adjourn_partition_moves_total",
+        "adjourn_lease_renewals_failed_total",
+    ];
+    totals.into_iter().for_each(|name| counter!(name).increment(0));
     counter!("adjourn_events_accepted_total", "transport" => "http").increment(0);
     gauge!("adjourn_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
@@ -107,10 +119,11 @@ async fn observe(node: &Node) {
     if let Ok(overdue) = node.timers_overdue().await {
         gauge!("adjourn_timers_overdue").set(overdue as f64);
     }
-    let Ok(stats) = node.stats().await else { return };
-    for (partition, stats) in stats.iter().enumerate() {
+    // Of the partitions this node has: over all nodes they add up to what there is.
+    let Ok(stats) = node.own_stats().await else { return };
+    for (partition, stats) in &stats {
         gauge!("adjourn_timers_armed", "partition" => partition.to_string()).set(stats.timers as f64);
     }
-    gauge!("adjourn_backlog").set(stats.iter().map(|stats| stats.backlog).sum::<u64>() as f64);
-    gauge!("adjourn_dead_letters").set(stats.iter().map(|stats| stats.dead_letters).sum::<u64>() as f64);
+    gauge!("adjourn_backlog").set(stats.iter().map(|(_, stats)| stats.backlog).sum::<u64>() as f64);
+    gauge!("adjourn_dead_letters").set(stats.iter().map(|(_, stats)| stats.dead_letters).sum::<u64>() as f64);
 }

@@ -32,17 +32,15 @@ pub struct Case<'a> {
     pub is_still: bool,
     /// This node's shard is at work on it.
     pub works: bool,
-    /// Whoever had it gave it to this node.
-    pub granted: bool,
     /// This node is to have nothing: it drains, or has lost its name.
     pub leaving: bool,
 }
 
 pub fn order(case: &Case<'_>) -> Option<Order> {
-    let Case { me, holder, desired, desired_lives, is_still, works, granted, leaving } = *case;
+    let Case { me, holder, desired, desired_lives, is_still, works, leaving } = *case;
     let for_me = desired == Some(&*me.node) && !leaving;
     match holder {
-        None => ((for_me || granted) && !leaving).then_some(Order::Take { over: None }),
+        None => for_me.then_some(Order::Take { over: None }),
         Some(holder) if holder.member == *me => {
             let next = desired.filter(|node| *node != &*me.node && desired_lives);
             if leaving || next.is_some() {
@@ -73,7 +71,7 @@ mod tests {
     }
 
     fn case<'a>(me: &'a Member, holder: Option<&'a Holder>, desired: Option<&'a str>) -> Case<'a> {
-        Case { me, holder, desired, desired_lives: true, is_still: false, works: true, granted: false, leaving: false }
+        Case { me, holder, desired, desired_lives: true, is_still: false, works: true, leaving: false }
     }
 
     fn take(over: Option<&Holder>) -> Option<Order> {
@@ -90,14 +88,6 @@ mod tests {
         assert_eq!(order(&case(&me, None, Some("a"))), take(None));
         assert_eq!(order(&case(&me, None, Some("b"))), None);
         assert_eq!(order(&case(&me, None, None)), None);
-    }
-
-    #[test]
-    fn what_was_given_is_taken_whoever_it_seems_to_be_for() {
-        let me = member("a", 1);
-        let granted = Case { granted: true, ..case(&me, None, Some("b")) };
-        assert_eq!(order(&granted), take(None));
-        assert_eq!(order(&Case { leaving: true, ..granted }), None);
     }
 
     #[test]

@@ -175,7 +175,9 @@ impl Feed {
         let position = self.cursor.positions[partition as usize];
         // No more than there is: a store reads a few without ado.
         let rows = usize::try_from(head.saturating_sub(position)).unwrap_or(PAGE).min(PAGE);
-        let page = self.store.notifications(PartitionId(partition), position, rows).await?;
+        let mut page = self.store.notifications(PartitionId(partition), position, rows).await?;
+        // Where numbers were skipped, that many lie beyond the head as well, and not all the replicas may have those yet.
+        page.items.retain(|notification| notification.number <= head);
         if position + 1 < page.oldest {
             // Trimmed while this subscriber was slow.
             self.settled = false;

@@ -23,9 +23,6 @@ const LIST_ROWS_MAX: usize = 20_000;
 const LIST_CHUNK: usize = 64;
 /// Notifications walked back for one conversation's history: some 50 ms of reading; what is older is left out.
 const HISTORY_MAX: usize = 10_000;
-/// Overdue timers counted in each partition: beyond, it is a storm whatever their number.
-const OVERDUE_COUNTED: usize = 10_000;
-
 #[derive(Clone)]
 pub struct Node {
     inner: Arc<Inner>,
@@ -357,12 +354,20 @@ impl Node {
         Ok(self.store().clock().await?.as_millis() - self.inner.steady.now().as_millis())
     }
 
-    /// Conversations in the index of deadlines whose time has passed by both clocks, up to ten thousand of each partition.
-    pub async fn timers_overdue(&self) -> Result<usize, StoreError> {
+    /// What each partition holds, nothing for those that another node has.
+    pub async fn own_stats(&self) -> Result<Vec<(PartitionId, PartitionStats)>, StoreError> {
+        let own =
+            |(door, stats): (&Door, PartitionStats)| (door.partition, if door.is_ready() { stats } else { PartitionStats::default() });
+        Ok(self.inner.shards.iter().zip(self.stats().await?).map(own).collect())
+    }
+
+    /// Conversations of this node's partitions whose time has passed by both clocks; a store may stop counting at ten
+    /// thousand a partition.
+    pub async fn timers_overdue(&self) -> Result<u64, StoreError> {
         let now = self.store().clock().await?.min(self.inner.steady.now());
         let mut overdue = 0;
-        for partition in self.store().partitions().all() {
-            overdue += self.store().due(partition, now, None, OVERDUE_COUNTED).await?.len();
+        for door in self.inner.shards.iter().filter(|door| door.is_ready()) {
+            overdue += self.store().count_due(door.partition, now).await?;
         }
         Ok(overdue)
     }

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use actix::ArbiterHandle;
 use metrics::gauge;
-use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, broadcast, watch};
 
 use super::assign::{Case, order, placed, takers};
 use super::options::NodeOptions;
 use super::shard::Door;
+use super::tenure::{Order, Told};
 use crate::clock::{SharedClock, Stopwatch};
 use crate::domain::placement::Stillness;
 use crate::domain::{PartitionId, Timestamp};
@@ -22,6 +23,10 @@ use crate::store::{ClusterView, Hint, Holder, Lease, Member, NodeRecord, Store, 
 
 /// Signs of life, and looks at the others, in each lease.
 const ROUNDS_PER_LEASE: u32 = 6;
+/// Partitions on their way to other nodes at a time: those that move together wait for each other, with no owner.
+const GIVEN_AT_ONCE: usize = 4;
+/// Until the next of them are given: about what taking one takes.
+const GIVE_ON: Duration = Duration::from_millis(5);
 /// A record that nobody took away when its process went is taken away after this: long enough for an operator to see who is
 /// missing.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3_600);
@@ -134,7 +139,7 @@ impl Membership {
     }
 
     /// Says what is wrong once, and once that it is over.
-    fn say(&self, doing: &'static str, error: Option<&StoreError>) {
+    fn say<E: std::fmt::Display>(&self, doing: &'static str, error: Option<&E>) {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match error {
             Some(error) if trouble.insert(doing) => tracing::warn!(%error, "{doing} failed; trying on"),
@@ -172,7 +177,7 @@ impl Membership {
         let member = &self.standing.member;
         match self.ask(self.store.cluster()).await {
             Ok(view) => {
-                self.say("looking at the cluster", None);
+                self.say("looking at the cluster", None::<&StoreError>);
                 Some(view.nodes.into_iter().find(|record| record.member.node == member.node && record.member != *member))
             }
             Err(error) => {
@@ -215,9 +220,7 @@ impl Membership {
         });
         let all = futures_util::future::join_all(asked);
         let answered = tokio::time::timeout(self.options.lease / 3, all).await.is_ok_and(|all| all.into_iter().all(|answered| answered));
-        if !answered {
-            tracing::warn!("a thread of this node does not answer: no sign of life is given");
-        }
+        self.say("asking every thread of this node", (!answered).then_some(&"one does not answer, and no sign of life is given"));
         answered
     }
 
@@ -236,58 +239,73 @@ impl Membership {
 }
 
 /// What a node remembers from one look to the next.
-#[derive(Default)]
 struct Watch {
+    clock: Stopwatch,
     nodes: Stillness<Box<str>, NodeRecord>,
     holders: Stillness<PartitionId, Holder>,
+    /// Told to go to another node, and not seen there yet.
+    given: BTreeSet<PartitionId>,
 }
 
 // Looking round.
 impl Membership {
     async fn look_round(&self, mut hints: broadcast::Receiver<Hint>) {
-        let mut pace = tokio::time::interval(self.pace());
-        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let origin = Stopwatch::start();
-        let mut watch = Watch::default();
+        let (nodes, holders, given) = (Stillness::default(), Stillness::default(), BTreeSet::new());
+        let mut watch = Watch { clock: Stopwatch::start(), nodes, holders, given };
+        let mut pause = Duration::ZERO;
         loop {
-            let mut granted = BTreeSet::new();
+            let mut released = self.worth_a_look(&mut hints, pause).await;
+            while let Ok(hint) = hints.try_recv() {
+                released.extend(self.hear(hint));
+            }
+            let (heard, asked) = (Stopwatch::start(), watch.clock.elapsed());
+            let view = self.ask(self.store.cluster()).await;
+            self.say("looking at the cluster", view.as_ref().err());
+            pause = self.pace();
+            if let Ok(view) = view {
+                watch.look(asked, watch.clock.elapsed(), &view);
+                let withheld = self.act(&view, &mut watch, |partition| released.contains(&partition).then_some(heard)).await;
+                pause = if withheld { GIVE_ON } else { watch.stands_still_in(self.options.lease).min(pause) };
+            }
+        }
+    }
+
+    /// Waits for a hint, for news of this node's own shards, or until `pause` has passed. Answers what nobody has any more.
+    async fn worth_a_look(&self, hints: &mut broadcast::Receiver<Hint>, pause: Duration) -> BTreeSet<PartitionId> {
+        let pause = tokio::time::sleep(pause);
+        tokio::pin!(pause);
+        loop {
             tokio::select! {
-                _ = pace.tick() => {}
-                () = self.standing.news.notified() => {}
+                () = &mut pause => return BTreeSet::new(),
+                () = self.standing.news.notified() => return BTreeSet::new(),
                 hint = hints.recv() => match hint {
-                    Ok(hint) => self.note(hint, &mut granted),
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => { pace.tick().await; }
+                    Ok(Hint::Released { to: Some(to), .. }) if to != self.standing.member.node => {} // that is its business
+                    Ok(hint) => return self.hear(hint).into_iter().collect(),
+                    Err(RecvError::Lagged(_)) => return BTreeSet::new(),
+                    Err(RecvError::Closed) => {
+                        pause.await;
+                        return BTreeSet::new();
+                    }
                 },
             }
-            loop {
-                match hints.try_recv() {
-                    Ok(hint) => self.note(hint, &mut granted),
-                    Err(TryRecvError::Lagged(_)) => {}
-                    Err(TryRecvError::Empty | TryRecvError::Closed) => break,
-                }
-            }
-            let asked = origin.elapsed();
-            match self.ask(self.store.cluster()).await {
-                Ok(view) => {
-                    self.say("looking at the cluster", None);
-                    watch.look(asked, origin.elapsed(), &view);
-                    self.act(&view, &watch, &granted).await;
-                }
-                Err(error) => self.say("looking at the cluster", Some(&error)),
-            }
         }
     }
 
-    fn note(&self, hint: Hint, granted: &mut BTreeSet<PartitionId>) {
-        if let Hint::Released { partition, to: Some(to) } = hint
-            && to == self.standing.member.node
-        {
-            granted.insert(partition);
+    /// What was given to this node it takes without looking: the claim is good only if nobody else has it.
+    fn hear(&self, hint: Hint) -> Option<PartitionId> {
+        match hint {
+            Hint::Released { partition, to: Some(to) } if to == self.standing.member.node && !self.standing.is_leaving() => {
+                let told = Told { order: Order::Take { over: None }, heard: Some(Stopwatch::start()) };
+                self.shards.get(usize::from(partition.0)).into_iter().for_each(|door| door.obey(told.clone()));
+                None
+            }
+            Hint::Released { partition, to: None } => Some(partition),
+            Hint::Released { .. } | Hint::Changed => None,
         }
     }
 
-    async fn act(&self, view: &ClusterView, watch: &Watch, granted: &BTreeSet<PartitionId>) {
+    /// True when some partitions are yet to be given to others.
+    async fn act(&self, view: &ClusterView, watch: &mut Watch, heard: impl Fn(PartitionId) -> Option<Stopwatch>) -> bool {
         let (me, lease, alone) = (&self.standing.member, self.options.lease, self.store.is_exclusive());
         if view.draining.contains(&me.node) {
             self.standing.leave();
@@ -296,6 +314,8 @@ impl Membership {
         let lost: BTreeSet<Box<str>> = view.nodes.iter().map(|n| &n.member.node).filter(|n| watch.nodes.of(n) >= lease).cloned().collect();
         let nodes = if alone { self.alone() } else { takers(view, &lost) };
         let desired = placed(view, &nodes);
+        let mut given: BTreeSet<_> = watch.given.iter().copied().filter(|p| view.holders[usize::from(p.0)].is_none()).collect();
+        let mut withheld = false;
         for ((door, holder), next) in self.shards.iter().zip(&view.holders).zip(&desired) {
             let (partition, next) = (door.partition, *next);
             let case = Case {
@@ -305,15 +325,25 @@ impl Membership {
                 desired_lives: next.is_some_and(|node| watch.nodes.has_moved(&node.into())),
                 is_still: alone || watch.holders.of(&partition) >= lease,
                 works: door.is_ready(),
-                granted: granted.contains(&partition),
                 leaving: is_leaving,
             };
-            order(&case).into_iter().for_each(|order| door.obey(order));
+            match order(&case) {
+                Some(Order::GiveBack { to: Some(_), .. }) if given.len() >= GIVEN_AT_ONCE && !watch.given.contains(&partition) => {
+                    withheld = true;
+                }
+                Some(order) => {
+                    given.extend(matches!(order, Order::GiveBack { to: Some(_), .. }).then_some(partition));
+                    door.obey(Told { order, heard: heard(partition) });
+                }
+                None => {}
+            }
         }
+        watch.given = given;
         gauge!("adjourn_nodes_live").set((view.nodes.len() - lost.len()) as f64);
         let mine = desired.iter().map(|node| *node == Some(&*me.node)).collect();
         self.publish(view, lost.clone(), mine);
         self.forget_the_long_lost(view, watch).await;
+        withheld
     }
 
     /// On a store that is this process's own there is nobody else, whatever it remembers of others.
@@ -357,5 +387,11 @@ impl Watch {
         self.nodes.look(asked, answered, view.nodes.iter().map(|record| (record.member.node.clone(), record.clone())));
         let held = view.holders.iter().flatten().map(|holder| (holder.lease.partition, holder.clone()));
         self.holders.look(asked, answered, held);
+    }
+
+    /// When a look will show somebody to have stood still for a whole lease, if nobody moves.
+    fn stands_still_in(&self, lease: Duration) -> Duration {
+        let longest = self.nodes.longest(lease).max(self.holders.longest(lease));
+        lease.saturating_sub(longest)
     }
 }

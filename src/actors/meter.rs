@@ -51,10 +51,13 @@ pub fn commit_failed(partition: PartitionId, error: &StoreError) {
     tracing::warn!(%partition, %error, "a commit failed: the shard drops its memory and reloads");
 }
 
-/// A partition is this node's from now on, `took` after it was asked for.
-pub fn moved_here(partition: PartitionId, took: std::time::Duration) {
+/// A partition is this node's from now on. `after`: how long it had no owner since this node heard that it was given back.
+pub fn moved_here(partition: PartitionId, after: Option<std::time::Duration>) {
     counter!("adjourn_partition_moves_total").increment(1);
-    tracing::debug!(%partition, ?took, "claimed the partition");
+    if let Some(after) = after {
+        histogram!("adjourn_partition_gap_seconds").record(after.as_secs_f64());
+    }
+    tracing::debug!(%partition, ?after, "took the partition");
 }
 
 pub fn renewal_failed() {

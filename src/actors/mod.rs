@@ -9,6 +9,9 @@
 //! both clocks have passed and up to which everything accepted has been applied (D1, D2). The timer of a conversation is a
 //! reminder to look; the index in the store is the truth about when to look; the state is the truth about what to do.
 //!
+//! Beside the shards runs the node's membership: it shows that the node lives, sees who else does, and tells each shard to
+//! take its partition or to give it back.
+//!
 //! Never here: HTTP, Redis, rendering.
 
 pub mod applied;

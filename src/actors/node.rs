@@ -5,6 +5,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use actix::prelude::*;
+use tokio::sync::Semaphore;
 
 use super::conversation::StepFn;
 use super::handle::Node;
@@ -17,6 +18,11 @@ use crate::store::{Member, Store};
 
 /// How often dead shards are looked for. A shard dies of a panic only, and nothing of it can be written meanwhile.
 const WATCH: Duration = Duration::from_millis(500);
+
+/// Shards of one Arbiter that take a large turn at a time: enough to keep a store busy while others are worked on, and few
+/// enough that renewals, timers and single events of the rest wait for tens of milliseconds behind them, not for seconds.
+/// A store of this process's own writes whatever comes together in one go, and has no leases: there all may.
+const LARGE_TURNS_MAX: usize = 8;
 
 /// Threads that read for the shards of one Arbiter.
 const READERS_MAX: usize = 4;
@@ -89,6 +95,8 @@ pub fn start_with(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptio
     let member = Member { node: options.node.clone(), instance: uuid::Uuid::new_v4().as_u64_pair().0 };
     let (standing, options) = (Standing::new(member.clone()), Arc::new(options));
     let (live, names) = (Arc::new(AtomicUsize::new(0)), Arc::new(AppliedNames::new()));
+    let at_once = if store.is_exclusive() { Semaphore::MAX_PERMITS } else { LARGE_TURNS_MAX };
+    let turns: Vec<Arc<Semaphore>> = handles.iter().map(|_| Arc::new(Semaphore::new(at_once))).collect();
     let shard = |partition: PartitionId| {
         let status = Arc::new(Status::default());
         let parts = ShardParts {
@@ -102,6 +110,7 @@ pub fn start_with(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptio
             names: names.clone(),
             status: status.clone(),
             news: standing.news.clone(),
+            turns: turns[partition.0 as usize % turns.len()].clone(),
         };
         let arbiter = handles[partition.0 as usize % handles.len()].clone();
         let address = Arc::new(RwLock::new(start_shard(&arbiter, parts.clone())));

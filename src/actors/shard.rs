@@ -14,12 +14,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use actix::prelude::*;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::conversation::StepFn;
 use super::options::NodeOptions;
 use super::residents::LiveCount;
-use super::tenure::{Order, live};
+use super::tenure::{Order, Told, live};
 use crate::clock::SharedClock;
 use crate::domain::PartitionId;
 use crate::domain::id::Fingerprint;
@@ -41,6 +41,8 @@ pub struct ShardParts {
     pub status: Arc<Status>,
     /// Rung when the node should see anew who has what.
     pub news: Arc<Notify>,
+    /// For turns that carry much, shared by the shards of one Arbiter.
+    pub turns: Arc<Semaphore>,
 }
 
 /// What everybody may see of a shard.
@@ -86,7 +88,7 @@ pub struct Inbox {
     waiting: RefCell<Vec<Waiting>>,
     /// Of the tenure that is going on; `None`: the partition is not held here.
     applied: RefCell<Option<Progress>>,
-    order: RefCell<Option<Order>>,
+    order: RefCell<Option<Told>>,
     stopping: std::cell::Cell<bool>,
     stopped: RefCell<Vec<oneshot::Sender<()>>>,
     pub called: Notify,
@@ -152,12 +154,12 @@ impl Inbox {
     }
 
     /// The latest order, once.
-    pub fn take_order(&self) -> Option<Order> {
+    pub fn take_order(&self) -> Option<Told> {
         self.order.borrow_mut().take()
     }
 
     pub fn is_told_to_give_back(&self) -> bool {
-        matches!(&*self.order.borrow(), Some(Order::GiveBack { .. }))
+        self.order.borrow().as_ref().is_some_and(|told| matches!(told.order, Order::GiveBack { .. }))
     }
 
     pub fn is_stopping(&self) -> bool {
@@ -195,13 +197,13 @@ impl Actor for ShardActor {
 /// What the node wants of its partition. The latest order counts.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Obey(pub Order);
+pub struct Obey(pub Told);
 
 impl Handler<Obey> for ShardActor {
     type Result = ();
 
-    fn handle(&mut self, Obey(order): Obey, _: &mut Self::Context) {
-        *self.inbox.order.borrow_mut() = Some(order);
+    fn handle(&mut self, Obey(told): Obey, _: &mut Self::Context) {
+        *self.inbox.order.borrow_mut() = Some(told);
         self.inbox.called.notify_one();
     }
 }
@@ -264,8 +266,8 @@ impl Door {
     }
 
     /// An order that finds the mailbox full is given again at the next round.
-    pub(super) fn obey(&self, order: Order) {
-        let _ = self.address().try_send(Obey(order));
+    pub(super) fn obey(&self, told: Told) {
+        let _ = self.address().try_send(Obey(told));
     }
 
     pub fn is_ready(&self) -> bool {

@@ -14,6 +14,8 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::sync::SemaphorePermit;
+
 use super::conversation::{Bell, Surroundings};
 use super::meter;
 use super::owner::{Owner, Woken};
@@ -28,11 +30,21 @@ const CLAIM_RETRY: [Duration; 4] =
 
 /// Between attempts to renew a lease.
 const RENEWAL_RETRY: Duration = Duration::from_millis(100);
+/// Entries or wake-ups from which on a turn is large: less takes the thread for a fraction of a millisecond.
+const LARGE_TURN: usize = 64;
 /// Leases a turn may take. One that is far behind on a busy machine takes seconds; one that waits for what never comes is to
 /// be somebody else's.
 const TURN_MAX_LEASES: u32 = 10;
 
 /// What a node tells the shard of a partition.
+#[derive(Clone, Debug)]
+pub struct Told {
+    pub order: Order,
+    /// When the node heard that the partition was given back, if that is why.
+    pub heard: Option<Stopwatch>,
+}
+
+/// What a node wants of a shard.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Order {
     /// Have it, over exactly this record of who held it.
@@ -44,15 +56,15 @@ pub enum Order {
 /// How long a lease may be relied on, counted from when the last good word of the store was asked for.
 pub struct LeaseClock {
     asked: Cell<Stopwatch>,
-    /// When the shard's present turn began.
-    turn: Cell<Stopwatch>,
+    /// When the shard's present turn began; `None`: it waits for something to do.
+    turn: Cell<Option<Stopwatch>>,
     /// `None`: for ever.
     lease: Option<Duration>,
 }
 
 impl LeaseClock {
     pub fn new(asked: Stopwatch, lease: Option<Duration>) -> Self {
-        Self { asked: Cell::new(asked), turn: Cell::new(asked), lease }
+        Self { asked: Cell::new(asked), turn: Cell::new(None), lease }
     }
 
     /// The store has answered a commit, a renewal or a claim that was asked then.
@@ -64,12 +76,17 @@ impl LeaseClock {
     }
 
     pub fn turn_begins(&self) {
-        self.turn.set(Stopwatch::start());
+        self.turn.set(Some(Stopwatch::start()));
+    }
+
+    pub fn turn_ends(&self) {
+        self.turn.set(None);
     }
 
     /// Whether the present turn may still end well. On a busy machine, far behind, one takes seconds.
     fn makes_headway(&self) -> bool {
-        self.lease.is_none_or(|lease| self.turn.get().elapsed() < lease * TURN_MAX_LEASES)
+        let Some((lease, turn)) = self.lease.zip(self.turn.get()) else { return true };
+        turn.elapsed() < lease * TURN_MAX_LEASES
     }
 
     /// Others take a partition over whose record stood still for a whole lease: a third of it is for the answer's way, for
@@ -113,7 +130,8 @@ pub enum Parted {
 
 enum Next {
     Rest,
-    Claim(Option<Holder>),
+    /// Over this record; that nobody has it was heard then.
+    Claim(Option<Holder>, Option<Stopwatch>),
     /// After a failure: over its own record.
     Reclaim,
 }
@@ -128,12 +146,13 @@ struct Life {
 
 /// The whole life of a shard, until it is told to stop.
 pub async fn live(parts: ShardParts, inbox: Rc<Inbox>) {
-    let mut next = if parts.store.is_exclusive() { Next::Reclaim } else { Next::Rest };
+    // At a start nobody has it: there is no need to look first, which would make 64 of them wait for each other.
+    let mut next = if parts.store.is_exclusive() { Next::Claim(None, None) } else { Next::Rest };
     let mut life = Life { parts, inbox, attempt: 0, survived: None };
     while !life.inbox.is_stopping() {
         next = match next {
             Next::Rest => life.rest().await,
-            Next::Claim(over) => life.claim(over).await,
+            Next::Claim(over, heard) => life.claim(over, heard).await,
             Next::Reclaim => life.reclaim().await,
         };
     }
@@ -142,19 +161,27 @@ pub async fn live(parts: ShardParts, inbox: Rc<Inbox>) {
 impl Life {
     async fn rest(&mut self) -> Next {
         match self.inbox.take_order() {
-            Some(Order::Take { over }) => return Next::Claim(over),
-            Some(Order::GiveBack { lease, to }) => self.release(lease, to).await,
+            Some(Told { order: Order::Take { over }, heard }) => return Next::Claim(over, heard),
+            Some(Told { order: Order::GiveBack { lease, to }, .. }) => self.release(lease, to).await,
             None => self.inbox.called.notified().await,
         }
         Next::Rest
     }
 
-    async fn claim(&mut self, over: Option<Holder>) -> Next {
+    async fn claim(&mut self, over: Option<Holder>, heard: Option<Stopwatch>) -> Next {
         let asked = Stopwatch::start();
         let (store, partition) = (self.parts.store.clone(), self.parts.partition);
+        let is_first = over.is_none();
+        let is_move = !store.is_exclusive() && over.as_ref().is_none_or(|holder| holder.member != self.parts.member);
         match self.bounded(store.claim(partition, self.parts.member.clone(), over)).await {
-            Ok(claim) => self.hold(claim, asked).await,
+            Ok(claim) => {
+                if is_move {
+                    meter::moved_here(partition, heard.map(Stopwatch::elapsed));
+                }
+                self.hold(claim, asked).await
+            }
             Err(StoreError::Fenced { .. }) if !store.is_exclusive() => self.outdone(),
+            Err(StoreError::Fenced { .. }) if is_first => Next::Reclaim,
             Err(error) => {
                 tracing::warn!(%partition, %error, "cannot claim the partition yet");
                 self.attempt += 1;
@@ -172,7 +199,7 @@ impl Life {
             Ok(view) => {
                 let holder = view.holders.into_iter().nth(place).flatten();
                 let is_mine = holder.as_ref().is_some_and(|holder| holder.member == self.parts.member);
-                if is_mine || store.is_exclusive() { Next::Claim(holder) } else { self.outdone() }
+                if is_mine || store.is_exclusive() { Next::Claim(holder, None) } else { self.outdone() }
             }
             Err(error) => {
                 tracing::warn!(partition = %self.parts.partition, %error, "cannot see who has the partition");
@@ -193,7 +220,6 @@ impl Life {
         let mut owner = Owner::new(&parts, claim, residents, inbox.clone(), clock.clone(), self.survived.take());
         inbox.begin(owner.checkpoint());
         parts.status.ready.store(true, Ordering::Relaxed);
-        meter::moved_here(parts.partition, asked.elapsed());
         let ended = tokio::select! {
             biased;
             () = clock.runs_out() => Err(no_word()),
@@ -276,6 +302,14 @@ async fn keep(parts: &ShardParts, clock: &LeaseClock, lease: Lease) -> StoreErro
     }
 }
 
+/// The right to a turn that carries so much; a small one needs none.
+async fn large_turn(parts: &ShardParts, load: usize) -> Option<SemaphorePermit<'_>> {
+    if load <= LARGE_TURN {
+        return None;
+    }
+    parts.turns.acquire().await.ok() // never closed
+}
+
 /// Turns, until told to part (`Ok`) or a store call failed (`Err`: memory is not to be trusted).
 async fn work(owner: &mut Owner<'_>, inbox: &Inbox, bell: &Bell, lease: Lease) -> Result<Parted, StoreError> {
     let parts = owner.parts;
@@ -294,7 +328,7 @@ async fn work(owner: &mut Owner<'_>, inbox: &Inbox, bell: &Bell, lease: Lease) -
         if inbox.is_stopping() {
             return Ok(Parted::Stopped);
         }
-        if let Some(Order::GiveBack { lease: meant, to }) = inbox.take_order()
+        if let Some(Told { order: Order::GiveBack { lease: meant, to }, .. }) = inbox.take_order()
             && meant == lease
         {
             return Ok(Parted::GaveBack(to));
@@ -302,13 +336,21 @@ async fn work(owner: &mut Owner<'_>, inbox: &Inbox, bell: &Bell, lease: Lease) -
         clock.turn_begins();
         match woken {
             Woken::Called => {}
-            Woken::Entries(entries) => owner.apply(entries).await?,
-            Woken::Rung => owner.wake(bell.take(parts.options.due_batch)).await?,
+            Woken::Entries(entries) => {
+                let _turn = large_turn(parts, entries.len()).await;
+                owner.apply(entries).await?;
+            }
+            Woken::Rung => {
+                let keys = bell.take(parts.options.due_batch);
+                let _turn = large_turn(parts, keys.len()).await;
+                owner.wake(keys).await?;
+            }
             Woken::Tick => {
                 owner.tick().await?;
                 parts.status.ticks.fetch_add(1, Ordering::Relaxed);
             }
         }
+        clock.turn_ends();
         if owner.has_more() {
             tick.reset_immediately();
         }

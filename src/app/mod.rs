@@ -77,7 +77,10 @@ impl App {
         let opening = Opening::begin(&config, clocks.wall)?;
         let mut options = config.node_options;
         if options.address.is_empty() {
-            options.address = format!("http://{public_addr}").into();
+            // Of all addresses, none is one: by default a node is named as its machine is.
+            let port = public_addr.port();
+            let own = if public_addr.ip().is_unspecified() { format!("{}:{port}", options.node) } else { public_addr.to_string() };
+            options.address = format!("http://{own}").into();
         }
         let local_only = public_addr.ip().is_loopback() && !config.insecure;
         let front = Front::new(config.limits.clone(), local_only);

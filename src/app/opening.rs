@@ -12,9 +12,10 @@ use crate::store::Store;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::store::redis::{OpenError, RedisOptions, RedisStore};
 
-/// Between two attempts: at first, and at most. An attempt costs a connection; a store that is back is found within this.
+/// Between two attempts, at first and at most; the link connects less often than that. A store that is back is found soon
+/// after.
 const WAIT_FIRST: Duration = Duration::from_millis(100);
-const WAIT_MAX: Duration = Duration::from_secs(2);
+const WAIT_MAX: Duration = Duration::from_secs(1);
 /// How often the same reason is logged again: to be found by whoever looks at the log only now.
 const TOLD_EVERY: Duration = Duration::from_secs(30);
 
@@ -82,17 +83,19 @@ impl Opening {
             Self::Open(held) => return Ok(held),
             Self::Redis(choice, options) => (choice, options),
         };
-        let mut patience = Patience::default();
+        let refused = |reason| anyhow::anyhow!("store: {}: {reason}", choice.target);
+        let link = RedisStore::link(choice.target.clone(), &options).map_err(refused)?;
+        let (mut patience, waited) = (Patience::default(), Stopwatch::start());
         loop {
-            match RedisStore::open(choice.target.clone(), options.clone()).await {
+            match RedisStore::open_on(link.clone(), options.clone()).await {
                 Ok(store) => {
                     tracing::info!(store = %choice.target, "the store is open");
                     return Ok(Held::new(store, RedisStore::close));
                 }
-                Err(OpenError::Refused(reason)) => return Err(anyhow::anyhow!("store: {}: {reason}", choice.target)),
+                Err(error @ OpenError::Refused(_)) => return Err(refused(error)),
                 // A wrong password among others: it is set on the server by somebody else, perhaps after we were started.
                 Err(OpenError::Away(reason)) => {
-                    if patience.is_news(&reason) {
+                    if patience.is_news(&reason, waited.elapsed()) {
                         tracing::warn!(store = %choice.target, %reason, "the store cannot be opened yet; trying again");
                     }
                     front.misses(reason);
@@ -105,7 +108,8 @@ impl Opening {
 
 /// How often to try, and to say so.
 struct Patience {
-    told: Option<(Arc<str>, Stopwatch)>,
+    /// The last reason that was logged, and when.
+    told: Option<(Arc<str>, Duration)>,
     wait: Duration,
 }
 
@@ -116,14 +120,13 @@ impl Default for Patience {
 }
 
 impl Patience {
-    /// Whether to log this reason: it is another than the last one, or that was some time ago.
-    fn is_news(&mut self, reason: &Arc<str>) -> bool {
-        let is_known = |(told, since): &(Arc<str>, Stopwatch)| told == reason && since.elapsed() < TOLD_EVERY;
-        if self.told.as_ref().is_some_and(is_known) {
-            return false;
+    /// Whether to log this reason `now`: it is another than the last one, or that was some time ago.
+    fn is_news(&mut self, reason: &Arc<str>, now: Duration) -> bool {
+        let known = self.told.as_ref().is_some_and(|(told, at)| told == reason && now < *at + TOLD_EVERY);
+        if !known {
+            self.told = Some((Arc::clone(reason), now));
         }
-        self.told = Some((Arc::clone(reason), Stopwatch::start()));
-        true
+        !known
     }
 
     /// Before the next attempt.
@@ -131,5 +134,24 @@ impl Patience {
         let wait = self.wait;
         self.wait = (wait * 2).min(WAIT_MAX);
         wait
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_told_when_it_is_new_and_every_half_minute() {
+        let mut patience = Patience::default();
+        let told = [("refused", 0), ("refused", 1), ("refused", 29), ("loading", 30), ("loading", 59), ("loading", 60), ("refused", 61)]
+            .map(|(reason, now)| patience.is_news(&reason.into(), Duration::from_secs(now)));
+        assert_eq!(told, [true, false, false, true, false, true, true]);
+    }
+
+    #[test]
+    fn attempts_come_at_growing_intervals_up_to_a_bound() {
+        let mut patience = Patience::default();
+        assert_eq!([(); 6].map(|()| patience.wait().as_millis()), [100, 200, 400, 800, 1_000, 1_000]);
     }
 }

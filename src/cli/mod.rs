@@ -8,12 +8,15 @@ mod failure;
 mod healthcheck;
 mod input;
 mod loadgen;
+mod nodes;
 mod notifications;
 mod output;
+mod redis;
 mod rehearse;
 mod send;
 mod serve;
 mod settings;
+mod shards;
 mod sse;
 
 use std::io::Write;
@@ -61,6 +64,15 @@ enum Verb {
     /// Look at events that were set aside, and take them up again or give them up
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLettersVerb),
+    /// Look at the partitions, and move one to another node
+    #[command(subcommand)]
+    Shards(shards::ShardsVerb),
+    /// Look at the nodes, and send one away
+    #[command(subcommand)]
+    Nodes(nodes::NodesVerb),
+    /// Look at the Redis that is to be the store
+    #[command(subcommand)]
+    Redis(redis::RedisVerb),
     /// Put load on a running service and measure
     #[command(subcommand)]
     Loadgen(loadgen::LoadgenVerb),
@@ -89,6 +101,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Conversations(verb) => client_runtime(conversations::run(verb, format)),
         Verb::Settings(verb) => client_runtime(settings::run(verb, format)),
         Verb::DeadLetters(verb) => client_runtime(dead_letters::run(verb, format)),
+        Verb::Shards(verb) => client_runtime(shards::run(verb, format)),
+        Verb::Nodes(verb) => client_runtime(nodes::run(verb, format)),
+        Verb::Redis(verb) => client_runtime(redis::run(verb, format)),
         Verb::Loadgen(verb) => client_runtime(loadgen::run(verb, format)),
         Verb::Rehearse(args) => rehearse::run(&args, format),
         Verb::Healthcheck(args) => client_runtime(healthcheck::run(args)),

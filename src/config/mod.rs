@@ -139,6 +139,14 @@ fn node_name(raw: &Raw) -> Result<Box<str>, ConfigError> {
     }
 }
 
+fn node_address(raw: &Raw) -> Result<Box<str>, ConfigError> {
+    match raw.address.as_deref() {
+        None => Ok("".into()),
+        Some(url) if url.starts_with("http://") || url.starts_with("https://") => Ok(url.into()),
+        Some(other) => Err(refuse("address", format!("`{other}` must be a URL, such as http://10.0.0.7:8080"))),
+    }
+}
+
 fn node_options(raw: &Raw, store: &StoreChoice) -> Result<NodeOptions, ConfigError> {
     let bounds = SettingsBounds {
         min_period: positive("auto_close.min_period", &raw.auto_close.min_period)?,
@@ -157,7 +165,7 @@ fn node_options(raw: &Raw, store: &StoreChoice) -> Result<NodeOptions, ConfigErr
     let batch = at_least("batch", raw.batch, 1)?;
     Ok(NodeOptions {
         node: node_name(raw)?,
-        address: raw.address.as_deref().unwrap_or_default().into(),
+        address: node_address(raw)?,
         lease: duration("lease", &raw.lease)?,
         defaults: defaults(&raw.defaults, &bounds)?,
         bounds,

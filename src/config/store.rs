@@ -12,7 +12,8 @@ use crate::store::redis::{Durability, Target};
 
 /// Replicas to wait for at most: nobody has more of one primary, and a slip of the pen would hold everything up for ever.
 const REPLICAS_MAX: u32 = 5;
-/// Notifications kept in each partition of a store that has them in memory.
+/// Notifications kept in each partition of a store that has them in memory: about 1,400 bytes each, with the CloudEvent that
+/// others read there.
 const NOTIFICATIONS_KEPT_IN_MEMORY: u64 = 5_000;
 
 /// Where everything is kept.

@@ -68,6 +68,8 @@ fn mistakes_are_named() {
         ("log.level", "inf", "one of off"),
         ("limits.buffered_bytes", "5000", "limits.buffered_bytes"),
         ("node", "", "node"),
+        ("address", "10.0.0.7:8080", "must be a URL"),
+        ("lease", "0s", "lease"),
     ] {
         let problem = load(&[(key, value)]).expect_err(key);
         assert!(problem.contains(says), "{key}={value}: {problem}");

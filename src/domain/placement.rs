@@ -69,6 +69,11 @@ impl<K: Ord, R: PartialEq> Stillness<K, R> {
         self.seen.get(key).map_or(Duration::ZERO, |sight| sight.until.saturating_sub(sight.since))
     }
 
+    /// How long the stillest of those has stood that are not known to have stood still for `below`.
+    pub fn longest(&self, below: Duration) -> Duration {
+        self.seen.keys().map(|key| self.of(key)).filter(|still| *still < below).max().unwrap_or_default()
+    }
+
     /// Whether it was ever seen to move.
     pub fn has_moved(&self, key: &K) -> bool {
         self.seen.get(key).is_some_and(|sight| sight.moved)
@@ -160,6 +165,7 @@ mod tests {
         watch.look(secs(5), secs(5), [("a", 2), ("b", 1)]);
         assert_eq!((watch.of(&"a"), watch.of(&"b")), (secs(0), secs(5)));
         assert_eq!((watch.has_moved(&"a"), watch.has_moved(&"b")), (true, false));
+        assert_eq!((watch.longest(secs(9)), watch.longest(secs(5))), (secs(5), secs(0)));
         watch.look(secs(6), secs(6), [("a", 2)]);
         assert_eq!((watch.of(&"a"), watch.of(&"b")), (secs(1), secs(0)), "who is gone is forgotten");
         watch.look(secs(9), secs(9), [("b", 1)]);

@@ -10,6 +10,7 @@ pub mod conversation;
 pub mod event;
 pub mod member;
 pub mod notification;
+pub mod placement;
 pub mod problem;
 pub mod settings;
 pub mod split;

@@ -122,6 +122,10 @@ async fn health_and_metrics() {
         "adjourn_dead_letters_total ",
         "adjourn_fenced_writes_total ",
         "adjourn_close_reversals_total ",
+        "adjourn_partition_moves_total ",
+        "adjourn_lease_renewals_failed_total ",
+        "adjourn_partitions_owned ",
+        "adjourn_nodes_live ",
     ] {
         assert!(metrics.contains(name), "{name} in {metrics}");
     }

@@ -98,6 +98,33 @@ fn a_day_at_the_desk() {
 }
 
 #[test]
+fn nodes_and_shards_at_a_glance() {
+    let service = Service::start(&["--node", "only", "--lease", "2s"]);
+    let mut nodes = service.json(&["nodes", "ls"]);
+    while nodes == json!([]) {
+        nodes = service.json(&["nodes", "ls"]); // it has not shown itself yet
+    }
+    assert_eq!((&nodes[0]["name"], &nodes[0]["state"], &nodes[0]["address"]), (&json!("only"), &json!("live"), &json!(service.url)));
+    let table = service.ok(&["shards", "ls"]);
+    assert!(table.contains("DESIRED") && table.matches("only").count() >= 4, "{table}");
+    let lines = service.ok(&["shards", "ls", "-o", "ndjson"]);
+    assert_eq!(lines.lines().count(), 4);
+    service.ok(&["shards", "move", "3", "only"]);
+    service.ok(&["shards", "move", "3", "--unpin"]);
+    for (arguments, code) in [
+        (&["shards", "move", "3", "other"][..], 4),
+        (&["shards", "move", "4", "only"], 3),
+        (&["shards", "move", "3"], 2),
+        (&["nodes", "drain", "other"], 3),
+    ] {
+        assert_eq!(adjourn(&service.url, arguments).code, code, "{arguments:?}");
+    }
+    service.ok(&["nodes", "drain", "only"]);
+    assert_eq!(service.json(&["nodes", "ls"])[0]["state"], "draining");
+    assert_eq!(service.json(&["shards", "ls"])[0]["node"], Value::Null);
+}
+
+#[test]
 fn loads_are_measured_and_nothing_is_missing() {
     let service = Service::start(&["--set", "auto_close.min_period=1s"]);
     let storm = service.json(&["loadgen", "storm", "--timers", "200", "--within", "1s", "--lead", "1s"]);

@@ -79,9 +79,13 @@ impl Container {
         client.get(format!("{url}{path}")).send().await.is_ok_and(|answer| answer.status() == 200)
     }
 
+    pub async fn is_ready(&self) -> bool {
+        self.answers(ADMIN, "/readyz").await
+    }
+
     /// Waits until it serves all that it should.
     pub async fn ready(&self) {
-        until(&format!("{} is ready", self.name()), async || self.answers(ADMIN, "/readyz").await).await;
+        until(&format!("{} is ready", self.name()), async || self.is_ready().await).await;
     }
 
     /// SIGKILL. It stays down: Compose's restarts are for what ends by itself.

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use serde_json::{Value, json};
+
 use super::container::{Container, Way};
 use super::docker::{PROMPT_S, answers, docker, run, until};
 use super::project::{LABEL, Project, remove_leftovers};
@@ -50,7 +52,27 @@ async fn three_nodes_run_as_nobody_and_write_nowhere() {
     }
     let config = |name: &str| project.redis().exec(&["redis-cli", "config", "get", name]);
     assert_eq!((config("appendonly"), config("maxmemory-policy")), ("appendonly\nyes".into(), "maxmemory-policy\nnoeviction".into()));
+    told_to_one_it_closes_and_any_other_knows(&nodes).await;
     assert_eq!(nodes[0].stop(), "0", "asked to stop, it ends well");
+}
+
+/// The three are one service: by way of Redis, not by chance of who was asked.
+async fn told_to_one_it_closes_and_any_other_knows(nodes: &[Container]) {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let [settings, events] = [(0, "/v1/workspaces/acme/settings"), (1, "/v1/events")].map(|(n, path)| nodes[n].url(API).unwrap() + path);
+    let on = json!({"auto_close": {"enabled": true, "period": "1s"}}).to_string();
+    let told = client.put(settings).header("content-type", "application/json").body(on).send().await.unwrap();
+    assert_eq!(told.status(), 200);
+    let message = json!({"specversion": "1.0", "id": "m1", "source": "/test", "type": "inbox.message.v1", "subject": "c1",
+        "workspace": "acme", "time": chrono::Utc::now(), "data": {"source": "user"}});
+    let told = client.post(events).header("content-type", "application/cloudevents+json").body(message.to_string()).send().await.unwrap();
+    assert_eq!(told.status(), 202);
+    let conversation = nodes[2].url(API).unwrap() + "/v1/workspaces/acme/conversations/c1";
+    until("closed", async || {
+        let answer = client.get(&conversation).send().await.unwrap().text().await.unwrap();
+        serde_json::from_str::<Value>(&answer).unwrap()["status"] == "closed"
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -89,7 +111,11 @@ async fn a_fault_is_what_it_is_called() {
     assert!(a.heal() > 0);
     a.cut(&redis, Way::Both);
     assert!(!reaches(a, &redis, REDIS) && !reaches(&redis, a, &API.to_string()));
+    until("a node cut off from Redis says that it is not ready", async || !a.is_ready().await).await;
+    assert!(a.answers(API, "/v1/topology").await, "it still answers this machine");
+    b.ready().await;
     assert!(a.heal() > 0);
+    a.ready().await;
     assert!(reaches(a, &redis, REDIS) && reaches(&redis, a, &API.to_string()));
     assert_eq!(a.heal(), 0);
 }

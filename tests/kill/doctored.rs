@@ -18,7 +18,7 @@ fn message(id: &str, time: Ms, speaker: Speaker) -> Message {
 fn log(history: &mut History, accepted_at: Ms, message: Message) {
     if !history.sent.contains(&message) {
         history.sent.push(message.clone());
-        history.acknowledged += 1;
+        history.acknowledged.insert(message.name.clone());
     }
     history.log.push(Logged { partition: 3, accepted_at, entry: Entry::Message(message) });
 }
@@ -213,8 +213,8 @@ fn a_lost_event_is_found() {
     });
     has(&changed, |v| matches!(v, Violation::Changed { .. }));
     let phantom = found(|h| {
-        h.sent.pop();
-        h.acknowledged -= 1;
+        let unsent = h.sent.pop().unwrap();
+        h.acknowledged.remove(&unsent.name);
     });
     has(&phantom, |v| *v == Violation::Phantom(name("mixed-3")));
 }
@@ -285,4 +285,40 @@ fn a_repeat_from_far_back_counts_and_does_nothing() {
     tell(&mut history, "long", Word::Opened, 1, None, (1, 0));
     end(&mut history, "long", 1, None, (34, 0), (Some(132), None));
     assert_eq!(check(&history, END).0, []);
+}
+
+/// A reply that was accepted in time and lost with its primary: `lost_until` its node appended it again.
+fn appended_again(lost_until: Ms) -> Vec<Violation> {
+    found(|h| {
+        let at = h.log.iter().position(|logged| logged.accepted_at > lost_until).unwrap();
+        let reply = message("quiet-3", 4_000, Speaker::Contact);
+        h.sent.push(reply.clone());
+        h.acknowledged.insert(reply.name.clone());
+        let entry = Entry::Again { message: reply, first: 4_005 };
+        h.log.insert(at, Logged { partition: 3, accepted_at: lost_until, entry });
+    })
+}
+
+#[test]
+fn a_close_over_a_reply_that_was_back_in_time_is_found() {
+    has(&appended_again(4_013), Violation::is_over_a_reply);
+    assert!(!appended_again(4_014).iter().any(Violation::is_over_a_reply), "the store had lost it when the close was committed");
+}
+
+#[test]
+fn an_event_appended_again_is_the_same_event() {
+    let mut history = sound();
+    let again = history.log.iter().find(|l| matches!(&l.entry, Entry::Message(m) if m.name.id == "quiet-1")).unwrap().clone();
+    let Entry::Message(message) = again.entry else { panic!("a message") };
+    history.log.push(Logged {
+        partition: 3,
+        accepted_at: 20_000,
+        entry: Entry::Again { message: message.clone(), first: again.accepted_at },
+    });
+    assert_eq!(check(&history, END).0, []);
+    history.log.retain(|l| !matches!(&l.entry, Entry::Message(m) if m.name.id == "quiet-1"));
+    history.acknowledged.insert(message.name.clone());
+    assert!(!check(&history, END).0.iter().any(|v| matches!(v, Violation::Lost(_))), "once is enough");
+    history.log.pop();
+    has(&check(&history, END).0, |v| *v == Violation::Lost(message.name.clone()));
 }

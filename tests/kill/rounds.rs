@@ -7,11 +7,12 @@ use serde_json::json;
 use super::checker::{Tally, Violation, check};
 use super::history::{Entry, History, Logged, Ms, Speaker, Told};
 use super::listener::Listener;
-use super::record;
 use super::rng::Rng;
-use super::service::{Service, nap, now};
+use super::service::{Service, left, nap, now};
 use super::trace::{self, Sender, WORKSPACE};
 
+/// A stream says that it is still there every 15 s.
+const QUIET: Duration = Duration::from_secs(60);
 pub const ROUNDS: u64 = 30;
 /// Of the trace, for each round: more than it takes.
 const SECONDS_A_ROUND: u64 = 4;
@@ -47,7 +48,7 @@ async fn run(rounds: u64, mut rng: Rng) {
     let period = rng.between(2, 3);
     let settings = json!({"auto_close": {"enabled": true, "period": format!("{period}s")}});
     assert_eq!(service.put_settings(WORKSPACE, &settings).send().await.unwrap().status(), 200);
-    let listener = Listener::start(service.port);
+    let listener = Listener::start(&[service.port], QUIET);
     let messages = trace::write(&dir.path().join("trace.ndjson"), rounds * SECONDS_A_ROUND, period, &mut rng);
     let mut sender = Sender::start(dir.path(), service.port).await;
     let kills = kill(rounds, &mut service, &mut sender, &listener, &mut rng).await;
@@ -56,8 +57,10 @@ async fn run(rounds: u64, mut rng: Rng) {
     quiet(&service).await;
     service.stop().await;
 
-    let mut history = record::read(&service.store()).await.remove(WORKSPACE).unwrap();
-    (history.sent, history.acknowledged) = sender.account(messages);
+    let mut history = left(&service.store()).await.remove(WORKSPACE).unwrap();
+    let acknowledged;
+    (history.sent, acknowledged) = sender.account(messages);
+    history.acknowledged = history.sent[..acknowledged].iter().map(|message| message.name.clone()).collect();
     service.start();
     service.ready().await;
     hear_out(&listener, &history).await;
@@ -68,7 +71,6 @@ async fn run(rounds: u64, mut rng: Rng) {
     let heard = listener.heard.lock().unwrap();
     let seconds = (now() - began) / 1_000;
     let (again, resets) = (heard.repeats, heard.resets);
-    let acknowledged = history.acknowledged;
     eprintln!("{rounds} rounds in {seconds} s; {acknowledged} lines acknowledged; {kills:?}; {again} notifications heard twice; {tally:?}");
     if !violations.is_empty() {
         let kept = dir.keep();

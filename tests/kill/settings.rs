@@ -8,11 +8,10 @@ use adjourn::wire::time;
 use serde_json::{Value, json};
 
 use super::checker::check;
-use super::history::{Entry, History, Ms};
-use super::record;
+use super::history::{History, Ms};
 use super::rng::Rng;
 use super::rounds::{ROUNDS, number_from, rng};
-use super::service::{PARTITIONS, PATIENCE, Service, nap, now};
+use super::service::{PARTITIONS, PATIENCE, Service, left, nap, now};
 
 /// A fifth of the rounds of the main job: each takes longer.
 fn rounds() -> u64 {
@@ -190,7 +189,7 @@ async fn switched_off(rounds: u64, mut rng: Rng) {
     service.stop().await;
     eprintln!("{rounds} rounds: {closed} closed before it was switched off, {kept} did not");
     assert!(closed > 0 && kept > 0, "it was switched off at no interesting time");
-    let histories = record::read(&service.store()).await;
+    let histories = left(&service.store()).await;
     assert_eq!(histories.len() as u64, 2 * rounds);
     histories.into_iter().for_each(|(workspace, history)| judge(&workspace, history));
 }
@@ -207,12 +206,8 @@ fn names(conversations: &[Value]) -> BTreeSet<String> {
 
 /// The judge of the main job, on what it was not told: nobody listened, and the log itself says what was sent.
 fn judge(workspace: &str, mut history: History) {
-    let messages = history.log.iter().filter_map(|logged| match &logged.entry {
-        Entry::Message(message) => Some(message.clone()),
-        Entry::Policy(_) => None,
-    });
-    history.sent = messages.collect();
-    history.acknowledged = history.sent.len();
+    history.sent = history.log.iter().filter_map(|logged| Some(logged.message()?.0.clone())).collect();
+    history.acknowledged = history.sent.iter().map(|message| message.name.clone()).collect();
     history.heard = history.told.iter().map(|told| (told.id.clone(), Ms::MAX)).collect();
     assert_eq!(check(&history, Ms::MAX).0, [], "{workspace}");
 }

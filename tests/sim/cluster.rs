@@ -1,6 +1,6 @@
 //! Several nodes: every partition has one owner, whoever comes, goes, dies or hangs.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use adjourn::actors::cluster::NodeState;
 use adjourn::clock::Stopwatch;
@@ -8,7 +8,7 @@ use adjourn::domain::event::MessageSource;
 use adjourn::domain::notice::Status;
 use adjourn::domain::settings::SettingsChange;
 use adjourn::domain::{Conversation, ConversationKey, Input, Settings, Step, Timestamp, invariant, step};
-use adjourn::store::{Member, Store};
+use adjourn::store::{LogId, Member, Store};
 
 use crate::hosts::{Host, Hosts, LEASE, accept};
 use crate::line::Way;
@@ -154,4 +154,42 @@ async fn a_node_whose_threads_hang_is_taken_for_dead() {
     let nodes = hosts.node("b").nodes().await.unwrap();
     assert_eq!(nodes.iter().map(|node| node.state).collect::<Vec<_>>(), [NodeState::Lost, NodeState::Live]);
     hosts.settled().await;
+}
+
+/// Owners that a fatal entry has taken with it.
+static KILLED: AtomicUsize = AtomicUsize::new(0);
+
+/// The state machine, but for one event that never returns: as a process that runs out of memory or stack, its node is gone.
+fn fatal(key: &ConversationKey, before: Conversation, input: &Input, settings: &Settings, now: Timestamp) -> Step {
+    if matches!(input, Input::Event(accepted) if &*accepted.event.name.id == "fatal") {
+        KILLED.fetch_add(1, Ordering::Relaxed);
+        loop {
+            std::thread::park();
+        }
+    }
+    step(key, before, input, settings, now)
+}
+
+#[actix::test]
+async fn p10_an_entry_that_kills_its_owners_does_not_take_node_after_node() {
+    let mut hosts = Hosts::start_with(1, 2, fatal).await;
+    accept(hosts.node("a"), hosts.says("fatal", "c", MessageSource::User)).await;
+    accept(hosts.node("a"), hosts.says("m1", "c", MessageSource::User)).await;
+    let letters = async |hosts: &Hosts| hosts.store.dead_letters(hosts.partition("c"), LogId::ZERO, 10).await.unwrap();
+    for owner in 1.. {
+        let settled = async || KILLED.load(Ordering::Relaxed) == owner || !letters(&hosts).await.is_empty();
+        hosts.eventually("an owner to die of it, or the last to set it aside", settled).await;
+        if KILLED.load(Ordering::Relaxed) < owner {
+            break;
+        }
+        let next = Host::start_with(&format!("next-{owner}"), &hosts.store, &hosts.steady, fatal);
+        hosts.all.push(next);
+    }
+    let letters = letters(&hosts).await;
+    assert!(letters.len() == 1 && letters[0].reason.contains("died 3 times"), "{letters:?}");
+    assert_eq!(KILLED.load(Ordering::Relaxed), 6, "three with a batch, three with it alone");
+    let last = hosts.all.pop().unwrap();
+    hosts.take(&last.node, hosts.says("m2", "c", MessageSource::User)).await;
+    let shown = last.node.conversation(&key("c")).await.unwrap().unwrap();
+    assert_eq!(shown.messages.outgoing, 2, "what stood behind it was applied");
 }

@@ -13,4 +13,5 @@ mod pressure;
 mod refused;
 mod rolling;
 mod soup;
+mod weather;
 mod world;

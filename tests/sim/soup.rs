@@ -57,14 +57,18 @@ impl Dice {
     }
 }
 
+/// Those the environment names, or the first `few`.
+pub fn seeds(few: u64) -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    match number("ADJOURN_SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("ADJOURN_SIM_SEEDS").unwrap_or(few),
+    }
+}
+
 #[actix::test]
 async fn the_laws_hold_in_any_soup() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds = match number("ADJOURN_SIM_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("ADJOURN_SIM_SEEDS").unwrap_or(12),
-    };
-    for seed in seeds {
+    for seed in seeds(12) {
         println!("seed {seed}");
         run(seed).await;
     }

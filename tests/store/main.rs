@@ -11,6 +11,7 @@ mod claims;
 mod closes;
 mod dead;
 mod ear;
+mod failover;
 mod log;
 mod model;
 mod nodes;
@@ -110,6 +111,7 @@ macro_rules! suite {
             outbox::heads_are_of_each_partition,
             outbox::a_commit_with_notifications_wakes_who_listens,
             outbox::numbers_go_on_after_reopening,
+            outbox::numbers_skipped_before_anything_was_told_hide_nothing,
             settings::the_master_changes_only_from_the_version_named,
             settings::all_masters_come_in_order_of_workspace,
             settings::what_a_partition_applied_is_its_own,

@@ -110,3 +110,16 @@ pub async fn numbers_go_on_after_reopening(mut bench: Bench) {
     tell(&bench, &mut owner, last + 1, last + 1).await;
     assert_eq!(numbers(&bench, 3, 9).await, [4, last + 1]);
 }
+
+/// A subscriber from the very beginning has nothing to start over for.
+pub async fn numbers_skipped_before_anything_was_told_hide_nothing(mut bench: Bench) {
+    bench.claim().await;
+    bench.reopen().await;
+    let Claim { last_notification: last, .. } = bench.store().seize(P, Member::default()).await.unwrap();
+    assert_eq!(page(&bench, 0, 9).await, NotificationPage { items: vec![], oldest: 1 });
+    let mut owner = bench.claim().await;
+    tell(&bench, &mut owner, last + 1, last + 1).await;
+    assert_eq!(page(&bench, 0, 9).await.oldest, 1);
+    bench.commit(&mut owner, |batch| batch.trim_notifications_below = last + 2).await.unwrap();
+    assert_eq!(page(&bench, 0, 9).await.oldest, last + 2, "what was trimmed is gone");
+}

@@ -11,9 +11,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::actors::Unready;
+use crate::actors::cluster::MoveRefused;
 use crate::actors::handle::SettingsRefused;
 use crate::domain::event::Rejection;
 use crate::store::StoreError;
+use crate::wire::placement::MoveProblem;
 use crate::wire::settings::SettingsProblem;
 use crate::wire::split::SplitProblem;
 use crate::wire::{EventProblem, Fault};
@@ -206,6 +208,31 @@ impl From<Unready> for Problem {
             Unready::Store(error) => error.into(),
             Unready::NotYetApplied => Self::unavailable("not-yet-applied", unready.to_string(), 2),
             Unready::NotYetMoved => Self::unavailable("not-yet-moved", unready.to_string(), 2),
+        }
+    }
+}
+
+impl From<MoveRefused> for Problem {
+    fn from(refused: MoveRefused) -> Self {
+        let action = "Nothing was changed: GET /v1/nodes lists those that can take it.";
+        let conflict = |kind, detail: String| Self::new(StatusCode::CONFLICT, kind, detail, action);
+        match refused {
+            MoveRefused::Unready(unready) => unready.into(),
+            MoveRefused::NoSuchPartition { .. } => Self::not_found(refused.to_string()),
+            MoveRefused::UnknownNode(_) => conflict("unknown-node", refused.to_string()),
+            MoveRefused::Draining(_) => conflict("node-draining", refused.to_string()),
+        }
+    }
+}
+
+impl From<MoveProblem> for Problem {
+    fn from(problem: MoveProblem) -> Self {
+        match problem {
+            MoveProblem::Unreadable(fault) => Self::bad_request(fault.kind(), fault.to_string(), "Send one JSON object."),
+            MoveProblem::Invalid { .. } => {
+                let action = "Nothing was changed: name a node, or null for wherever placement puts it.";
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-move", problem.to_string(), action)
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use actix_web::{Error, ResponseError, web};
 use super::body::refuse_unread;
 use super::{Edge, Limits, Problem};
 
-/// What a client is asked to wait: the store is asked again within this.
+/// What a client is asked to wait: about as long as it takes to find a store that is back.
 const RETRY_AFTER_SECS: u32 = 2;
 
 pub struct Front {

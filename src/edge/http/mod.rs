@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! guard (who may ask) ─▶ events ─▶ body ─▶ wire ─▶ node.ingest          error: every refusal, as a problem document
-//!                     ├▶ conversations, settings, dead_letters, topology
+//!                     ├▶ conversations, settings, dead_letters, topology, nodes
 //!                     └▶ stream: notifications as server-sent events     admin: health and metrics, on a port of its own
 //! ```
 
@@ -34,6 +34,7 @@ pub mod front;
 pub mod guard;
 pub mod lines;
 pub mod media;
+pub mod nodes;
 pub mod query;
 pub mod settings;
 pub mod stream;
@@ -179,6 +180,9 @@ fn public_routes(config: &mut ServiceConfig) {
         .service(resource("/v1/dead-letters/{partition}/{id}/replay", "POST, OPTIONS", [web::post().to(dead_letters::replay)]))
         .service(resource("/v1/topology", "GET, HEAD, OPTIONS", [get().to(topology::topology)]))
         .service(resource("/v1/shards", "GET, HEAD, OPTIONS", [get().to(topology::shards)]))
+        .service(resource("/v1/shards/{partition}/move", "POST, OPTIONS", [web::post().to(topology::move_shard)]))
+        .service(resource("/v1/nodes", "GET, HEAD, OPTIONS", [get().to(nodes::list)]))
+        .service(resource("/v1/nodes/{node}/drain", "POST, OPTIONS", [web::post().to(nodes::drain)]))
         .default_service(web::to(no_route));
 }
 

@@ -65,7 +65,9 @@ impl Inner {
         let claimed = Claimed::read(answer).ok_or_else(|| odd("a claim"))?;
         self.repair(partition, &claimed.repair).await?;
         self.leases.of(partition).store(generation, Ordering::Relaxed);
-        self.heads.raise(partition, claimed.last_notification);
+        if self.options.durability.replicas == 0 {
+            self.heads.raise(partition, claimed.last_notification);
+        } // else when the replicas are known to have it: by the next commit, or the next look at the heads
         let Claimed { epoch, head, checkpoint, last_notification, numbered_from, attempts, trying, settings, .. } = claimed;
         let lease = Lease { partition, epoch, nonce: token };
         Ok(Claim { lease, head, checkpoint, last_notification, attempts, trying, numbered_from, settings })

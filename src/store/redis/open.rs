@@ -61,12 +61,27 @@ impl RedisStore {
     /// # Errors
     /// `Away`: it may answer later. `Refused`: an operator has to do something first.
     pub async fn open(target: Target, options: RedisOptions) -> Result<Arc<Self>, OpenError> {
+        Self::open_on(Self::link(target, &options)?, options).await
+    }
+
+    /// A link for this store: with one and the same, opening can be tried again and again.
+    ///
+    /// # Errors
+    /// `Refused`: the certificates cannot be used.
+    pub fn link(target: Target, options: &RedisOptions) -> Result<Link, OpenError> {
         let link_options = LinkOptions {
             response_timeout: options.response_timeout,
             client_name: format!("adjourn-{}", options.node).into(),
             ..LinkOptions::default()
         };
-        let link = Link::open(target, link_options).map_err(|error| refused(error.to_string()))?;
+        Link::open(target, link_options).map_err(|error| refused(error.to_string()))
+    }
+
+    /// As [`open`](Self::open), over a link of the caller's.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_on(link: Link, options: RedisOptions) -> Result<Arc<Self>, OpenError> {
         let server = Server::ask(&link).await?;
         judge(check(&link, options.durability, &options.prefix, &WallClock).await)?;
         let (partitions, incarnation) = fixed(&link, &options).await?;

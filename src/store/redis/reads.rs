@@ -5,6 +5,7 @@ use redis::{Cmd, Value};
 use super::commit::{sortable, unsortable};
 use super::errors::{general, of_read, of_server, unreadable};
 use super::link::Answers;
+use super::scripts::NUMBERS_SKIPPED;
 use super::value::{bytes, entries, field, list, log_id, number, odd, pairs, text};
 use super::{Inner, row};
 use crate::domain::{Conversation, ConversationKey, PartitionId, Settings, Timestamp};
@@ -159,14 +160,15 @@ impl Inner {
             range.arg(from).arg("+").arg("COUNT").arg(limit);
             range
         };
-        let mut last = cmd("HGET", &of.lease);
-        last.arg("last");
+        let mut last = cmd("HMGET", &of.lease);
+        last.arg(&["last", "from"]);
         let asked = vec![range(format!("({after}-0"), limit), range("-".to_owned(), 1), last];
         let mut answers = self.ask_all(partition, asked).await?.into_iter();
         let (page, first, last) = (answers.next(), answers.next(), answers.next());
         let mut page = page.and_then(entries).ok_or_else(|| odd("notifications"))?;
         let first = first.and_then(entries).ok_or_else(|| odd("notifications"))?;
-        let last = last.as_ref().and_then(number).unwrap_or(0);
+        let numbers = last.and_then(list).unwrap_or_default();
+        let [last, from] = [0, 1].map(|at| numbers.get(at).and_then(number).unwrap_or(0));
         let mut items: Vec<Notification> = Vec::with_capacity(page.len());
         loop {
             let before = items.len();
@@ -177,7 +179,10 @@ impl Inner {
             unreadable("notification", format_args!("partition {partition}, up to {end}"), format_args!("{passed_over} of {}", page.len()));
             page = entries(self.ask(partition, range(format!("({end}"), passed_over)).await?).ok_or_else(|| odd("notifications"))?;
         }
-        Ok(NotificationPage { items, oldest: first.first().map_or(last + 1, |(id, _)| id.ms) })
+        let oldest = first.first().map_or(last + 1, |(id, _)| id.ms);
+        // Numbers that were skipped before anything was told hide nothing.
+        let nothing_before = oldest == from && from.saturating_sub(1).is_multiple_of(NUMBERS_SKIPPED);
+        Ok(NotificationPage { items, oldest: if nothing_before { 1 } else { oldest } })
     }
 
     pub async fn applied(&self, partition: PartitionId, ids: &[LogId]) -> Result<Applied, StoreError> {

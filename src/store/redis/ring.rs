@@ -41,11 +41,31 @@ impl Ring {
         }
     }
 
-    /// All that is still fresh, to be appended again.
+    /// Hands over all that is still fresh, to be appended again: it is remembered anew when it was. Kept here as well, it
+    /// would be there twice when the next primary takes over, then four times.
     pub fn again(&self) -> Vec<(PartitionId, Entry)> {
-        let ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = ring.iter().filter(|kept| kept.since.elapsed() <= KEPT);
-        let again = |kept: &Kept| Entry::Again { event: Box::new(kept.event.clone()), accepted_at: kept.accepted_at };
-        fresh.map(|kept| (kept.partition, again(kept))).collect()
+        let kept = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let fresh = kept.into_iter().filter(|kept| kept.since.elapsed() <= KEPT);
+        fresh.map(|kept| (kept.partition, Entry::Again { event: Box::new(kept.event), accepted_at: kept.accepted_at })).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing;
+
+    #[test]
+    fn what_was_appended_again_is_there_once_for_the_next_time() {
+        let ring = Ring::default();
+        let entry = Entry::Event(testing::human("m1", 1_000));
+        let id = LogId { ms: 1_000, seq: 0 };
+        ring.remember(std::iter::once(((PartitionId(0), entry), &id)));
+        for taken_at in [2_000, 3_000] {
+            let again = ring.again();
+            assert_eq!(again.len(), 1);
+            assert_eq!(again[0].1.accepted_at(LogId { ms: taken_at, seq: 0 }), Timestamp::from_millis(1_000));
+            ring.remember(again.into_iter().zip(&[LogId { ms: taken_at, seq: 0 }]));
+        }
     }
 }

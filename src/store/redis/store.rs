@@ -14,6 +14,10 @@ use crate::store::{
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
+fn replaced() -> StoreError {
+    StoreError::Refused("another Redis primary answers than when this was read".into())
+}
+
 impl Store for RedisStore {
     fn partitions(&self) -> PartitionCount {
         self.inner.partitions
@@ -37,12 +41,15 @@ impl Store for RedisStore {
                 return self.inner.range(partition, after, limit).await;
             }
             self.inner.known(partition)?;
+            let generation = self.inner.link.generation();
             let mut tail = self.tails[usize::from(partition.0)].lock().await;
-            if !tail.as_ref().is_some_and(|tail| tail.stands_at(after, limit)) {
+            if !tail.as_ref().is_some_and(|tail| tail.stands_at(after, limit, generation)) {
                 *tail = None; // before the next is started: it ends the connection
             }
-            let reading = tail.get_or_insert_with(|| Tail::start(&self.inner, partition, after, limit));
+            let reading = tail.get_or_insert_with(|| Tail::start(&self.inner, partition, after, limit, generation));
             let page = tokio::time::timeout(wait, reading.next()).await.unwrap_or(Ok(Vec::new()));
+            // A primary that was replaced may live on for a while and take entries that the next one never had.
+            let page = if self.inner.link.generation() == generation { page } else { Err(replaced()) };
             if page.is_err() {
                 *tail = None;
             }

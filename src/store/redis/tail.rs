@@ -28,6 +28,8 @@ pub struct Tail {
     pages: mpsc::Receiver<Page>,
     task: AbortHandle,
     limit: usize,
+    /// Of the link when this began: the primary it reads from.
+    generation: u64,
     /// The last entry handed out.
     position: LogId,
     /// Fetched and not handed out.
@@ -35,15 +37,15 @@ pub struct Tail {
 }
 
 impl Tail {
-    pub fn start(inner: &Arc<Inner>, partition: PartitionId, after: LogId, limit: usize) -> Self {
+    pub fn start(inner: &Arc<Inner>, partition: PartitionId, after: LogId, limit: usize, generation: u64) -> Self {
         let (sender, pages) = mpsc::channel(AHEAD);
         let follow = follow(Arc::clone(inner), partition, after, limit, sender);
-        Self { pages, task: inner.link.spawn(follow).abort_handle(), limit, position: after, left: Vec::new() }
+        Self { pages, task: inner.link.spawn(follow).abort_handle(), limit, generation, position: after, left: Vec::new() }
     }
 
-    /// Whether this is the one to ask for entries after `after`.
-    pub fn stands_at(&self, after: LogId, limit: usize) -> bool {
-        self.position == after && self.limit == limit
+    /// Whether this is the one to ask for entries after `after`, of the primary of this generation.
+    pub fn stands_at(&self, after: LogId, limit: usize, generation: u64) -> bool {
+        self.position == after && self.limit == limit && self.generation == generation
     }
 
     /// The next entries. May be given up at any moment without losing any.

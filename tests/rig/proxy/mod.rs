@@ -105,6 +105,14 @@ impl Proxy {
         Held { caught, release }
     }
 
+    /// A copy of every request in which all of these bytes occur, as it comes by: before it is cut off or held back.
+    pub fn watch(&self, patterns: &[&[u8]]) -> std_mpsc::Receiver<Vec<u8>> {
+        let (seen, watched) = std_mpsc::channel();
+        let patterns = patterns.iter().map(|bytes| bytes.to_vec()).collect();
+        self.wire.watchers.lock().unwrap().push(Watcher { patterns, seen });
+        watched
+    }
+
     pub fn counts(&self) -> Counts {
         let counters = &self.wire.counters;
         let read = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
@@ -175,7 +183,13 @@ struct Wire {
     /// Of the connections that began since the last one.
     reset: Mutex<broadcast::Sender<()>>,
     armed: Mutex<Vec<Armed>>,
+    watchers: Mutex<Vec<Watcher>>,
     counters: Counters,
+}
+
+struct Watcher {
+    patterns: Vec<Vec<u8>>,
+    seen: std_mpsc::Sender<Vec<u8>>,
 }
 
 #[derive(Clone, Copy)]
@@ -219,7 +233,13 @@ struct Counters {
 impl Wire {
     fn new(server: SocketAddr) -> Self {
         let (rules, reset) = (watch::Sender::new(Rules::default()), Mutex::new(broadcast::Sender::new(1)));
-        Self { server, rules, reset, armed: Mutex::default(), counters: Counters::default() }
+        Self { server, rules, reset, armed: Mutex::default(), watchers: Mutex::default(), counters: Counters::default() }
+    }
+
+    /// Shows this request to whoever wants to see it.
+    fn show(&self, request: &[u8]) {
+        let sees = |watcher: &Watcher| watcher.patterns.iter().all(|bytes| contains(request, bytes));
+        self.watchers.lock().unwrap().retain(|watcher| !sees(watcher) || watcher.seen.send(request.to_vec()).is_ok());
     }
 
     /// What holds this request back, if anything does. Nobody waits for what was dropped.

@@ -58,7 +58,13 @@ async fn read(way: Way, from: ReadHalf<'_>, parcels: mpsc::Sender<Parcel>, wire:
             None => vec![read.to_vec()],
         };
         for bytes in whole {
-            let hold = if way == Way::ToServer { wire.hold(&bytes) } else { None };
+            let hold = match way {
+                Way::ToServer => {
+                    wire.show(&bytes);
+                    wire.hold(&bytes)
+                }
+                Way::ToClient => None,
+            };
             if parcels.send(Parcel { due, bytes, hold }).await.is_err() {
                 return;
             }

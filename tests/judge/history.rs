@@ -1,7 +1,7 @@
 //! What a run leaves behind, in types of its own: what was sent, what the log accepted, what was told, and how the
 //! conversations ended up. The checker knows nothing of the service but this.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Milliseconds since 1970.
 pub type Ms = i64;
@@ -42,15 +42,31 @@ pub struct Policy {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Entry {
     Message(Message),
+    /// Appended once more after a change of primary, and accepted when it was accepted first.
+    Again {
+        message: Message,
+        first: Ms,
+    },
     Policy(Policy),
 }
 
-/// An entry of the log, in the log's order within its partition.
+/// An entry of the log, in the log's order within its partition; `accepted_at`: when it was put there.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Logged {
     pub partition: u16,
     pub accepted_at: Ms,
     pub entry: Entry,
+}
+
+impl Logged {
+    /// The message, and when it was accepted.
+    pub fn message(&self) -> Option<(&Message, Ms)> {
+        match &self.entry {
+            Entry::Message(message) => Some((message, self.accepted_at)),
+            Entry::Again { message, first } => Some((message, *first)),
+            Entry::Policy(_) => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -116,10 +132,10 @@ pub struct State {
 
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// All that may have been sent, in order.
+    /// All that may have been sent.
     pub sent: Vec<Message>,
-    /// How many of those, from the first, were acknowledged.
-    pub acknowledged: usize,
+    /// Those of them that were acknowledged.
+    pub acknowledged: BTreeSet<Name>,
     pub log: Vec<Logged>,
     /// In order within each conversation.
     pub told: Vec<Told>,

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::history::{Close, Entry, History, Message, Ms, Name, Policy, Speaker, State, Told, Word};
+use super::history::{Close, Entry, History, Logged, Message, Ms, Name, Policy, Speaker, State, Told, Word};
 use super::model::{Expected, Model};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -128,11 +128,26 @@ struct Check<'a> {
     tally: Tally,
 }
 
+/// A message at its place in its partition's log.
+#[derive(Clone, Copy)]
+struct Placed<'a> {
+    nth: usize,
+    accepted_at: Ms,
+    logged: &'a Logged,
+    message: &'a Message,
+}
+
+impl Placed<'_> {
+    /// Put there once more, and not before `at`: until then the store had lost it.
+    fn was_lost_until(&self, at: Ms) -> bool {
+        matches!(self.logged.entry, Entry::Again { .. }) && self.logged.accepted_at > at
+    }
+}
+
 /// One conversation's way through its partition's log.
 struct Walk<'a> {
     conversation: &'a str,
-    /// With the place in the partition's log.
-    messages: Vec<(usize, Ms, &'a Message)>,
+    messages: Vec<Placed<'a>>,
     next: usize,
     policies: &'a [(usize, Ms, Policy)],
     model: Model,
@@ -155,7 +170,7 @@ impl Check<'_> {
                 self.report(Violation::WentBack { partition: entry.partition, accepted_at: entry.accepted_at });
             }
             *clock = entry.accepted_at;
-            let Entry::Message(message) = &entry.entry else { continue };
+            let Some((message, _)) = entry.message() else { continue };
             self.tally.events += 1;
             self.tally.repeats += usize::from(!logged.insert(&message.name));
             match by_name.get(&message.name) {
@@ -166,8 +181,8 @@ impl Check<'_> {
                 Some(_) => {}
             }
         }
-        for lost in sent[..*acknowledged].iter().filter(|message| !logged.contains(&message.name)) {
-            self.report(Violation::Lost(lost.name.clone()));
+        for lost in acknowledged.iter().filter(|name| !logged.contains(name)) {
+            self.report(Violation::Lost(lost.clone()));
         }
         if *dead_letters > 0 {
             self.report(Violation::SetAside { letters: *dead_letters });
@@ -179,15 +194,15 @@ impl Check<'_> {
 
     fn conversations(&mut self) {
         let mut policies: BTreeMap<u16, Vec<(usize, Ms, Policy)>> = BTreeMap::new();
-        let mut messages: BTreeMap<&str, Vec<(usize, Ms, &Message)>> = BTreeMap::new();
+        let mut messages: BTreeMap<&str, Vec<Placed>> = BTreeMap::new();
         let mut homes: BTreeMap<&str, BTreeSet<u16>> = BTreeMap::new();
         for (nth, logged) in self.history.log.iter().enumerate() {
-            match &logged.entry {
-                Entry::Policy(policy) => policies.entry(logged.partition).or_default().push((nth, logged.accepted_at, *policy)),
-                Entry::Message(message) => {
-                    homes.entry(&message.conversation).or_default().insert(logged.partition);
-                    messages.entry(&message.conversation).or_default().push((nth, logged.accepted_at, message));
-                }
+            if let Entry::Policy(policy) = &logged.entry {
+                policies.entry(logged.partition).or_default().push((nth, logged.accepted_at, *policy));
+            }
+            if let Some((message, accepted_at)) = logged.message() {
+                homes.entry(&message.conversation).or_default().insert(logged.partition);
+                messages.entry(&message.conversation).or_default().push(Placed { nth, accepted_at, logged, message });
             }
         }
         let mut told: BTreeMap<&str, Vec<&Told>> = BTreeMap::new();
@@ -208,7 +223,7 @@ impl Check<'_> {
     }
 
     fn conversation(&mut self, mut walk: Walk, told: &[&Told]) {
-        let in_order = walk.messages.is_sorted_by_key(|(_, _, message)| message.time);
+        let in_order = walk.messages.is_sorted_by_key(|placed| placed.message.time);
         self.tally.out_of_order += usize::from(!in_order);
         for one in told {
             if let Some(close) = &one.close {
@@ -255,9 +270,10 @@ impl Check<'_> {
         if (&due.armed_by, due.period) != (&close.armed_by, close.period) {
             self.report(Violation::WrongStory { conversation: conversation.clone(), at });
         }
-        for (_, accepted_at, message) in &walk.messages[walk.next..] {
-            if *accepted_at <= due.at && walk.model.would_be_last(message, *accepted_at) {
-                self.report(Violation::Over { conversation: conversation.clone(), at, message: (*message).clone() });
+        for placed in &walk.messages[walk.next..] {
+            let in_time = placed.accepted_at <= due.at && !placed.was_lost_until(at);
+            if in_time && walk.model.would_be_last(placed.message, placed.accepted_at) {
+                self.report(Violation::Over { conversation: conversation.clone(), at, message: placed.message.clone() });
             }
         }
         self.tally.latest_close_ms = self.tally.latest_close_ms.max(at - due.at);
@@ -303,7 +319,7 @@ impl Walk<'_> {
     /// The settings in force after what was taken so far, for something that stands behind all that was accepted before
     /// `at`: a barrier covers that.
     fn policy(&self, at: Ms) -> Policy {
-        let here = self.next.checked_sub(1).map(|last| self.messages[last].0);
+        let here = self.next.checked_sub(1).map(|last| self.messages[last].nth);
         let in_force = |(nth, accepted_at, _): &&(usize, Ms, Policy)| here.is_some_and(|here| *nth < here) || *accepted_at < at;
         let latest = self.policies.iter().filter(in_force).map(|(_, _, policy)| *policy).max_by_key(|policy| policy.version);
         latest.unwrap_or(Policy { version: 0, epoch: None, period: 86_400_000, late_reply_window: 600_000 })
@@ -311,7 +327,7 @@ impl Walk<'_> {
 
     /// Takes the next message, if there is one.
     fn step(&mut self) -> bool {
-        let Some((_, accepted_at, message)) = self.messages.get(self.next).copied() else { return false };
+        let Some(Placed { accepted_at, message, .. }) = self.messages.get(self.next).copied() else { return false };
         self.next += 1;
         let policy = self.policy(Ms::MIN);
         self.model.take(message, accepted_at, &policy);

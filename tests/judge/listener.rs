@@ -1,15 +1,14 @@
-//! A subscriber that comes back with its last id, whatever happens to the service.
+//! A subscriber that comes back with its last id, to another node where there is one, whatever happens to the service.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::StreamExt;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use super::history::Ms;
-use super::service::now;
 
 /// What was heard so far.
 #[derive(Default)]
@@ -30,10 +29,12 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// From the oldest on.
-    pub fn start(port: u16) -> Self {
+    /// From the oldest on; after each loss on the next of these ports. A stream that says nothing for longer than `quiet` is
+    /// lost.
+    pub fn start(ports: &[u16], quiet: Duration) -> Self {
         let heard = Arc::<Mutex<Heard>>::default();
-        let task = tokio::spawn(listen(format!("http://127.0.0.1:{port}/v1/notifications"), heard.clone()));
+        let urls = ports.iter().map(|port| format!("http://127.0.0.1:{port}/v1/notifications")).collect();
+        let task = tokio::spawn(listen(urls, quiet, heard.clone()));
         Self { heard, task }
     }
 }
@@ -44,17 +45,18 @@ impl Drop for Listener {
     }
 }
 
-async fn listen(url: String, heard: Arc<Mutex<Heard>>) {
+async fn listen(urls: Vec<String>, quiet: Duration, heard: Arc<Mutex<Heard>>) {
     let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
     let mut last_id = "0".to_owned();
-    loop {
-        if let Ok(answer) = client.get(&url).header("last-event-id", &last_id).send().await {
+    for url in urls.iter().cycle() {
+        let asked = client.get(url).header("last-event-id", &last_id).send();
+        if let Ok(Ok(answer)) = tokio::time::timeout(quiet, asked).await {
             assert!(answer.status() == 200 || answer.status() == 503, "the stream answered {}", answer.status());
             heard.lock().unwrap().connections += usize::from(answer.status() == 200);
             let mut pieces = answer.bytes_stream();
             // A message that was cut off with its connection is no message.
             let mut text = Vec::new();
-            while let Some(Ok(piece)) = pieces.next().await {
+            while let Ok(Some(Ok(piece))) = tokio::time::timeout(quiet, pieces.next()).await {
                 text.extend_from_slice(&piece);
                 while let Some(end) = text.windows(2).position(|two| two == b"\n\n") {
                     let message: Vec<u8> = text.drain(..end + 2).collect();
@@ -82,4 +84,8 @@ fn take(message: &str, last_id: &mut String, heard: &mut Heard) {
     if let Some(id) = field("id") {
         id.clone_into(last_id);
     }
+}
+
+fn now() -> Ms {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as Ms
 }

@@ -1,52 +1,58 @@
 //! Reads what a stopped service left: its log, its notifications, its conversations.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
 
-use adjourn::clock::WallClock;
 use adjourn::domain::event::{ClosingSource, Speaker as Kind};
 use adjourn::domain::notice::Cause;
-use adjourn::domain::{Conversation, ConversationNotice, EventKind, Notice, NoticeKind, Settings, Timestamp};
-use adjourn::store::embedded::{EmbeddedOptions, EmbeddedStore, read_log};
-use adjourn::store::{LogId, Store};
+use adjourn::domain::{Conversation, ConversationNotice, EventKind, Notice, NoticeKind, PartitionId, Settings, Timestamp};
+use adjourn::store::{LogEntry, LogId, Store};
 use adjourn::wire::CloudEvent;
 
 use super::history::{Close, Counts, Entry, History, Logged, Message, Name, Policy, Speaker, State, Told, Word};
 
-/// What there is of each workspace: all but what was sent and heard.
-pub async fn read(store_dir: &Path) -> BTreeMap<String, History> {
-    let mut histories = BTreeMap::<String, History>::new();
-    for entry in read_log(store_dir) {
-        let (partition, logged) = entry.unwrap();
-        let (workspace, entry) = match logged.entry.unwrap() {
-            adjourn::store::Entry::Event(event) => (event.conversation.workspace().to_owned(), Entry::Message(message(event))),
-            adjourn::store::Entry::Settings { workspace, settings } => (workspace.into(), Entry::Policy(policy(&settings))),
-            other => panic!("nobody acted on a dead letter, nothing was lost, nothing came by another door: {other:?}"),
-        };
-        let accepted_at = logged.id.accepted_at().as_millis();
-        histories.entry(workspace).or_default().log.push(Logged { partition: partition.0, accepted_at, entry });
-    }
-    let store = EmbeddedStore::open(store_dir, EmbeddedOptions::new(Arc::new(WallClock))).unwrap();
+/// Of each workspace: all but what was sent and heard.
+pub type Histories = BTreeMap<String, History>;
+
+/// More than a run leaves in one partition.
+pub const ALL: usize = 1_000_000;
+
+/// Takes down an entry of a log.
+pub fn log(histories: &mut Histories, partition: PartitionId, logged: LogEntry) {
+    let accepted_at = logged.id.accepted_at().as_millis();
+    let (workspace, entry) = match logged.entry.unwrap() {
+        adjourn::store::Entry::Event(event) => (event.conversation.workspace().to_owned(), Entry::Message(message(event))),
+        adjourn::store::Entry::Again { event, accepted_at: first } => {
+            let first = first.as_millis().min(accepted_at);
+            (event.conversation.workspace().to_owned(), Entry::Again { message: message(*event), first })
+        }
+        adjourn::store::Entry::Settings { workspace, settings } => (workspace.into(), Entry::Policy(policy(&settings))),
+        other => panic!("nobody acted on a dead letter, nobody sent what is no event: {other:?}"),
+    };
+    histories.entry(workspace).or_default().log.push(Logged { partition: partition.0, accepted_at, entry });
+}
+
+/// Takes down all but the log. Numbers of notifications go on without a gap, or skip a multiple of `skips`.
+pub async fn rest(store: &dyn Store, histories: &mut Histories, skips: Option<u64>) {
     let unapplied = store.stats().await.unwrap().iter().map(|stats| stats.backlog).sum();
     let mut dead_letters = 0;
     for partition in store.partitions().all() {
-        dead_letters += store.dead_letters(partition, LogId::ZERO, usize::MAX).await.unwrap().len();
-        let page = store.notifications(partition, 0, usize::MAX).await.unwrap();
-        let numbers = page.items.iter().map(|notification| notification.number);
-        assert!(numbers.eq(1..=page.items.len() as u64), "the notifications of partition {partition} are numbered without a gap");
+        dead_letters += store.dead_letters(partition, LogId::ZERO, ALL).await.unwrap().len();
+        let page = store.notifications(partition, 0, ALL).await.unwrap();
+        let mut last = 0;
         for notification in page.items {
+            let gap = notification.number - last - 1;
+            let is_whole = gap == 0 || skips.is_some_and(|skips| gap.is_multiple_of(skips));
+            assert!(is_whole, "partition {partition}: notification {} follows {last}", notification.number);
+            last = notification.number;
             histories.entry(workspace_of(&notification.notice).to_owned()).or_default().told.push(told(&notification.notice));
         }
-        for (key, row) in store.scan(partition, None, None, usize::MAX).await.unwrap() {
+        for (key, row) in store.scan(partition, None, None, ALL).await.unwrap() {
             let states = &mut histories.entry(key.workspace().to_owned()).or_default().states;
             states.insert(key.conversation().to_owned(), state(&row));
         }
     }
-    store.close();
     // Of all workspaces together; there should be none.
     histories.values_mut().for_each(|history| (history.dead_letters, history.unapplied) = (dead_letters, unapplied));
-    histories
 }
 
 fn workspace_of(notice: &Notice) -> &str {

@@ -1,0 +1,90 @@
+//! Clocks that jump, by a minute and by an hour, forwards and back: Redis' while it runs; a node's, which looks at the date
+//! when it starts and counts from there.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::fleet::{Fleet, NODES, Plan, pause};
+use super::judge::history::Ms;
+use super::report::{Done, Run};
+use super::verdict::judge;
+
+const MINUTE: Ms = 60_000;
+const HOUR: Ms = 60 * MINUTE;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_date_jumps_closes_nothing_early() {
+    let run = Run::of("a_node_whose_date_jumps_closes_nothing_early", 2, 24);
+    let began = Instant::now();
+    let mut fleet = Fleet::start(Plan { node_clocks: true, ..Plan::new("clock of a node jumps") }, run.rng()).await;
+    let mut done = Done::default();
+    for round in 0..run.rounds {
+        fleet.settled().await;
+        pause(fleet.rng.between(200, 800)).await;
+        let victim = fleet.rng.below(NODES as u64) as usize;
+        let by = [MINUTE, -MINUTE, HOUR, -HOUR][(round % 4) as usize];
+        let clock = |fleet: &Fleet, by| fleet.nodes[victim].clock.as_ref().unwrap().jump(by);
+        // While it runs, then as what it starts with.
+        clock(&fleet, by);
+        pause(fleet.rng.between(200, 600)).await;
+        restart(&mut fleet, victim).await;
+        let partitions = fleet.partitions_of(victim);
+        let due = fleet.due_within(&partitions, 3_000);
+        pause(fleet.rng.between(1_000, 2_000)).await;
+        clock(&fleet, -by);
+        restart(&mut fleet, victim).await;
+        done.rounds += 1;
+        done.hits += u64::from(due > 0);
+    }
+    fleet.settled().await;
+    judge(fleet, run, began, done, false).await;
+}
+
+/// One that is wrong about the date says that it is not ready; it has its share all the same.
+async fn restart(fleet: &mut Fleet, node: usize) {
+    if fleet.rng.percent(50) {
+        fleet.nodes[node].kill();
+    } else {
+        fleet.nodes[node].terminate();
+    }
+    fleet.nodes[node].start();
+    let asked = Instant::now();
+    fleet.owned().await;
+    while fleet.partitions_of(node).is_empty() {
+        assert!(asked.elapsed() < super::rig::process::PATIENCE, "a node that came back got nothing");
+        pause(20).await;
+    }
+}
+
+/// One of its jumps a round, there and back. Those forwards come last: what is accepted meanwhile is accepted in the future.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_whose_date_jumps_closes_nothing_early() {
+    const JUMPS: [Ms; 4] = [-MINUTE, -HOUR, MINUTE, HOUR];
+    let run = Run::of("a_redis_whose_date_jumps_closes_nothing_early", 4, 24);
+    let mut rng = run.rng();
+    for fleet_nth in 0..run.rounds.div_ceil(JUMPS.len() as u64) {
+        let began = Instant::now();
+        let plan = Plan { redis_clock: true, node_clocks: true, ..Plan::new("clock of Redis jumps") };
+        let mut fleet = Fleet::start(plan, super::judge::rng::Rng::new(rng.next())).await;
+        let mut done = Done::default();
+        let left = run.rounds - fleet_nth * JUMPS.len() as u64;
+        for by in JUMPS.into_iter().take(left as usize) {
+            pause(fleet.rng.between(1_000, 2_500)).await;
+            let all: Vec<u16> = (0..super::node::PARTITIONS).collect();
+            let due = fleet.due_within(&all, 3_000);
+            // An event a whole hour ahead of that clock is no event (D9), and would be a dead letter.
+            fleet.load.raw_pause.store(by == -HOUR, Ordering::SeqCst);
+            pause(if by == -HOUR { 300 } else { 0 }).await;
+            fleet.redis_clock.as_ref().unwrap().jump(by);
+            pause(fleet.rng.between(1_000, 2_500)).await;
+            fleet.redis_clock.as_ref().unwrap().jump(-by);
+            fleet.load.raw_pause.store(false, Ordering::SeqCst);
+            done.rounds += 1;
+            done.hits += u64::from(due > 0);
+        }
+        fleet.settled().await;
+        let rejected = fleet.load.ledger.lock().unwrap().rejected;
+        done.notes.push(format!("{rejected} events were refused as too far ahead"));
+        judge(fleet, run, began, done, true).await;
+    }
+}

@@ -1,0 +1,45 @@
+//! The primary of Redis goes and a replica takes over.
+
+use std::time::{Duration, Instant};
+
+use super::fleet::{Backend, Fleet, Plan, pause};
+use super::report::{Done, Run};
+use super::rig::sentinel::Failover;
+use super::verdict::judge;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_loses_nothing_that_a_node_remembers() {
+    let run = Run::of("a_failover_loses_nothing_that_a_node_remembers", 2, 12);
+    fail_over(run, Plan { backend: Backend::Watched { replicas: 0 }, ..Plan::new("failover, standard") }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_loses_nothing_at_all_where_replicas_must_have_it() {
+    let run = Run::of("a_failover_loses_nothing_at_all_where_replicas_must_have_it", 2, 12);
+    fail_over(run, Plan { backend: Backend::Watched { replicas: 2 }, ..Plan::new("failover, strict, both replicas") }).await;
+}
+
+async fn fail_over(run: Run, plan: Plan) {
+    let began = Instant::now();
+    let mut fleet = Fleet::start(plan, run.rng()).await;
+    let (mut done, mut longest) = (Done::default(), Duration::ZERO);
+    for round in 0..run.rounds {
+        fleet.settled().await;
+        pause(fleet.rng.between(500, 1_500)).await;
+        let how = [Failover::Kill, Failover::Stop, Failover::Asked][(round % 3) as usize];
+        let under_way = fleet.any_pending();
+        let all: Vec<u16> = (0..super::node::PARTITIONS).collect();
+        let due = fleet.due_within(&all, 1_000);
+        let old = fleet.sentinels().failover(how);
+        let gone = Instant::now();
+        done.rounds += 1;
+        done.hits += u64::from(under_way || due > 0);
+        fleet.sentinels().wait_for_new_primary(old);
+        longest = longest.max(gone.elapsed());
+        pause(fleet.rng.below(500)).await;
+        fleet.sentinels().bring_back(old, how);
+    }
+    fleet.settled().await;
+    done.notes.push(format!("the sentinels took up to {} ms to agree on another primary", longest.as_millis()));
+    judge(fleet, run, began, done, false).await;
+}

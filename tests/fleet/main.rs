@@ -1,0 +1,36 @@
+//! Three nodes as processes and one Redis, under load, and what becomes of them: nodes are killed, frozen and cut off, Redis
+//! is killed and fails over, clocks jump, partitions move. Judged by the judge of the embedded store (tests/judge), and by
+//! what Redis itself wrote down: every commit that was executed, in its order (`chain.rs`).
+//!
+//! ```text
+//! load.rs ──HTTP, any node──▶ node.rs (three) ──proxy──▶ Redis ◀──XADD── load.rs
+//! listener ◀──SSE, any node──────┘                         │
+//!                                                          ▼ log, outbox, rows, append-only file
+//!                                                      verdict.rs ──▶ tests/judge, chain.rs, report.rs
+//! ```
+//! A few rounds of each scenario by default; all of them, about half an hour, with
+//!
+//! ```text
+//! ADJOURN_FLEET=full cargo test --test fleet -- --nocapture --test-threads=1
+//! ```
+//! `ADJOURN_FLEET_ROUNDS=5` for another number of rounds, `ADJOURN_FLEET_SEED=…` for the choices of an earlier run.
+
+// clippy.toml excuses test functions, not their helpers; what a run came to belongs into a test's output.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+mod chain;
+mod cuts;
+mod dates;
+mod failovers;
+mod fleet;
+mod freezes;
+#[path = "../judge/mod.rs"]
+mod judge;
+mod kills;
+mod load;
+mod node;
+mod planned;
+mod report;
+#[path = "../rig/mod.rs"]
+mod rig;
+mod verdict;

@@ -1,0 +1,184 @@
+//! The end of every scenario: the weather clears, what is due closes, the nodes stop, and the judge looks at what is left.
+
+use std::time::{Duration, Instant};
+
+use adjourn::domain::PartitionCount;
+use adjourn::store::redis::{RedisOptions, RedisStore};
+use adjourn::store::{LogId, Store};
+use serde_json::{Value, json};
+
+use super::chain::{self, Proof};
+use super::fleet::{Backend, Fleet, Redis, keep, pause, put_settings};
+use super::judge::checker::{Violation, check};
+use super::judge::history::{Entry, History, Ms};
+use super::judge::record::{self, ALL, Histories};
+use super::load::{Load, WORKSPACE, now};
+use super::node::PARTITIONS;
+use super::report::{Done, Line, Run};
+
+/// Numbers that the outbox skips when another primary answers.
+const SKIPPED: u64 = 1_000_000_000;
+
+/// What was left, after it was found to be right.
+pub struct Outcome {
+    pub history: History,
+    pub proof: Option<Proof>,
+}
+
+/// Judges the run. `as_of`: what was due before must have closed; where no clock was moved, all of it must.
+pub async fn judge(mut fleet: Fleet, run: Run, began: Instant, done: Done, only_due: bool) -> Outcome {
+    fleet.load.stop().await;
+    fleet.owned().await;
+    quiet(&fleet, only_due).await;
+    let as_of = if only_due { now() - 2_000 } else { Ms::MAX };
+    let url = fleet.store_url();
+    hear_out(&fleet, &url).await;
+    // All at once, as a machine that goes down would.
+    std::thread::scope(|scope| {
+        for node in fleet.nodes.iter_mut().filter(|node| node.is_running()) {
+            scope.spawn(|| node.terminate());
+        }
+    });
+    let mut history = read(&url).await;
+    tell_the_rest(&mut fleet, &history).await;
+    let resets = fleet.listener.heard.lock().unwrap().resets;
+    history.heard = fleet.listener.heard.lock().unwrap().ids.clone();
+    let Load { ledger, .. } = &fleet.load;
+    let longest_wait = {
+        let mut ledger = ledger.lock().unwrap();
+        history.sent = std::mem::take(&mut ledger.sent);
+        history.acknowledged = std::mem::take(&mut ledger.acknowledged);
+        ledger.longest_wait
+    };
+    let (mut violations, tally) = check(&history, as_of);
+    // A primary that took over without the last commits never made what was heard of them (RULES.md, what is not promised).
+    let forgets = fleet.plan.backend == Backend::Watched { replicas: 0 };
+    let forgotten = |violation: &Violation| forgets && matches!(violation, Violation::HeardOnly(_));
+    let heard_only = violations.iter().filter(|violation| forgotten(violation)).count();
+    violations.retain(|violation| !forgotten(violation));
+    let proof = prove(&fleet);
+    let mut wrong: Vec<String> = violations.iter().map(|violation| format!("{violation:?}")).collect();
+    wrong.extend(proof.iter().flat_map(|proof| proof.violations.iter().cloned()));
+    wrong.extend((resets > 0).then(|| format!("the listener was told {resets} times to start over")));
+
+    let mut done = done;
+    done.notes.extend(latest(&history));
+    done.notes.extend((heard_only > 0).then(|| format!("{heard_only} notifications were heard and then forgotten by a failover")));
+    let line = Line {
+        scenario: format!("{} (lease {} ms, period {} ms)", fleet.plan.scenario, fleet.plan.lease_ms, fleet.period_ms),
+        done: done.clone(),
+        events: tally.events,
+        closes: tally.closes,
+        reversals: tally.reversals,
+        late: history.told.iter().filter_map(|told| told.close.as_ref()).map(|close| close.at - close.deadline).collect(),
+        longest_wait,
+        commits: proof.as_ref().map_or(0, |proof| proof.commits),
+        claims: proof.as_ref().map_or(0, |proof| proof.claims),
+        refused: proof.as_ref().map_or(0, |proof| proof.refused.len()),
+        again: history.log.iter().filter(|logged| matches!(logged.entry, Entry::Again { .. })).count(),
+        violations: wrong.len(),
+        seconds: began.elapsed().as_secs(),
+    };
+    line.print();
+    if !wrong.is_empty() {
+        let some = wrong[..wrong.len().min(10)].join("\n");
+        let Fleet { dir, redis, .. } = fleet;
+        let kept = keep(dir, &redis);
+        panic!("{} violations, among them\n{some}\nwhat it left is in {}\nagain: {}", wrong.len(), kept.display(), run.again());
+    }
+    assert!(tally.closes > 0 && tally.events > 0, "nothing happened: {tally:?}");
+    Outcome { history, proof }
+}
+
+/// Which close came latest, for whoever wonders why.
+fn latest(history: &History) -> Option<String> {
+    let closes = history.told.iter().filter_map(|told| Some((&told.conversation, told.close.as_ref()?)));
+    let (conversation, close) = closes.max_by_key(|(_, close)| close.at - close.deadline)?;
+    Some(format!("the latest close was that of {conversation}, due at {}, {} ms late", close.deadline, close.at - close.deadline))
+}
+
+/// Waits until everything due has closed; where that does not come true, the checker will say what is missing.
+async fn quiet(fleet: &Fleet, only_due: bool) {
+    for _ in 0..2 {
+        put_settings(&fleet.client, &fleet.nodes, &json!({})).await;
+        let asked = Instant::now();
+        while timers(fleet, only_due).await > 0 && asked.elapsed() < Duration::from_secs(20) {
+            pause(50).await;
+        }
+    }
+}
+
+async fn timers(fleet: &Fleet, only_due: bool) -> usize {
+    use adjourn::domain::Timestamp;
+    let until = if only_due { adjourn::wire::time::format(Timestamp::from_millis(now() - 1_000)) } else { "9999-01-01T00:00:00Z".into() };
+    let url = fleet.nodes[0].url(&format!("/v1/workspaces/{WORKSPACE}/conversations?due_before={until}&limit=200"));
+    let Ok(answer) = fleet.client.get(url).send().await else { return 1 };
+    let Ok(list) = answer.json::<Value>().await else { return 1 };
+    list["items"].as_array().map_or(1, Vec::len)
+}
+
+/// Until the listener has heard all there is to hear; the checker says what it missed.
+async fn hear_out(fleet: &Fleet, url: &str) {
+    let store = open(url).await;
+    let asked = Instant::now();
+    loop {
+        let mut histories = Histories::new();
+        record::rest(&*store, &mut histories, Some(SKIPPED)).await;
+        let all = {
+            let heard = fleet.listener.heard.lock().unwrap();
+            histories.values().flat_map(|history| &history.told).all(|told| heard.ids.contains_key(&told.id))
+        };
+        if all || asked.elapsed() > Duration::from_secs(20) {
+            return store.close();
+        }
+        pause(100).await;
+    }
+}
+
+/// What was told while the nodes were stopping is heard from one that comes back, with a date so old that it closes nothing.
+async fn tell_the_rest(fleet: &mut Fleet, history: &History) {
+    let not_heard = |fleet: &Fleet| {
+        let heard = fleet.listener.heard.lock().unwrap();
+        history.told.iter().any(|told| !heard.ids.contains_key(&told.id))
+    };
+    if !not_heard(fleet) {
+        return;
+    }
+    if let Some(clock) = &fleet.nodes[0].clock {
+        clock.jump(-10_800_000);
+    }
+    fleet.nodes[0].start();
+    let asked = Instant::now();
+    while not_heard(fleet) && asked.elapsed() < Duration::from_secs(20) {
+        pause(50).await;
+    }
+    fleet.nodes[0].kill();
+}
+
+async fn open(url: &str) -> std::sync::Arc<RedisStore> {
+    let mut options = RedisOptions::new("judge");
+    (options.keep_log, options.partitions) = (true, PartitionCount::new(PARTITIONS));
+    // All of a partition is asked for at once.
+    options.response_timeout = Duration::from_secs(60);
+    RedisStore::open(url.parse().unwrap(), options).await.unwrap()
+}
+
+async fn read(url: &str) -> History {
+    let store = open(url).await;
+    let mut histories = Histories::new();
+    for partition in store.partitions().all() {
+        for entry in store.read(partition, LogId::ZERO, ALL, Duration::ZERO).await.unwrap() {
+            record::log(&mut histories, partition, entry);
+        }
+    }
+    record::rest(&*store, &mut histories, Some(SKIPPED)).await;
+    store.close();
+    histories.remove(WORKSPACE).unwrap()
+}
+
+/// Where there is one Redis, and one way to it.
+fn prove(fleet: &Fleet) -> Option<Proof> {
+    let Redis::Alone(server) = &fleet.redis else { return None };
+    let calls: Vec<_> = fleet.calls.lock().unwrap().iter().map(|(_, _, call)| call.clone()).collect();
+    Some(chain::prove(server.dir(), &calls))
+}
