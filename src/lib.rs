@@ -53,6 +53,9 @@
 //! - A lease is renewed beside a shard's turns, in the same task: a turn that takes seconds on a busy machine costs no
 //!   partition, and one that does not end renews nothing after a while.
 
+#[cfg(all(feature = "faults", not(debug_assertions)))]
+compile_error!("the feature `faults` breaks this service on purpose: it is for tests, never for a release build");
+
 pub mod actors;
 pub mod app;
 pub mod cli;
