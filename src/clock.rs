@@ -57,13 +57,14 @@ fn since_boot_ms() -> i64 {
     time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
 }
 
-/// A stopwatch for measuring how long something took.
+/// A stopwatch for measuring how long something took. It runs by the runtime's clock, as timers do: where a simulation
+/// makes that jump from one timer to the next, leases run out in its time, not in the machine's.
 #[derive(Clone, Copy, Debug)]
-pub struct Stopwatch(std::time::Instant);
+pub struct Stopwatch(tokio::time::Instant);
 
 impl Stopwatch {
     pub fn start() -> Self {
-        Self(std::time::Instant::now())
+        Self(tokio::time::Instant::now())
     }
 
     pub fn elapsed(self) -> Duration {

@@ -13,7 +13,8 @@
 //! | [`edge`] | the doors: HTTP, the stream of notifications, the admin port | touches a store or a state |
 //! | [`app`], [`config`], [`telemetry`], [`cli`] | everything is built, started and stopped here | - |
 //!
-//! [`clock`] is the only file that asks the machine for the time.
+//! [`clock`] is the only file that asks the machine for the time, [`chance`] the only one that asks it for chance: a
+//! simulation drives both (`tests/history`).
 //!
 //! # A contact writes
 //!
@@ -58,6 +59,7 @@ compile_error!("the feature `faults` breaks this service on purpose: it is for t
 
 pub mod actors;
 pub mod app;
+pub mod chance;
 pub mod cli;
 pub mod clock;
 pub mod config;

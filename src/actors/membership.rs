@@ -276,6 +276,7 @@ impl Membership {
         tokio::pin!(pause);
         loop {
             tokio::select! {
+                biased;
                 () = &mut pause => return BTreeSet::new(),
                 () = self.standing.news.notified() => return BTreeSet::new(),
                 hint = hints.recv() => match hint {

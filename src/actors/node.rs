@@ -29,7 +29,7 @@ const READERS_MAX: usize = 4;
 
 /// Owns the shards of this node and its membership: starts them, and starts anew what died.
 pub struct NodeActor {
-    shards: Vec<(ShardParts, Door, ArbiterHandle)>,
+    shards: Vec<(ShardParts, Door, Option<ArbiterHandle>)>,
     arbiters: Vec<Arbiter>,
     membership: Membership,
     running: tokio::task::JoinHandle<()>,
@@ -58,7 +58,7 @@ impl NodeActor {
                 continue;
             }
             tracing::error!(partition = %parts.partition, "a shard died and is started anew");
-            let address = start_shard(arbiter, parts.clone());
+            let address = start_shard(arbiter.as_ref(), parts.clone());
             *door.address.write().unwrap_or_else(std::sync::PoisonError::into_inner) = address;
         }
         if self.running.is_finished() {
@@ -90,13 +90,13 @@ pub fn start(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptions) -
 
 /// The same, with another state machine: for tests of what happens when it fails.
 pub fn start_with(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptions, step: StepFn) -> Node {
-    let arbiters: Vec<Arbiter> = (0..options.arbiters.max(1)).map(|_| Arbiter::with_tokio_rt(runtime)).collect();
+    let arbiters: Vec<Arbiter> = (0..options.arbiters).map(|_| Arbiter::with_tokio_rt(runtime)).collect();
     let handles: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
-    let member = Member { node: options.node.clone(), instance: uuid::Uuid::new_v4().as_u64_pair().0 };
+    let member = Member { node: options.node.clone(), instance: crate::chance::token() };
     let (standing, options) = (Standing::new(member.clone()), Arc::new(options));
     let (live, names) = (Arc::new(AtomicUsize::new(0)), Arc::new(AppliedNames::new()));
     let at_once = if store.is_exclusive() { Semaphore::MAX_PERMITS } else { LARGE_TURNS_MAX };
-    let turns: Vec<Arc<Semaphore>> = handles.iter().map(|_| Arc::new(Semaphore::new(at_once))).collect();
+    let turns: Vec<Arc<Semaphore>> = (0..handles.len().max(1)).map(|_| Arc::new(Semaphore::new(at_once))).collect();
     let shard = |partition: PartitionId| {
         let status = Arc::new(Status::default());
         let parts = ShardParts {
@@ -112,8 +112,8 @@ pub fn start_with(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptio
             news: standing.news.clone(),
             turns: turns[partition.0 as usize % turns.len()].clone(),
         };
-        let arbiter = handles[partition.0 as usize % handles.len()].clone();
-        let address = Arc::new(RwLock::new(start_shard(&arbiter, parts.clone())));
+        let arbiter = handles.get(partition.0 as usize % turns.len()).cloned();
+        let address = Arc::new(RwLock::new(start_shard(arbiter.as_ref(), parts.clone())));
         (parts, Door { partition, address, names: names.clone(), status }, arbiter)
     };
     let shards: Vec<_> = store.partitions().all().map(shard).collect();
@@ -142,6 +142,10 @@ fn runtime() -> tokio::runtime::Runtime {
     builder.enable_all().max_blocking_threads(READERS_MAX).build().expect("a runtime for an Arbiter")
 }
 
-fn start_shard(arbiter: &ArbiterHandle, parts: ShardParts) -> Addr<ShardActor> {
-    ShardActor::start_in_arbiter(arbiter, move |_| ShardActor::new(parts))
+/// `None`: on this very thread.
+fn start_shard(arbiter: Option<&ArbiterHandle>, parts: ShardParts) -> Addr<ShardActor> {
+    match arbiter {
+        Some(arbiter) => ShardActor::start_in_arbiter(arbiter, move |_| ShardActor::new(parts)),
+        None => ShardActor::new(parts).start(),
+    }
 }

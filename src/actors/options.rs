@@ -41,7 +41,8 @@ pub struct NodeOptions {
     pub tick: Duration,
     /// Notifications kept in each partition. A subscriber away for longer gets a reset.
     pub notifications_kept: u64,
-    /// Threads that shards and their conversations live on.
+    /// Threads that shards and their conversations live on; 0: they live on the thread that starts the node, beside
+    /// whatever else is there, as a simulation wants it.
     pub arbiters: usize,
 }
 

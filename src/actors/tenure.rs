@@ -254,6 +254,7 @@ impl Life {
 
     async fn pause(&self) -> Next {
         tokio::select! {
+            biased;
             () = tokio::time::sleep(CLAIM_RETRY[self.attempt.min(CLAIM_RETRY.len() - 1)]) => {}
             () = self.inbox.called.notified() => {}
         }

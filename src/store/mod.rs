@@ -21,6 +21,7 @@ pub mod embedded;
 pub mod memory;
 pub mod record;
 pub mod redis;
+pub mod ring;
 
 pub use cluster::{ClusterView, Hint, Holder, Member, NodeRecord};
 
@@ -370,7 +371,7 @@ impl Batch {
     /// An empty batch that changes nothing but the head of the chain.
     pub fn new(based_on: CommitId, checkpoint: LogId) -> Self {
         Self {
-            id: CommitId(uuid::Uuid::new_v4().as_u128()),
+            id: CommitId(crate::chance::unique()),
             based_on,
             checkpoint,
             rows: Vec::new(),

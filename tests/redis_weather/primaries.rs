@@ -155,7 +155,8 @@ async fn a_slot_that_moves_under_its_owner_costs_it_nothing() {
     let mut told = 2;
     let mut committed = async |owner: &mut Owner| {
         let row = put_version("acme/c1", told, Some(START), Some(START));
-        let outcome = bench.commit(owner, |batch| (batch.rows, batch.notifications) = (vec![row], vec![notification(told + 1, None)])).await;
+        let outcome =
+            bench.commit(owner, |batch| (batch.rows, batch.notifications) = (vec![row], vec![notification(told + 1, None)])).await;
         told += u64::from(outcome.is_ok());
         outcome
     };

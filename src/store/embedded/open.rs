@@ -86,7 +86,7 @@ fn open_state(path: &Path, asked: Option<PartitionCount>, cache_bytes: usize) ->
             let fixed = Fixed {
                 format: FORMAT,
                 partitions: asked.map_or(PARTITIONS_DEFAULT, PartitionCount::get),
-                incarnation: uuid::Uuid::new_v4().as_u64_pair().0,
+                incarnation: crate::chance::token(),
             };
             create(&db, &fixed).map_err(failed)?;
             fixed

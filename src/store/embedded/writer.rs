@@ -266,7 +266,7 @@ impl WriterThread {
     }
 
     fn claim(&mut self, partition: PartitionId) -> Claimed {
-        let nonce = uuid::Uuid::new_v4().as_u64_pair().0;
+        let nonce = crate::chance::token();
         let log = Arc::clone(&self.log);
         let state = self.state(partition);
         state.epoch += 1;

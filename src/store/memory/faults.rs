@@ -1,12 +1,13 @@
 //! What can be made to go wrong with the model, at run time: what a real store does once a year, as often as a test likes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
 use super::MemoryStore;
-use crate::domain::ConversationKey;
-use crate::domain::PartitionId;
+use super::partition::Partition;
+use crate::domain::{ConversationKey, PartitionId, Settings};
 use crate::store::{Batch, Lease, LogId, StoreError, Unreadable};
 
 /// How many calls to come each fault still strikes.
@@ -33,6 +34,12 @@ pub struct Stalled {
     pub lease: Lease,
     pub batch: Batch,
     pub answer: oneshot::Sender<Result<(), StoreError>>,
+}
+
+/// All that a store held at one moment, as its replica has it.
+pub struct Replica {
+    partitions: Vec<Partition>,
+    settings: BTreeMap<Box<str>, Settings>,
 }
 
 /// The switches of one model. Each `next` counts calls from now on and replaces what was left of it before.
@@ -94,6 +101,20 @@ impl Faults {
         if let Ok(partition) = self.0.lock().partition(partition) {
             partition.forget_after(id);
         }
+    }
+
+    /// What a replica has that hears nothing more from here on.
+    pub fn replica(&self) -> Replica {
+        let state = self.0.lock();
+        Replica { partitions: state.partitions.clone(), settings: state.settings.clone() }
+    }
+
+    /// The replica takes over: what it had not heard of never was. Leases and chains are as it has them; whoever claimed under
+    /// the primary before has to claim anew.
+    pub fn fail_over(&self, replica: Replica) {
+        let mut state = self.0.lock();
+        (state.partitions, state.settings) = (replica.partitions, replica.settings);
+        state.primary += 1;
     }
 
     /// From now on this entry, if it is in the log, cannot be read.

@@ -21,7 +21,7 @@ mod partition;
 #[cfg(test)]
 mod tests;
 
-pub use faults::Faults;
+pub use faults::{Faults, Replica};
 use faults::{Stalled, Switches, strikes};
 use partition::{Partition, refused};
 
@@ -42,6 +42,8 @@ pub struct MemoryStore {
 }
 
 struct State {
+    /// Counts the primaries there were.
+    primary: u64,
     partitions: Vec<Partition>,
     settings: BTreeMap<Box<str>, Settings>,
     switches: Switches,
@@ -64,6 +66,7 @@ impl MemoryStore {
     /// With at most `unapplied_max` entries unapplied in each partition, give or take one append.
     pub fn bounded(partitions: PartitionCount, clock: SharedClock, unapplied_max: u64) -> Arc<Self> {
         let state = State {
+            primary: 0,
             partitions: partitions.all().map(|_| Partition::default()).collect(),
             settings: BTreeMap::new(),
             switches: Switches::default(),
@@ -71,7 +74,7 @@ impl MemoryStore {
         };
         Arc::new(Self {
             partitions,
-            incarnation: uuid::Uuid::new_v4().as_u64_pair().0,
+            incarnation: crate::chance::token(),
             unapplied_max,
             clock,
             state: Mutex::new(state),
@@ -153,8 +156,10 @@ impl MemoryStore {
     }
 
     fn write(&self, state: &mut State, lease: Lease, batch: Batch) -> Result<(), StoreError> {
-        let tells = !batch.notifications.is_empty();
-        state.partition(lease.partition)?.commit(lease, batch, self.clock.now())?;
+        let (tells, primary) = (!batch.notifications.is_empty(), state.primary);
+        let partition = state.partition(lease.partition)?;
+        partition.same_primary(primary)?;
+        partition.commit(lease, batch, self.clock.now())?;
         if tells {
             self.signal.send_modify(|commits| *commits += 1);
         }
@@ -194,11 +199,23 @@ impl Store for MemoryStore {
     }
 
     fn claim(&self, partition: PartitionId, by: Member, over: Option<Holder>) -> BoxFuture<'_, Result<Claim, StoreError>> {
-        async move { self.lock().partition(partition)?.claim(partition, by, over.as_ref()) }.boxed()
+        async move {
+            let mut state = self.lock();
+            let primary = state.primary;
+            state.partition(partition)?.claim(partition, by, over.as_ref(), primary)
+        }
+        .boxed()
     }
 
     fn renew(&self, lease: Lease) -> BoxFuture<'_, Result<(), StoreError>> {
-        async move { self.lock().partition(lease.partition)?.renew(lease) }.boxed()
+        async move {
+            let mut state = self.lock();
+            let primary = state.primary;
+            let partition = state.partition(lease.partition)?;
+            partition.same_primary(primary)?;
+            partition.renew(lease)
+        }
+        .boxed()
     }
 
     fn release(&self, lease: Lease, to: Option<Box<str>>) -> BoxFuture<'_, Result<(), StoreError>> {

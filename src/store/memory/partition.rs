@@ -11,7 +11,10 @@ use crate::store::*;
 /// More than the contract of [`Store::applied`] asks for.
 const REPEATS_KEPT: usize = 2_000;
 
-#[derive(Default)]
+/// Numbers of notifications that a claim skips when another primary answers: it cannot know which the old one gave out.
+const SKIPPED: u64 = 1_000_000_000;
+
+#[derive(Clone, Default)]
 pub struct Partition {
     /// Entries that no checkpoint covers.
     pub log: BTreeMap<LogId, Result<Entry, Unreadable>>,
@@ -22,6 +25,9 @@ pub struct Partition {
     epoch: u64,
     holder: Option<Holder>,
     head: CommitId,
+    /// Which primary it was claimed under, and since when notifications are numbered without a gap.
+    primary: u64,
+    numbered_from: u64,
     checkpoint: LogId,
     attempts: u32,
     trying: Option<(LogId, u32)>,
@@ -37,6 +43,7 @@ pub struct Partition {
     pub settings: BTreeMap<Box<str>, Settings>,
 }
 
+#[derive(Clone)]
 pub struct Row {
     conversation: Arc<Conversation>,
     look_at: Option<Timestamp>,
@@ -87,12 +94,17 @@ impl Partition {
 
 // The right to write, and writing.
 impl Partition {
-    pub fn claim(&mut self, partition: PartitionId, by: Member, over: Option<&Holder>) -> Result<Claim, StoreError> {
+    pub fn claim(&mut self, partition: PartitionId, by: Member, over: Option<&Holder>, primary: u64) -> Result<Claim, StoreError> {
         if self.holder.as_ref() != over {
             return Err(StoreError::Fenced { partition });
         }
+        if self.primary != primary {
+            self.primary = primary;
+            self.last_notification += SKIPPED;
+            self.numbered_from = self.last_notification + 1;
+        }
         self.epoch += 1;
-        let lease = Lease { partition, epoch: self.epoch, nonce: uuid::Uuid::new_v4().as_u64_pair().0 };
+        let lease = Lease { partition, epoch: self.epoch, nonce: crate::chance::token() };
         self.holder = Some(Holder { lease, member: by, beat: 0 });
         self.attempts = if self.log.is_empty() { 0 } else { self.attempts.saturating_add(1) };
         Ok(Claim {
@@ -102,7 +114,7 @@ impl Partition {
             last_notification: self.last_notification,
             attempts: self.attempts,
             trying: self.trying,
-            numbered_from: 1,
+            numbered_from: self.numbered_from.max(1),
             settings: self.settings.iter().map(|(workspace, settings)| (workspace.clone(), settings.clone())).collect(),
         })
     }
@@ -127,6 +139,11 @@ impl Partition {
 
     fn fence(&mut self, lease: Lease) -> Result<&mut Holder, StoreError> {
         self.holder.as_mut().filter(|held| held.lease == lease).ok_or(StoreError::Fenced { partition: lease.partition })
+    }
+
+    /// Whoever claimed under another primary may have in memory what this one never had.
+    pub fn same_primary(&self, primary: u64) -> Result<(), StoreError> {
+        if self.primary == primary { Ok(()) } else { Err(refused("another primary answers than when this partition was claimed")) }
     }
 
     pub fn commit(&mut self, lease: Lease, batch: Batch, clock: Timestamp) -> Result<(), StoreError> {

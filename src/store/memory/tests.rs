@@ -122,3 +122,20 @@ async fn what_is_corrupt_says_so_in_its_place() {
     assert!(matches!(store.load(partition, vec![key()]).await.unwrap()[..], [Loaded::Corrupt { .. }]));
     assert_eq!(store.scan(partition, None, None, 9).await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn a_replica_that_takes_over_knows_nothing_of_what_came_after() {
+    let (store, faults, claim, partition) = model().await;
+    store.append(vec![(partition, Entry::Event(human("e1", 1)))]).await.unwrap();
+    let replica = faults.replica();
+    store.append(vec![(partition, Entry::Event(human("e2", 1)))]).await.unwrap();
+    store.commit(claim.lease, put(&claim, 1)).await.unwrap();
+    faults.fail_over(replica);
+    assert_eq!(store.read(partition, LogId::ZERO, 9, Duration::ZERO).await.unwrap().len(), 1);
+    assert_eq!(version(&store).await, None);
+    assert!(matches!(store.renew(claim.lease).await, Err(StoreError::Refused(_))), "claimed under another primary");
+    assert!(matches!(store.commit(claim.lease, put(&claim, 1)).await, Err(StoreError::Refused(_))));
+    let again = store.seize(partition, Member::default()).await.unwrap();
+    assert_eq!(again.numbered_from, again.last_notification + 1, "which numbers were given out nobody knows");
+    store.commit(again.lease, put(&again, 2)).await.unwrap();
+}

@@ -54,7 +54,7 @@ impl Inner {
         let of = self.keys.of(partition);
         let generation = self.link.generation();
         let primary = self.link.primary_id(&of.lease).await.map_err(|error| of_read(partition, error))?;
-        let token = uuid::Uuid::new_v4().as_u64_pair().0;
+        let token = crate::chance::token();
         let seen = over.map_or_else(|| std::array::from_fn(|_| String::new()), |holder| fields(&holder));
         let args = [nonce(token), by.node.into(), nonce(by.instance), primary];
         let fixed = [NUMBERS_SKIPPED.to_string(), self.partitions.get().to_string()];

@@ -28,7 +28,6 @@ mod memory;
 mod open;
 mod reads;
 mod repair;
-mod ring;
 mod row;
 mod scripts;
 mod server;
@@ -100,7 +99,7 @@ struct Inner {
     backlogs: append::Backlogs,
     leases: lease::Leases,
     sure: append::Sure,
-    ring: ring::Ring,
+    ring: crate::store::ring::Ring,
     memory: memory::Memory,
     /// Why nothing is answered any more.
     ended: OnceLock<Arc<str>>,

@@ -13,7 +13,6 @@ use super::keys::{self, Keys};
 use super::lease::{Leases, hex};
 use super::link::{Link, LinkError, LinkOptions};
 use super::memory::Memory;
-use super::ring::Ring;
 use super::scripts::Scripts;
 use super::server::Server;
 use super::target::Target;
@@ -22,6 +21,7 @@ use super::{Inner, RedisOptions, RedisStore, background};
 use crate::clock::WallClock;
 use crate::domain::PartitionCount;
 use crate::store::StoreError;
+use crate::store::ring::Ring;
 
 /// How the keys are laid out. A reader refuses any other.
 const FORMAT: u64 = 1;
@@ -156,7 +156,7 @@ async fn fixed(link: &Link, options: &RedisOptions) -> Result<(PartitionCount, u
         set.arg(&*key).arg(field).arg(value);
         set
     };
-    let incarnation = uuid::Uuid::new_v4().as_u64_pair().0;
+    let incarnation = crate::chance::token();
     let mut get = redis::cmd("HMGET");
     get.arg(&*key).arg(&["format", "partitions", "incarnation"]);
     // Where all is there nothing is written: a full memory would refuse it, and then nobody could come back to empty it.
