@@ -267,16 +267,29 @@ impl Node {
         timeout: Duration,
     ) -> Result<Settings, SettingsRefused> {
         loop {
-            let before = self.settings(workspace).await.map_err(Unready::from)?;
+            let master = self.settings(workspace).await.map_err(Unready::from)?;
+            let before = self.newest_settings(workspace, &master).await?;
             if let Some(current) = expected.map(|_| before.version).filter(|v| Some(*v) != expected) {
                 return Err(SettingsRefused::VersionMismatch { current });
             }
             let settings = before.changed(change.clone(), &self.inner.options.bounds)?;
-            if self.store().put_settings(workspace.into(), before.version, settings.clone()).await.map_err(Unready::from)? {
+            if self.store().put_settings(workspace.into(), master.version, settings.clone()).await.map_err(Unready::from)? {
                 self.apply_settings(workspace, &settings, timeout).await?;
-                return Ok(settings);
+                if self.newest_settings(workspace, &settings).await? == settings {
+                    return Ok(settings);
+                }
+                // A version of that number, forgotten by the master, was on its way to the partitions: the next number is ours.
             }
         }
+    }
+
+    /// The latest version that anybody has. A store that lost its last second may have forgotten the master document that its
+    /// partitions have applied since: counted from that, the next version would be no news to them.
+    async fn newest_settings(&self, workspace: &str, master: &Settings) -> Result<Settings, Unready> {
+        let applied = self.store().partitions().all().map(|partition| self.settings_applied(partition, workspace));
+        let applied = futures_util::future::try_join_all(applied).await?;
+        let newer = applied.into_iter().filter(|applied| *applied != *master && applied.version >= master.version);
+        Ok(newer.max_by_key(|settings| settings.version).unwrap_or_else(|| master.clone()))
     }
 
     async fn apply_settings(&self, workspace: &str, settings: &Settings, timeout: Duration) -> Result<(), Unready> {

@@ -2,7 +2,7 @@
 //!
 //! `apply.rs` has what the log brings, `due.rs` what falls due, `upkeep.rs` what is done on the side.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub struct Owner<'a> {
     pub(super) head: Head,
     pub(super) residents: Residents,
     pub(super) inbox: Rc<Inbox>,
-    settings: HashMap<Box<str>, Arc<Settings>>,
+    settings: BTreeMap<Box<str>, Arc<Settings>>,
     defaults: Arc<Settings>,
     /// Conversations whose row cannot be read: nothing of theirs is applied, and the index is paged past them.
     pub(super) unreadable: HashSet<ConversationKey>,
@@ -106,6 +106,11 @@ impl<'a> Owner<'a> {
     /// The next entries, as many as a commit takes; waits for the first.
     pub async fn read(&self) -> Result<Vec<LogEntry>, StoreError> {
         self.parts.store.read(self.parts.partition, self.head.checkpoint, self.parts.options.batch_behind, READ_WAIT).await
+    }
+
+    /// What this partition has applied, of each workspace that ever changed its settings.
+    pub(super) fn settings(&self) -> impl Iterator<Item = (&Box<str>, &Arc<Settings>)> {
+        self.settings.iter()
     }
 
     pub(super) fn settings_of(&self, workspace: &str) -> Arc<Settings> {

@@ -1,9 +1,11 @@
 //! What a shard does on the side, a bounded page at each tick: find what no timer brought up, bring in what falls due
 //! soon, put to rest what is quiet, follow a change of settings through, and let retention take what is old.
 
+use std::collections::BTreeMap;
+
 use super::owner::{AT_ONCE, Owner};
 use crate::domain::conversation::ToldTimer;
-use crate::domain::{Conversation, ConversationKey, Span, Timestamp};
+use crate::domain::{Conversation, ConversationKey, Settings, Span, Timestamp};
 use crate::store::{DueKey, Entry, Place, StoreError};
 
 /// Rows looked at in one page of a sweep.
@@ -132,14 +134,24 @@ impl Owner<'_> {
         }
     }
 
-    /// Compares with the master documents: a change whose marker was lost on the way is put into the log again.
+    /// Compares with the master documents: a change whose marker was lost on the way is put into the log again, and one that
+    /// the master has forgotten (a store may lose its last second) is told to it.
     async fn follow_master(&mut self) -> Result<(), StoreError> {
-        for (workspace, settings) in self.parts.store.all_settings().await? {
+        let (store, partition) = (self.parts.store.clone(), self.parts.partition);
+        let masters: BTreeMap<Box<str>, Settings> = store.all_settings().await?.into_iter().collect();
+        for (workspace, applied) in self.settings() {
+            let known = masters.get(workspace).map_or(0, |master| master.version);
+            if applied.version > known {
+                // Where somebody else was first, the next round compares again.
+                store.put_settings(workspace.clone(), known, (**applied).clone()).await?;
+            }
+        }
+        for (workspace, settings) in masters {
             if settings.version > self.settings_of(&workspace).version {
                 let marker = Entry::Settings { workspace, settings: Box::new(settings) };
                 // A full log is no reason to drop what is in memory: the next round tries again.
-                if let Err(error) = self.parts.store.append(vec![(self.parts.partition, marker)]).await {
-                    tracing::warn!(partition = %self.parts.partition, %error, "a change of settings cannot be put into the log yet");
+                if let Err(error) = store.append(vec![(partition, marker)]).await {
+                    tracing::warn!(%partition, %error, "a change of settings cannot be put into the log yet");
                     break;
                 }
             }

@@ -84,6 +84,11 @@ struct ArmedByView<'a> {
 }
 
 impl<'a> CloudEvent<'a> {
+    /// The same for the same fact, for ever.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     pub fn new(notice: &'a Notice) -> Self {
         match notice {
             Notice::Conversation(notice) => Self::of_conversation(notice),

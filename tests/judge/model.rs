@@ -158,13 +158,14 @@ impl Model {
     }
 
     pub fn state(&self) -> State {
-        let latest = |speaker| self.facts.iter().filter(|f| f.speaker == speaker).map(|f| f.place.1).max();
+        let of = |speaker| self.facts.iter().filter(move |f| f.speaker == speaker);
         State {
             episode: self.episode,
             closed_at: self.closed_at,
             counts: self.counts,
-            last_contact_at: latest(Speaker::Contact),
-            last_human_at: latest(Speaker::Human),
+            // Of a contact the last word counts, be it stamped before another; of the team the latest stamp.
+            last_contact_at: of(Speaker::Contact).max_by(|a, b| a.place.cmp(&b.place)).map(|f| f.place.1),
+            last_human_at: of(Speaker::Human).map(|f| f.place.1).max(),
         }
     }
 

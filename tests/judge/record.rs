@@ -62,7 +62,7 @@ fn workspace_of(notice: &Notice) -> &str {
     }
 }
 
-fn message(event: adjourn::domain::Event) -> Message {
+pub fn message(event: adjourn::domain::Event) -> Message {
     let EventKind::Message { source, .. } = event.kind else { panic!("only messages were sent: {event:?}") };
     let speaker = match source.speaker() {
         Kind::Contact => Speaker::Contact,
@@ -85,7 +85,7 @@ fn policy(settings: &Settings) -> Policy {
     }
 }
 
-fn state(row: &Conversation) -> State {
+pub fn state(row: &Conversation) -> State {
     State {
         episode: row.episode,
         closed_at: row.closing.as_ref().map(|closing| closing.closed_at.as_millis()),
@@ -95,7 +95,7 @@ fn state(row: &Conversation) -> State {
     }
 }
 
-fn told(notice: &Notice) -> Told {
+pub fn told(notice: &Notice) -> Told {
     let event = serde_json::to_value(CloudEvent::new(notice)).unwrap();
     let id = event["id"].as_str().unwrap().to_owned();
     match notice {

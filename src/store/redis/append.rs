@@ -63,6 +63,7 @@ impl Inner {
         }
         self.check_backlogs(lots.keys().copied()).await?;
         let mut ids = vec![LogId::ZERO; entries.len()];
+        let generation = self.link.generation();
         let sent: Vec<(PartitionId, Vec<usize>)> = lots.iter_mut().map(|(p, lot)| (*p, std::mem::take(&mut lot.places))).collect();
         let answers = self.send(lots).await;
         let mut failed = None;
@@ -73,6 +74,10 @@ impl Inner {
         }
         self.ring.remember(entries.into_iter().zip(&ids));
         match failed {
+            // The next primary may have been told what to take again before these were remembered.
+            None if self.link.generation() != generation => {
+                Err(StoreError::OutcomeUnknown("another Redis primary answers than when this was sent".into()))
+            }
             None => Ok(ids),
             Some(error) if ids.iter().all(|id| *id == LogId::ZERO) => Err(self.memory.told(error)),
             // Some were taken: that is not "nothing was taken".

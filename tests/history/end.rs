@@ -1,0 +1,303 @@
+//! When all is quiet: what was accepted, told, closed and set aside, beside what should have been.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use adjourn::domain::event::AHEAD_MAX;
+use adjourn::domain::{ConversationNotice, Notice, NoticeKind, PartitionId, Settings, Timestamp, deadline};
+use adjourn::store::{DeadLetter, LogEntry, LogId, Notification, Store};
+use adjourn::wire::CloudEvent;
+use futures_util::FutureExt;
+
+use super::fold::Fold;
+use super::ground::{Journal, Logged};
+use super::judge::checker::{Violation as Judged, check};
+use super::judge::history::History;
+use super::judge::record::{self, Histories};
+use super::laws::{Law, Violation, closes, violates};
+use super::plan::{Act, has_only_messages};
+use super::poison::is_poison;
+use super::run::{Acknowledged, Outcome, Tally, WORKSPACE, World};
+use super::story;
+use super::time::Ms;
+
+/// Nothing in the way, a timer closes within a tick, and some of the machines' time for the calls it takes.
+const LATE_MAX: Ms = 2_500;
+
+/// Events of a conversation within which a repeat changes nothing (D6).
+const REMEMBERED: usize = 32;
+
+pub fn judge(world: &World, telling: Option<&str>) -> Outcome {
+    let mut journal = world.ground.journal().clone();
+    let mut violations = std::mem::take(&mut journal.violations);
+    let told = all_told(world);
+    violations.extend(accepted_is_applied(world, &journal));
+    violations.extend(heard_is_stored(world, &told));
+    violations.extend(one_close_an_episode(&told));
+    violations.extend(state_is_the_log(world, &journal));
+    violations.extend(in_time(world, &journal));
+    violations.extend(rules_of_messages(world, &journal));
+    let of = |kind| told.iter().filter(|told| matches!(&told.notice, Notice::Conversation(told) if told.kind == kind)).count();
+    let tally = Tally {
+        accepted: world.ledger.borrow().acknowledged.len(),
+        commits: journal.partitions.iter().map(|book| book.commits.len()).sum(),
+        claims: journal.partitions.iter().filter_map(|book| book.lease).map(|lease| lease.epoch as usize).sum(),
+        auto_closes: journal.partitions.iter().flat_map(|book| &book.commits).map(|committed| closes(committed).count()).sum(),
+        reversals: of(NoticeKind::Reversed),
+        set_aside: journal.partitions.iter().flat_map(|book| &book.commits).map(|committed| committed.batch.dead.len()).sum(),
+        faults: world.plan.acts.iter().filter(|planned| matches!(planned.act, Act::Fault(_))).count(),
+        deaths: world.ledger.borrow().deaths,
+    };
+    let story = telling.map(|name| story::of_conversation(world, &journal, name)).unwrap_or_default();
+    Outcome { violations, digest: journal.digest, tally, story }
+}
+
+fn all_told(world: &World) -> Vec<Notification> {
+    let page = |partition| world.ground.store.notifications(partition, 0, usize::MAX).now_or_never().unwrap().unwrap();
+    world.ground.store.partitions().all().flat_map(|partition| page(partition).items).collect()
+}
+
+pub fn unheard(world: &World) -> Vec<String> {
+    let ledger = world.ledger.borrow();
+    all_told(world).iter().filter(|told| !ledger.heard.contains_key(CloudEvent::new(&told.notice).id())).map(|told| format!("{told:?}")).collect()
+}
+
+/// Whether the subscriber has heard all there is.
+pub fn all_heard(world: &World) -> bool {
+    let ledger = world.ledger.borrow();
+    all_told(world).iter().all(|told| ledger.heard.contains_key(CloudEvent::new(&told.notice).id()))
+}
+
+/// I6. A store that is not strict may forget what only nodes that died since have acknowledged.
+fn accepted_is_applied(world: &World, journal: &Journal) -> Vec<Violation> {
+    let logged: HashSet<&str> = journal
+        .partitions
+        .iter()
+        .flat_map(|book| &book.log)
+        .filter_map(|logged| Some(&*logged.entry.as_ref().ok()?.event()?.name.id))
+        .collect();
+    let ledger = world.ledger.borrow();
+    let mut found = Vec::new();
+    for (id, acknowledged) in &ledger.acknowledged {
+        if !logged.contains(id.as_str()) && !may_be_forgotten(world, acknowledged) {
+            found.push(violates(Law::AcceptedIsApplied, format!("{id} was acknowledged ({acknowledged:?}) and is not in the log")));
+        }
+    }
+    for (partition, book) in journal.partitions.iter().enumerate() {
+        let checkpoint = book.commits.last().map_or(LogId::ZERO, |commit| commit.batch.checkpoint);
+        if let Some(left) = book.log.iter().find(|logged| logged.id > checkpoint) {
+            found.push(violates(Law::AcceptedIsApplied, format!("partition {partition}: {} and what follows is not applied", left.id)));
+        }
+    }
+    found
+}
+
+/// By a store that is not strict, what was acknowledged while its replica heard nothing, if nobody lived on who could say so
+/// again.
+fn may_be_forgotten(world: &World, acknowledged: &Acknowledged) -> bool {
+    let reminded = |serial: u64, nth: u32| world.seats.iter().any(|seat| seat.reminded.borrow().contains(&(serial, nth)));
+    let lost = |nth: u32| acknowledged.by.is_none_or(|serial| !reminded(serial, nth));
+    !world.plan.strict && acknowledged.doomed_by.is_some_and(lost)
+}
+
+/// I5. What a failover forgot was never made; in a strict store nobody heard of it.
+fn heard_is_stored(world: &World, told: &[Notification]) -> Vec<Violation> {
+    let ledger = world.ledger.borrow();
+    let ids: HashSet<String> = told.iter().map(|told| CloudEvent::new(&told.notice).id().to_owned()).collect();
+    let may_forget = !world.plan.strict && ledger.failovers > 0;
+    let unknown = ledger.heard.keys().filter(|id| !may_forget && !ids.contains(*id)).min();
+    let mut found: Vec<Violation> = Vec::new();
+    found.extend(unknown.map(|id| violates(Law::HeardIsStored, format!("{id} was heard, and is not in the store"))));
+    found.extend((ledger.resets > 0).then(|| violates(Law::HeardIsStored, "the subscriber was told to start over")));
+    found
+}
+
+/// I4, and that openings and closings alternate.
+fn one_close_an_episode(told: &[Notification]) -> Vec<Violation> {
+    use adjourn::domain::invariant;
+    let mut of: BTreeMap<&str, Vec<&ConversationNotice>> = BTreeMap::new();
+    for notification in told {
+        if let Notice::Conversation(told) = &notification.notice {
+            of.entry(told.key.as_str()).or_default().push(told);
+        }
+    }
+    let mut found = Vec::new();
+    for (key, told) in of {
+        let laws = [
+            (invariant::one_close_per_episode(told.iter().copied()), "two closes of one episode"),
+            (invariant::opens_and_closes_alternate(told.iter().copied()), "opened open, or closed closed"),
+            (invariant::notification_ids_differ(told.iter().copied()), "two notifications with one id"),
+            (told.iter().all(|told| invariant::never_closes_early(told)), "a close that says it came early"),
+        ];
+        found.extend(laws.into_iter().filter(|(holds, _)| !holds).map(|(_, what)| violates(Law::OneCloseAnEpisode, format!("{key}: {what}"))));
+    }
+    let mut ids = HashSet::new();
+    let double = told.iter().find(|told| !ids.insert(CloudEvent::new(&told.notice).id().to_owned()));
+    found.extend(double.map(|double| violates(Law::OneCloseAnEpisode, format!("two notifications with one id: {double:?}"))));
+    found
+}
+
+/// I8, I9; and I3, of the state that all came to.
+fn state_is_the_log(world: &World, journal: &Journal) -> Vec<Violation> {
+    let defaults = defaults(world);
+    let mut found = Vec::new();
+    let now = world.ground.time.now();
+    for (partition, book) in journal.partitions.iter().enumerate() {
+        let partition = PartitionId(partition as u16);
+        let (fold, wrong) = Fold::through(partition, book, &defaults);
+        found.extend(wrong);
+        let stored = world.ground.store.scan(partition, None, None, usize::MAX).now_or_never().unwrap().unwrap();
+        let differs = fold.rows.iter().map(|(key, row)| (key, row)).ne(stored.iter().map(|(key, row)| (key, row)));
+        found.extend(differs.then(|| violates(Law::StateIsTheLog, format!("{partition}: what is stored is not what was committed"))));
+        for (key, row) in &stored {
+            let settings = fold.settings_of(key.workspace());
+            if let Some(due) = deadline(row, &settings).ok().filter(|due| due.at.as_millis() < now && row.set_aside == 0) {
+                found.push(violates(Law::EveryDueCloses, format!("{key} was due {:?}, and is open", due.at)));
+            }
+        }
+    }
+    found
+}
+
+fn defaults(world: &World) -> Settings {
+    Settings { enabled: true, enable_epoch: 1, period: world.plan.period, ..Settings::default() }
+}
+
+/// I13, of timers that ran out while nothing was in the way.
+fn in_time(world: &World, journal: &Journal) -> Vec<Violation> {
+    let ledger = world.ledger.borrow();
+    // When the machines saw this time, by their own.
+    let seen = |at: Ms| {
+        let mut offset = ledger.passes.first().map_or(0, |(machine, before, _)| before - machine);
+        for (machine, before, after) in &ledger.passes {
+            if at <= *before {
+                return at - offset;
+            }
+            if at <= *after {
+                return *machine;
+            }
+            offset = after - machine;
+        }
+        at - offset
+    };
+    let mut found = Vec::new();
+    for committed in journal.partitions.iter().flat_map(|book| &book.commits) {
+        for (told, deadline) in closes(committed) {
+            let due = seen(deadline.as_millis());
+            let late = committed.virtual_ms - due;
+            let quiet = due > ledger.disturbed_until;
+            if quiet && late > LATE_MAX {
+                found.push(violates(Law::InTime, format!("{} closed {late} ms late, and nothing was in the way", told.key)));
+            }
+        }
+    }
+    found
+}
+
+/// I15: asked before an operator gives anything up.
+pub fn quarantine(world: &World) {
+    let mut wrong = Vec::new();
+    let ledger = world.ledger.borrow();
+    let mut found: BTreeSet<String> = BTreeSet::new();
+    let mut garbage = BTreeSet::new();
+    for partition in world.ground.store.partitions().all() {
+        for letter in world.ground.store.dead_letters(partition, LogId::ZERO, usize::MAX).now_or_never().unwrap().unwrap() {
+            match letter.entry.as_ref().map(|entry| entry.event().map(|event| (event.name.id.to_string(), event.time))) {
+                Ok(Some((id, _))) if is_poison(&id) => _ = found.insert(id),
+                // Nobody's door: a producer that writes into the log itself is refused there (D9).
+                Ok(Some((id, time))) if letter.conversation.is_none() && is_ahead(&letter, time) => _ = found.insert(id),
+                Ok(other) => wrong.push(format!("{} was set aside: {other:?}, {}", letter.id, letter.reason)),
+                Err(_) => _ = garbage.insert((partition.0, (letter.id.ms, letter.id.seq))),
+            }
+        }
+    }
+    let poison = ledger.acknowledged.iter().filter(|(id, acknowledged)| is_poison(id) && !may_be_forgotten(world, acknowledged));
+    wrong.extend(poison.filter(|(id, _)| !found.contains(*id)).map(|(id, _)| format!("{id} is poison, and was not set aside")));
+    let known: BTreeSet<_> = ledger.garbage.iter().copied().collect();
+    if !garbage.is_superset(&known) && ledger.failovers == 0 {
+        wrong.push(format!("garbage {known:?} was put into the log, {garbage:?} was set aside"));
+    }
+    for about in wrong {
+        world.ground.report(violates(Law::QuarantineIsExact, about));
+    }
+}
+
+/// Whether it was stamped further ahead of its acceptance than is allowed: a node asks that by a clock of a second ago.
+fn is_ahead(letter: &DeadLetter, time: Timestamp) -> bool {
+    let accepted_at = letter.entry.as_ref().map_or(letter.id.accepted_at(), |entry| entry.accepted_at(letter.id));
+    time > accepted_at.plus(AHEAD_MAX)
+}
+
+/// The reading of the rules that knows nothing of the domain, on every second conversation.
+fn rules_of_messages(world: &World, journal: &Journal) -> Vec<Violation> {
+    let mut histories = Histories::new();
+    for (partition, book) in journal.partitions.iter().enumerate() {
+        let partition = PartitionId(partition as u16);
+        let set_aside: HashSet<LogId> = book.commits.iter().flat_map(|commit| &commit.batch.dead).map(|letter| letter.id).collect();
+        let first = Logged { id: LogId { ms: 1, seq: 0 }, at: 0, entry: Ok(marker(world)) };
+        let log = book.log.iter().filter(|logged| is_judged(logged) && !set_aside.contains(&logged.id));
+        for logged in std::iter::once(&first).chain(log) {
+            record::log(&mut histories, partition, LogEntry { id: logged.id, entry: logged.entry.clone() });
+        }
+        let history = histories.entry(WORKSPACE.into()).or_default();
+        for (key, row) in world.ground.store.scan(partition, None, None, usize::MAX).now_or_never().unwrap().unwrap() {
+            if judged(key.conversation()) && row.episode + row.messages.incoming as u32 + row.messages.outgoing as u32 > 0 {
+                history.states.insert(key.conversation().to_owned(), record::state(&row));
+            }
+        }
+    }
+    let Some(mut history) = histories.remove(WORKSPACE) else { return Vec::new() };
+    let unclear = repeated_late(&history);
+    history.log.retain(|logged| logged.message().is_none_or(|(message, _)| !unclear.contains(&message.conversation)));
+    history.states.retain(|conversation, _| !unclear.contains(conversation));
+    for notification in all_told(world) {
+        if let Notice::Conversation(told) = &notification.notice
+            && judged(told.key.conversation())
+            && !unclear.contains(told.key.conversation())
+        {
+            let told = record::told(&notification.notice);
+            history.heard.insert(told.id.clone(), Ms::MAX);
+            history.told.push(told);
+        }
+    }
+    let ledger = world.ledger.borrow();
+    let sent = ledger.sent.values().filter(|event| judged(event.conversation.conversation()));
+    history.sent = sent.cloned().map(record::message).collect();
+    let (violations, _) = check(&history, Ms::MAX);
+    violations.into_iter().map(|violation: Judged| violates(Law::RulesOfMessages, format!("{violation:?}"))).collect()
+}
+
+/// Conversations with a repeat that came after so many others that it may be counted again (D6).
+fn repeated_late(history: &History) -> BTreeSet<String> {
+    let mut seen: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut late = BTreeSet::new();
+    for (message, _) in history.log.iter().filter_map(|logged| logged.message()) {
+        let count = counts.entry(&message.conversation).or_default();
+        *count += 1;
+        let first = *seen.entry((&message.conversation, &message.name.id)).or_insert(*count);
+        if *count - first > REMEMBERED {
+            late.insert(message.conversation.clone());
+        }
+    }
+    late
+}
+
+fn judged(conversation: &str) -> bool {
+    conversation.strip_prefix('c').and_then(|number| number.parse().ok()).is_some_and(has_only_messages)
+}
+
+fn is_judged(logged: &Logged) -> bool {
+    use adjourn::store::Entry;
+    match &logged.entry {
+        Ok(entry @ (Entry::Event(_) | Entry::Again { .. })) => {
+            entry.event().is_some_and(|event| judged(event.conversation.conversation()) && !is_poison(&event.name.id))
+        }
+        Ok(Entry::Settings { .. }) => true,
+        Ok(Entry::Ignored { .. } | Entry::DeadLetter { .. }) | Err(_) => false,
+    }
+}
+
+/// The settings that hold from the start.
+fn marker(world: &World) -> adjourn::store::Entry {
+    adjourn::store::Entry::Settings { workspace: WORKSPACE.into(), settings: Box::new(defaults(world)) }
+}

@@ -1,0 +1,172 @@
+//! What all processes stand on: the model store, its clock, and a journal of what really happened in it. Nothing in the
+//! service can see the journal; the laws are asked of it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use adjourn::clock::Clock;
+use adjourn::domain::{PartitionCount, PartitionId, Timestamp};
+use adjourn::store::memory::{MemoryStore, Replica};
+use adjourn::store::{Batch, CommitId, Entry, Lease, LogId, Store, Unreadable};
+
+use super::judge::rng::Rng;
+use super::laws::{self, Violation};
+use super::time::{Ms, SimClock, Time};
+
+pub struct Ground {
+    pub store: Arc<MemoryStore>,
+    pub time: Arc<Time>,
+    /// The store's.
+    pub clock: Arc<SimClock>,
+    journal: Mutex<Journal>,
+    dice: Mutex<Rng>,
+}
+
+/// Everything that happened in the store and was not forgotten by a failover.
+#[derive(Clone)]
+pub struct Journal {
+    pub partitions: Vec<Book>,
+    pub violations: Vec<Violation>,
+    /// Failovers so far.
+    pub primary: u32,
+    /// A failover is on its way: what is written now will be forgotten.
+    pub doomed: bool,
+    /// The last notifications that the replica heard of, then.
+    heads: Vec<u64>,
+    /// Since when no auto-close may be committed, because a PUT that switched it off was answered (T22).
+    pub off_since: Option<Ms>,
+    /// The history so far, as one number: the same seed must come to the same.
+    pub digest: u64,
+}
+
+/// One partition's.
+#[derive(Clone, Default)]
+pub struct Book {
+    pub log: Vec<Logged>,
+    pub commits: Vec<Committed>,
+    pub lease: Option<Lease>,
+}
+
+#[derive(Clone)]
+pub struct Logged {
+    pub id: LogId,
+    pub entry: Result<Entry, Unreadable>,
+    /// The true time.
+    pub at: Ms,
+}
+
+#[derive(Clone)]
+pub struct Committed {
+    pub lease: Lease,
+    pub batch: Batch,
+    /// The true time, and what the store's and the node's clock showed.
+    pub at: Ms,
+    pub virtual_ms: Ms,
+    pub store_clock: Timestamp,
+    pub node_clock: Timestamp,
+}
+
+impl Book {
+    pub fn head(&self) -> CommitId {
+        self.commits.last().map_or(CommitId::default(), |commit| commit.batch.id)
+    }
+}
+
+/// How much there was of everything when a replica heard for the last time.
+pub struct Mark {
+    replica: Replica,
+    lengths: Vec<(usize, usize, Option<Lease>)>,
+}
+
+impl Ground {
+    pub fn new(partitions: u16, seed: u64) -> Arc<Self> {
+        let time = Time::begin();
+        let clock = SimClock::of(&time);
+        let store = MemoryStore::new(PartitionCount::new(partitions).unwrap(), clock.clone());
+        store.share();
+        let partitions = vec![Book::default(); usize::from(partitions)];
+        let journal = Journal { partitions, violations: Vec::new(), primary: 0, doomed: false, heads: Vec::new(), off_since: None, digest: 0 };
+        Arc::new(Self { store, time, clock, journal: Mutex::new(journal), dice: Mutex::new(Rng::new(seed)) })
+    }
+
+    pub fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn dice(&self) -> MutexGuard<'_, Rng> {
+        self.dice.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn report(&self, violation: Violation) {
+        self.journal().violations.push(violation);
+    }
+
+    /// Entries were taken into the logs.
+    pub fn appended(&self, entries: &[(PartitionId, Entry)], ids: &[LogId]) {
+        let mut journal = self.journal();
+        for ((partition, entry), id) in entries.iter().zip(ids) {
+            journal.note(&[u64::from(partition.0), id.ms, id.seq]);
+            let book = &mut journal.partitions[usize::from(partition.0)];
+            book.log.push(Logged { id: *id, entry: Ok(entry.clone()), at: self.time.now() });
+        }
+    }
+
+    /// From now on nobody can read this entry.
+    pub fn spoiled(&self, partition: PartitionId, id: LogId) {
+        self.store.faults().corrupt_entry(partition, id);
+        let mut journal = self.journal();
+        let log = &mut journal.partitions[usize::from(partition.0)].log;
+        if let Some(logged) = log.iter_mut().rev().find(|logged| logged.id == id) {
+            logged.entry = Err(Unreadable { reason: "a fault switch says so".into(), bytes: vec![0xc1] });
+        }
+    }
+
+    pub fn claimed(&self, lease: Lease) {
+        let mut journal = self.journal();
+        journal.note(&[1, u64::from(lease.partition.0), lease.epoch]);
+        journal.partitions[usize::from(lease.partition.0)].lease = Some(lease);
+    }
+
+    /// The store took a batch: the laws that can be asked at once are.
+    pub fn committed(&self, lease: Lease, batch: Batch, node_clock: Timestamp) {
+        let (at, virtual_ms, store_clock) = (self.time.now(), self.time.virtual_ms(), self.clock.now());
+        let committed = Committed { lease, batch, at, virtual_ms, store_clock, node_clock };
+        let mut journal = self.journal();
+        let book = &journal.partitions[usize::from(lease.partition.0)];
+        let found = laws::of_a_commit(book, &committed, journal.off_since, self);
+        journal.violations.extend(found);
+        journal.note(&[2, u64::from(lease.partition.0), committed.batch.id.0 as u64, committed.batch.rows.len() as u64]);
+        journal.partitions[usize::from(lease.partition.0)].commits.push(committed);
+    }
+
+    /// The replica hears nothing more from here on.
+    pub fn mark(&self) -> Mark {
+        let mut journal = self.journal();
+        (journal.doomed, journal.heads) = (true, self.store.notification_heads());
+        let lengths = journal.partitions.iter().map(|book| (book.log.len(), book.commits.len(), book.lease)).collect();
+        Mark { replica: self.store.faults().replica(), lengths }
+    }
+
+    /// It takes over.
+    pub fn fail_over(&self, mark: Mark) {
+        self.store.faults().fail_over(mark.replica);
+        let mut journal = self.journal();
+        (journal.doomed, journal.primary) = (false, journal.primary + 1);
+        for (book, (log, commits, lease)) in journal.partitions.iter_mut().zip(mark.lengths) {
+            book.log.truncate(log);
+            book.commits.truncate(commits);
+            book.lease = lease;
+        }
+    }
+}
+
+impl Journal {
+    pub fn heads_known_to_replica(&self, strict: bool) -> Option<Vec<u64>> {
+        (strict && self.doomed).then(|| self.heads.clone())
+    }
+
+    fn note(&mut self, facts: &[u64]) {
+        for fact in facts {
+            self.digest = (self.digest ^ fact).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
+        }
+    }
+}

@@ -1,0 +1,479 @@
+//! A process's way to the store. Calls arrive late, twice, or never; answers get lost; and the process may die just before a
+//! call arrives or just after it was carried out, before it hears of it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use adjourn::clock::Clock;
+use adjourn::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
+use adjourn::store::memory::MemoryStore;
+use adjourn::store::ring::Ring;
+use adjourn::store::*;
+use futures_util::future::{BoxFuture, FutureExt};
+use tokio::sync::oneshot;
+
+use super::ground::Ground;
+use super::poison;
+use super::time::{Ms, SimClock};
+
+/// How long a caller of the real store waits for an answer.
+const PATIENCE: Duration = Duration::from_millis(1_000);
+
+/// What may go wrong on the way; each counts down.
+#[derive(Default)]
+pub struct Troubles {
+    /// Until this virtual time nothing arrives; what was under way does when it heals, or never.
+    pub cut_until: Ms,
+    /// Until then calls arrive and answers do not.
+    pub deaf_until: Ms,
+    /// Until then every call takes up to `slow_ms` each way.
+    pub slow_until: Ms,
+    pub slow_ms: u64,
+    pub lose_calls: u32,
+    pub lose_answers: u32,
+    pub refuse: u32,
+    /// The next commits are held for so long, and arrive even if who sent them is gone.
+    pub hold: u32,
+    pub hold_ms: u64,
+    /// The next commits are carried out twice.
+    pub double: u32,
+    /// The next commits are neither carried out nor answered, ever.
+    pub swallow: u32,
+    /// The process ends at the so-manieth call from now, before it arrives or after it was carried out.
+    pub end_at: Option<(u32, bool)>,
+}
+
+pub struct Line {
+    ground: Arc<Ground>,
+    clock: Arc<SimClock>,
+    ended: AtomicBool,
+    troubles: Mutex<Troubles>,
+    /// What was acknowledged over this line in the last seconds, in case the store loses it.
+    pub ring: Ring,
+    strict: bool,
+}
+
+/// What becomes of one call.
+enum Fate {
+    Straight,
+    Late(u64, u64),
+    Lost,
+    AnswerLost,
+    Refused,
+    Held(u64),
+    Doubled,
+    Swallowed,
+    EndBefore,
+    EndAfter,
+}
+
+type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+impl Line {
+    pub fn to(ground: &Arc<Ground>, clock: &Arc<SimClock>, strict: bool) -> Arc<Self> {
+        Arc::new(Self {
+            ground: ground.clone(),
+            clock: clock.clone(),
+            ended: AtomicBool::new(false),
+            troubles: Mutex::default(),
+            ring: Ring::default(),
+            strict,
+        })
+    }
+
+    pub fn troubles(&self) -> MutexGuard<'_, Troubles> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The process is gone.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    pub fn heal(&self) {
+        *self.troubles() = Troubles::default();
+    }
+
+    fn store(&self) -> &Arc<MemoryStore> {
+        &self.ground.store
+    }
+
+    fn fate(&self, is_commit: bool, is_write: bool) -> Fate {
+        let now = self.ground.time.virtual_ms();
+        let mut troubles = self.troubles();
+        if let Some((left, before)) = troubles.end_at.take() {
+            match left {
+                0 if before => return Fate::EndBefore,
+                0 => return Fate::EndAfter,
+                _ => troubles.end_at = Some((left - 1, before)),
+            }
+        }
+        let mut dice = self.ground.dice();
+        let strikes = |left: &mut u32| std::mem::replace(left, left.saturating_sub(1)) > 0;
+        if troubles.cut_until > now {
+            // Half of what was written into a dead line is delivered when it lives again.
+            let left = (troubles.cut_until - now) as u64;
+            return if is_write && dice.percent(50) { Fate::Held(left) } else { Fate::Lost };
+        }
+        if troubles.deaf_until > now || strikes(&mut troubles.lose_answers) {
+            return Fate::AnswerLost;
+        }
+        if strikes(&mut troubles.lose_calls) {
+            return Fate::Lost;
+        }
+        if strikes(&mut troubles.refuse) {
+            return Fate::Refused;
+        }
+        if is_commit {
+            if strikes(&mut troubles.swallow) {
+                return Fate::Swallowed;
+            }
+            if strikes(&mut troubles.hold) {
+                return Fate::Held(troubles.hold_ms);
+            }
+            if strikes(&mut troubles.double) {
+                return Fate::Doubled;
+            }
+        }
+        if troubles.slow_until > now {
+            return Fate::Late(dice.below(troubles.slow_ms + 1), dice.below(troubles.slow_ms + 1));
+        }
+        match dice.below(32) {
+            0 => Fate::Late(1 + dice.below(20), 0),
+            1 => Fate::Late(0, 1 + dice.below(20)),
+            _ => Fate::Straight,
+        }
+    }
+
+    /// A call that changes nothing: nobody is harmed by its arrival after its caller has gone.
+    fn ask<'a, T: Send + 'a>(&'a self, call: Answer<'a, T>) -> Answer<'a, T> {
+        async move {
+            if self.ends_here() {
+                return std::future::pending().await;
+            }
+            match self.fate(false, false) {
+                Fate::EndBefore => self.die().await,
+                Fate::EndAfter => {
+                    let _ = call.await;
+                    self.die().await
+                }
+                Fate::Late(before, after) => {
+                    pause(before).await;
+                    let answer = call.await;
+                    pause(after).await;
+                    self.if_alive(answer).await
+                }
+                Fate::Lost | Fate::AnswerLost | Fate::Held(_) => self.no_answer().await,
+                Fate::Refused => Err(refused()),
+                Fate::Straight | Fate::Doubled | Fate::Swallowed => {
+                    let answer = call.await;
+                    // A question may have been waiting when the line broke.
+                    if self.is_broken() { self.no_answer().await } else { self.if_alive(answer).await }
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn is_broken(&self) -> bool {
+        let (now, troubles) = (self.ground.time.virtual_ms(), self.troubles());
+        troubles.cut_until > now || troubles.deaf_until > now
+    }
+
+    /// A call that writes. It may arrive long after its caller is gone.
+    fn tell<T: Send + 'static>(&self, is_commit: bool, mut call: impl FnMut() -> Answer<'static, T> + Send + 'static) -> Answer<'_, T> {
+        async move {
+            if self.ends_here() {
+                return std::future::pending().await;
+            }
+            match self.fate(is_commit, true) {
+                Fate::EndBefore => self.die().await,
+                Fate::EndAfter => {
+                    let _ = call().await;
+                    self.die().await
+                }
+                Fate::Late(before, after) => {
+                    let answered = later(before, call);
+                    let answer = answered.await.unwrap_or_else(|_| Err(no_word()));
+                    pause(after).await;
+                    self.if_alive(answer).await
+                }
+                Fate::Held(ms) => {
+                    let answered = later(ms, call);
+                    match tokio::time::timeout(PATIENCE, answered).await {
+                        Ok(answer) => self.if_alive(answer.unwrap_or_else(|_| Err(no_word()))).await,
+                        Err(_) => self.if_alive(Err(no_word())).await,
+                    }
+                }
+                Fate::Lost => self.no_answer().await,
+                Fate::AnswerLost => {
+                    let _ = call().await;
+                    self.no_answer().await
+                }
+                Fate::Refused => Err(refused()),
+                Fate::Doubled => {
+                    let answer = call().await;
+                    let _ = call().await;
+                    self.if_alive(answer).await
+                }
+                Fate::Swallowed => std::future::pending().await,
+                Fate::Straight => {
+                    let answer = call().await;
+                    self.if_alive(answer).await
+                }
+            }
+        }
+        .boxed()
+    }
+
+    /// Whether the process is gone, be it by the step it has just taken.
+    fn ends_here(&self) -> bool {
+        if poison::has_died() {
+            self.end();
+        }
+        self.is_ended()
+    }
+
+    async fn die<T>(&self) -> T {
+        self.end();
+        std::future::pending().await
+    }
+
+    async fn if_alive<T>(&self, answer: T) -> T {
+        if self.is_ended() { std::future::pending().await } else { answer }
+    }
+
+    async fn no_answer<T>(&self) -> Result<T, StoreError> {
+        tokio::time::sleep(PATIENCE).await;
+        self.if_alive(Err(no_word())).await
+    }
+
+    /// Takes entries without any trouble on the way, and takes note.
+    pub fn append_now(ground: &Ground, entries: Vec<(PartitionId, Entry)>) -> Result<Vec<LogId>, StoreError> {
+        let taken = ground.store.append(entries.clone()).now_or_never().unwrap_or_else(|| Err(no_word()))?;
+        ground.appended(&entries, &taken);
+        Ok(taken)
+    }
+}
+
+/// Carries out a call after a while, whatever becomes of its caller.
+fn later<T: Send + 'static>(ms: u64, mut call: impl FnMut() -> Answer<'static, T> + Send + 'static) -> oneshot::Receiver<Result<T, StoreError>> {
+    let (answer, answered) = oneshot::channel();
+    tokio::spawn(async move {
+        pause(ms).await;
+        let _ = answer.send(call().await);
+    });
+    answered
+}
+
+async fn pause(ms: u64) {
+    if ms > 0 {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+}
+
+fn no_word() -> StoreError {
+    StoreError::OutcomeUnknown("the line says nothing".into())
+}
+
+fn refused() -> StoreError {
+    StoreError::Refused("the line says so".into())
+}
+
+impl Store for Line {
+    fn partitions(&self) -> PartitionCount {
+        self.store().partitions()
+    }
+
+    fn incarnation(&self) -> u64 {
+        self.store().incarnation()
+    }
+
+    fn clock(&self) -> Answer<'_, Timestamp> {
+        self.ask(self.store().clock())
+    }
+
+    fn append(&self, entries: Vec<(PartitionId, Entry)>) -> Answer<'_, Vec<LogId>> {
+        let (ground, strict, kept) = (self.ground.clone(), self.strict, entries.clone());
+        let call = move || {
+            let (ground, entries) = (ground.clone(), entries.clone());
+            async move {
+                let ids = Self::append_now(&ground, entries)?;
+                // In strict mode nothing counts before the replica has it, and that hears nothing.
+                if strict && ground.journal().doomed { Err(no_word()) } else { Ok(ids) }
+            }
+            .boxed()
+        };
+        let told = self.tell(false, call);
+        async move {
+            let primary = self.ground.journal().primary;
+            let ids = told.await?;
+            self.ring.remember(kept.into_iter().zip(&ids));
+            // As the Redis store does: the next primary may have been told what to take again before these were remembered.
+            if self.ground.journal().primary == primary { Ok(ids) } else { Err(no_word()) }
+        }
+        .boxed()
+    }
+
+    fn read(&self, partition: PartitionId, after: LogId, limit: usize, wait: Duration) -> Answer<'_, Vec<LogEntry>> {
+        self.ask(self.store().read(partition, after, limit, wait))
+    }
+
+    fn barrier(&self, partition: PartitionId) -> Answer<'_, Barrier> {
+        self.ask(self.store().barrier(partition))
+    }
+
+    fn claim(&self, partition: PartitionId, by: Member, over: Option<Holder>) -> Answer<'_, Claim> {
+        let ground = self.ground.clone();
+        self.tell(false, move || {
+            let (ground, by, over) = (ground.clone(), by.clone(), over.clone());
+            async move {
+                let claim = ground.store.claim(partition, by, over).await?;
+                ground.claimed(claim.lease);
+                Ok(claim)
+            }
+            .boxed()
+        })
+    }
+
+    fn renew(&self, lease: Lease) -> Answer<'_, ()> {
+        let store = self.store().clone();
+        self.tell(false, move || {
+            let store = store.clone();
+            async move { store.renew(lease).await }.boxed()
+        })
+    }
+
+    fn release(&self, lease: Lease, to: Option<Box<str>>) -> Answer<'_, ()> {
+        let store = self.store().clone();
+        self.tell(false, move || {
+            let (store, to) = (store.clone(), to.clone());
+            async move { store.release(lease, to).await }.boxed()
+        })
+    }
+
+    fn commit(&self, lease: Lease, batch: Batch) -> Answer<'_, ()> {
+        let (ground, clock) = (self.ground.clone(), self.clock.clone());
+        self.tell(true, move || {
+            let (ground, clock, batch) = (ground.clone(), clock.clone(), batch.clone());
+            async move {
+                ground.store.commit(lease, batch.clone()).await?;
+                ground.committed(lease, batch, clock.now());
+                Ok(())
+            }
+            .boxed()
+        })
+    }
+
+    fn load(&self, partition: PartitionId, keys: Vec<ConversationKey>) -> Answer<'_, Vec<Loaded>> {
+        self.ask(self.store().load(partition, keys))
+    }
+
+    fn due(&self, partition: PartitionId, until: Timestamp, after: Option<DueKey>, limit: usize) -> Answer<'_, Vec<DueKey>> {
+        self.ask(self.store().due(partition, until, after, limit))
+    }
+
+    fn scan(
+        &self,
+        partition: PartitionId,
+        workspace: Option<Box<str>>,
+        after: Option<ConversationKey>,
+        limit: usize,
+    ) -> Answer<'_, Vec<(ConversationKey, Conversation)>> {
+        self.ask(self.store().scan(partition, workspace, after, limit))
+    }
+
+    fn walk(&self, partition: PartitionId, place: Option<Place>, limit: usize) -> Answer<'_, Walked> {
+        self.ask(self.store().walk(partition, place, limit))
+    }
+
+    fn applied(&self, partition: PartitionId, ids: Vec<LogId>) -> Answer<'_, Applied> {
+        self.ask(self.store().applied(partition, ids))
+    }
+
+    fn notifications(&self, partition: PartitionId, after: u64, limit: usize) -> Answer<'_, NotificationPage> {
+        self.ask(self.store().notifications(partition, after, limit))
+    }
+
+    fn notification_heads(&self) -> Vec<u64> {
+        let known = self.ground.journal().heads_known_to_replica(self.strict);
+        known.unwrap_or_else(|| self.store().notification_heads())
+    }
+
+    fn notification_signal(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.store().notification_signal()
+    }
+
+    fn applied_settings(&self, partition: PartitionId, workspace: Box<str>) -> Answer<'_, Option<Settings>> {
+        self.ask(self.store().applied_settings(partition, workspace))
+    }
+
+    fn settings(&self, workspace: Box<str>) -> Answer<'_, Option<Settings>> {
+        self.ask(self.store().settings(workspace))
+    }
+
+    fn all_settings(&self) -> Answer<'_, Vec<(Box<str>, Settings)>> {
+        self.ask(self.store().all_settings())
+    }
+
+    fn put_settings(&self, workspace: Box<str>, expected: u64, settings: Settings) -> Answer<'_, bool> {
+        let (ground, strict) = (self.ground.clone(), self.strict);
+        self.tell(false, move || {
+            let (ground, workspace, settings) = (ground.clone(), workspace.clone(), settings.clone());
+            async move {
+                let put = ground.store.put_settings(workspace, expected, settings).await?;
+                if strict && ground.journal().doomed { Err(no_word()) } else { Ok(put) }
+            }
+            .boxed()
+        })
+    }
+
+    fn dead_letters(&self, partition: PartitionId, after: LogId, limit: usize) -> Answer<'_, Vec<DeadLetter>> {
+        self.ask(self.store().dead_letters(partition, after, limit))
+    }
+
+    fn stats(&self) -> Answer<'_, Vec<PartitionStats>> {
+        self.ask(self.store().stats())
+    }
+
+    fn count_due(&self, partition: PartitionId, until: Timestamp) -> Answer<'_, u64> {
+        self.ask(self.store().count_due(partition, until))
+    }
+
+    fn is_exclusive(&self) -> bool {
+        false
+    }
+
+    fn cluster(&self) -> Answer<'_, ClusterView> {
+        self.ask(self.store().cluster())
+    }
+
+    fn heartbeat(&self, record: NodeRecord, over: Option<u64>) -> Answer<'_, bool> {
+        let store = self.store().clone();
+        self.tell(false, move || {
+            let (store, record) = (store.clone(), record.clone());
+            async move { store.heartbeat(record, over).await }.boxed()
+        })
+    }
+
+    fn leave(&self, member: Member) -> Answer<'_, ()> {
+        self.ask(self.store().leave(member))
+    }
+
+    fn drain(&self, node: Box<str>) -> Answer<'_, ()> {
+        self.ask(self.store().drain(node))
+    }
+
+    fn pin(&self, partition: PartitionId, to: Option<Box<str>>) -> Answer<'_, ()> {
+        self.ask(self.store().pin(partition, to))
+    }
+
+    fn hints(&self) -> tokio::sync::broadcast::Receiver<Hint> {
+        self.store().hints()
+    }
+}

@@ -1,0 +1,249 @@
+//! What happens in a history, drawn from its seed before anything runs, so that it can be read, run again and made smaller.
+
+use adjourn::domain::Span;
+use adjourn::domain::event::{Assignee, AssigneeKind, ClosingSource, EventKind, MessageSource, OpeningSource};
+use adjourn::domain::settings::SettingsChange;
+
+use super::judge::rng::Rng;
+use super::time::Ms;
+
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub seed: u64,
+    pub nodes: usize,
+    pub partitions: u16,
+    pub conversations: u64,
+    /// What counts as accepted the replica has.
+    pub strict: bool,
+    pub period: Span,
+    pub acts: Vec<Planned>,
+}
+
+/// An act, so many ms after the one before it.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    pub after_ms: u64,
+    pub act: Act,
+}
+
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Events by way of a node, until one has taken them.
+    Send { via: usize, events: Vec<Draft> },
+    /// Events put into the log by a producer that needs no node.
+    Raw { events: Vec<Draft> },
+    /// What an earlier act sent, once more and in the other order.
+    Again { via: usize, back: usize },
+    /// So much passes for everybody.
+    Pass { ms: Ms },
+    /// It becomes so much before the next deadline, or after it.
+    PassToDeadline { by_ms: Ms },
+    Settings { via: usize, change: SettingsChange },
+    Fault(Fault),
+}
+
+#[derive(Clone, Debug)]
+pub struct Draft {
+    pub id: String,
+    pub conversation: u64,
+    /// Its stamp is so much ahead of the true time.
+    pub ahead_ms: Ms,
+    pub kind: Kind,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    Event(EventKind),
+    /// For so long, from its stamp on.
+    Snooze(Ms),
+}
+
+#[derive(Clone, Debug)]
+pub enum Fault {
+    Kill { node: usize, back_ms: u64 },
+    /// At the so-manieth call from then on.
+    KillAtCall { node: usize, calls: u32, before: bool, back_ms: u64 },
+    Freeze { node: usize, ms: u64 },
+    Cut { node: usize, ms: u64 },
+    Deaf { node: usize, ms: u64 },
+    Slow { node: usize, ms: u64, for_ms: u64 },
+    LoseCalls { node: usize, calls: u32 },
+    LoseAnswers { node: usize, calls: u32 },
+    Refuse { node: usize, calls: u32 },
+    HoldCommits { node: usize, commits: u32, ms: u64 },
+    DoubleCommits { node: usize, commits: u32 },
+    SwallowCommits { node: usize, commits: u32 },
+    /// A replica that is so much behind takes over.
+    FailOver { lag_ms: u64 },
+    StoreClock { by_ms: Ms, for_ms: u64 },
+    NodeClock { node: usize, by_ms: Ms, for_ms: u64 },
+    /// An event that the state machine panics on.
+    Poison { conversation: u64 },
+    /// One that the process dies of.
+    Deadly { conversation: u64 },
+    /// An entry that nobody can read.
+    Garbage { partition: u16 },
+    /// Stopped in an orderly way, and started again.
+    Restart { node: usize },
+    Move { partition: u16, node: usize },
+}
+
+/// How large histories are.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    pub conversations: u64,
+    pub events: usize,
+    pub faults: usize,
+}
+
+impl Size {
+    /// RELIABILITY.md, part c, layer L3.
+    pub const FULL: Self = Self { conversations: 200, events: 2_000, faults: 20 };
+}
+
+const MINUTE: Ms = 60_000;
+
+impl Plan {
+    pub fn of(seed: u64, size: Size) -> Self {
+        let mut draw = Draw { rng: Rng::new(seed), size, next_event: 0 };
+        let nodes = 3 + draw.rng.below(3) as usize;
+        let partitions = 4 + draw.rng.below(5) as u16;
+        let period = Span::from_millis([3 * MINUTE, 5 * MINUTE, 10 * MINUTE, 90_000][draw.rng.below(4) as usize]);
+        let mut acts = draw.events(nodes);
+        for _ in 0..size.faults {
+            let fault = Act::Fault(draw.fault(nodes, partitions));
+            draw.insert(&mut acts, fault);
+        }
+        for _ in 0..4 {
+            let change = draw.change();
+            let via = draw.rng.below(nodes as u64) as usize;
+            draw.insert(&mut acts, Act::Settings { via, change });
+        }
+        let strict = draw.rng.percent(50);
+        Self { seed, nodes, partitions, conversations: size.conversations, strict, period, acts }
+    }
+}
+
+/// In every second conversation only messages happen: an independent reading of the rules judges those.
+pub fn has_only_messages(conversation: u64) -> bool {
+    conversation.is_multiple_of(2)
+}
+
+struct Draw {
+    rng: Rng,
+    size: Size,
+    next_event: usize,
+}
+
+impl Draw {
+    fn insert(&mut self, acts: &mut Vec<Planned>, act: Act) {
+        let at = self.rng.below(acts.len() as u64 + 1) as usize;
+        acts.insert(at, Planned { after_ms: self.rng.below(200), act });
+    }
+
+    fn events(&mut self, nodes: usize) -> Vec<Planned> {
+        let mut acts = Vec::new();
+        while self.next_event < self.size.events {
+            let via = self.rng.below(nodes as u64) as usize;
+            let act = match self.rng.below(100) {
+                0..70 => Act::Send { via, events: self.burst() },
+                70..78 => Act::Raw { events: self.burst() },
+                78..85 => Act::Again { via, back: 1 + self.rng.below(8) as usize },
+                85..91 => Act::PassToDeadline { by_ms: self.rng.below(400) as Ms - 200 },
+                _ => Act::Pass { ms: [1_000, 10_000, MINUTE, 4 * MINUTE][self.rng.below(4) as usize] },
+            };
+            let after_ms = if self.rng.percent(70) { self.rng.below(60) } else { self.rng.below(400) };
+            acts.push(Planned { after_ms, act });
+        }
+        acts
+    }
+
+    fn burst(&mut self) -> Vec<Draft> {
+        let most = if self.rng.percent(10) { 60 } else { 8 };
+        let count = 1 + self.rng.below(most);
+        (0..count).map(|_| self.draft()).collect()
+    }
+
+    fn draft(&mut self) -> Draft {
+        self.next_event += 1;
+        // A few talk most of the time.
+        let among = if self.rng.percent(50) { self.size.conversations.div_ceil(10) } else { self.size.conversations };
+        let conversation = self.rng.below(among);
+        let ahead_ms = match self.rng.below(20) {
+            0 => -(self.rng.below(6) as Ms * MINUTE),
+            1 => -(self.rng.below(20_000) as Ms),
+            2 => self.rng.below(4 * MINUTE as u64) as Ms,
+            _ => 0,
+        };
+        let kind = if has_only_messages(conversation) { self.message() } else { self.kind() };
+        Draft { id: format!("e{:04}", self.next_event), conversation, ahead_ms, kind }
+    }
+
+    fn message(&mut self) -> Kind {
+        let source = match self.rng.below(20) {
+            0..11 => MessageSource::User,
+            11..17 => MessageSource::Contact,
+            17 => MessageSource::Echo,
+            18 => MessageSource::Workflow,
+            _ => MessageSource::AiAgent,
+        };
+        Kind::Event(EventKind::Message { source, agent: None, message_id: None })
+    }
+
+    fn kind(&mut self) -> Kind {
+        let assign = |kind| Kind::Event(EventKind::Assigned(Assignee { kind, id: "ana".into(), name: None }));
+        match self.rng.below(40) {
+            0..26 => self.message(),
+            26..29 => Kind::Snooze(self.rng.below(12 * MINUTE as u64) as Ms),
+            29 => Kind::Event(EventKind::Unsnoozed),
+            30..32 => assign(AssigneeKind::Human),
+            32 => assign(AssigneeKind::AiAgent),
+            33 => Kind::Event(EventKind::Unassigned),
+            34 => Kind::Event(EventKind::Blocked),
+            35 => Kind::Event(EventKind::Unblocked),
+            36 => Kind::Event(EventKind::Closed { source: ClosingSource::User, by: Some("ana".into()), note: None }),
+            37 => Kind::Event(EventKind::Opened { source: OpeningSource::User, by: Some("ana".into()) }),
+            _ => {
+                let of = 1 + self.rng.below(self.next_event.max(1) as u64);
+                Kind::Event(EventKind::MessageFailed { message_id: format!("e{of:04}").into() })
+            }
+        }
+    }
+
+    fn change(&mut self) -> SettingsChange {
+        match self.rng.below(4) {
+            0 => SettingsChange { enabled: Some(false), ..SettingsChange::default() },
+            1 => SettingsChange { period: Some(Span::from_millis(MINUTE * (1 + self.rng.below(8) as Ms))), ..SettingsChange::default() },
+            _ => SettingsChange { enabled: Some(true), ..SettingsChange::default() },
+        }
+    }
+
+    fn fault(&mut self, nodes: usize, partitions: u16) -> Fault {
+        let node = self.rng.below(nodes as u64) as usize;
+        let conversation = self.rng.below(self.size.conversations);
+        let some = 1 + self.rng.below(3) as u32;
+        let clock = [1_000, 30_000, 5 * MINUTE, 60 * MINUTE][self.rng.below(4) as usize] * (1 - 2 * self.rng.below(2) as Ms);
+        match self.rng.below(26) {
+            0 => Fault::Kill { node, back_ms: self.rng.below(9_000) },
+            1..4 => Fault::KillAtCall { node, calls: self.rng.below(40) as u32, before: self.rng.percent(50), back_ms: self.rng.below(9_000) },
+            4 | 5 => Fault::Freeze { node, ms: 100 + self.rng.below(9_000) },
+            6 => Fault::Cut { node, ms: 100 + self.rng.below(9_000) },
+            7 => Fault::Deaf { node, ms: 100 + self.rng.below(6_000) },
+            8 => Fault::Slow { node, ms: 1 + self.rng.below(800), for_ms: self.rng.below(9_000) },
+            9 => Fault::LoseCalls { node, calls: some },
+            10 | 11 => Fault::LoseAnswers { node, calls: some },
+            12 => Fault::Refuse { node, calls: some },
+            13 | 14 => Fault::HoldCommits { node, commits: some, ms: 500 + self.rng.below(9_000) },
+            15 => Fault::DoubleCommits { node, commits: some },
+            16 => Fault::SwallowCommits { node, commits: 1 },
+            17 | 18 => Fault::FailOver { lag_ms: self.rng.below(2_000) },
+            19 => Fault::StoreClock { by_ms: clock, for_ms: self.rng.below(5_000) },
+            20 => Fault::NodeClock { node, by_ms: clock, for_ms: self.rng.below(20_000) },
+            21 => Fault::Poison { conversation },
+            22 => Fault::Deadly { conversation },
+            23 => Fault::Garbage { partition: self.rng.below(u64::from(partitions)) as u16 },
+            24 => Fault::Restart { node },
+            _ => Fault::Move { partition: self.rng.below(u64::from(partitions)) as u16, node },
+        }
+    }
+}

@@ -1,0 +1,485 @@
+//! One history, from its plan to what is to be judged. All of it happens on one thread, in virtual time, by one seed.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use adjourn::actors::{Cursor, Fed, Node, NodeOptions, Verdict};
+use adjourn::chance;
+use adjourn::domain::event::EventKind;
+use adjourn::domain::settings::{SettingsBounds, SettingsChange};
+use adjourn::domain::{Event, Settings, Span};
+use adjourn::store::{Entry, Store};
+use adjourn::wire::CloudEvent;
+use tokio::task::{LocalSet, spawn_local};
+
+use super::end;
+use super::ground::Ground;
+use super::laws::{Law, Violation, violates};
+use super::line::Line;
+use super::plan::{Act, Draft, Kind, Plan};
+use super::poison;
+use super::process::Process;
+use super::time::{Ms, SimClock};
+use super::trouble;
+
+pub const WORKSPACE: &str = "acme";
+/// The default lease and tick: a history runs for a minute or two of its own time.
+pub const LEASE: Duration = Duration::from_secs(3);
+
+/// What a history came to.
+pub struct Outcome {
+    pub violations: Vec<Violation>,
+    /// The same for the same plan, whatever runs beside it.
+    pub digest: u64,
+    pub tally: Tally,
+    /// What became of the conversation it was asked about.
+    pub story: String,
+}
+
+/// What there was: a history in which nothing happens is right, and worth nothing.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Tally {
+    pub accepted: usize,
+    pub commits: usize,
+    pub claims: usize,
+    pub auto_closes: usize,
+    pub reversals: usize,
+    pub set_aside: usize,
+    pub faults: usize,
+    /// Faults that met a commit under way.
+    pub deaths: usize,
+}
+
+/// What producers and subscribers know of it.
+#[derive(Default)]
+pub struct Ledger {
+    pub sent: BTreeMap<String, Event>,
+    /// Acknowledged, and over whose line (`None`: by the store itself), and which failover was on its way then.
+    pub acknowledged: BTreeMap<String, Acknowledged>,
+    /// Acts that sent something, in order.
+    pub bursts: Vec<Vec<String>>,
+    /// Notifications that the subscriber heard.
+    pub heard: HashMap<String, Heard>,
+    pub resets: usize,
+    pub garbage: BTreeSet<(u16, (u64, u64))>,
+    pub failovers: u32,
+    /// Until this virtual time somebody may be late without being wrong.
+    pub disturbed_until: Ms,
+    /// Each jump of everybody's time: when, by the machines' own time, and what it was before and after.
+    pub passes: Vec<(Ms, Ms, Ms)>,
+    pub deaths: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Acknowledged {
+    pub by: Option<u64>,
+    pub doomed_by: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Heard {
+    pub at: Ms,
+}
+
+/// One place of the cluster, and the processes that were there.
+pub struct Seat {
+    pub name: &'static str,
+    pub clock: Arc<SimClock>,
+    pub process: RefCell<Rc<Process>>,
+    /// Counts processes over all seats.
+    pub serial: Cell<u64>,
+    /// It is to be started again at this virtual time, if it is not alive.
+    pub back_at: Cell<Ms>,
+    /// Failovers after which its present process told the new primary what it had acknowledged.
+    pub reminded: RefCell<BTreeSet<(u64, u32)>>,
+}
+
+pub struct World {
+    pub plan: Plan,
+    pub ground: Arc<Ground>,
+    pub seats: Vec<Seat>,
+    pub ledger: RefCell<Ledger>,
+    serial: Cell<u64>,
+    /// No more restarts, no more sending.
+    pub over: Cell<bool>,
+    /// Enabling PUTs that are under way, or were made since the last disabling one.
+    enabling: Cell<u32>,
+    options: NodeOptions,
+}
+
+/// Runs it, and tells what became of this conversation.
+pub fn run(plan: &Plan, telling: Option<&str>) -> Outcome {
+    poison::hush();
+    chance::replay(Some(plan.seed));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let tasks = LocalSet::new();
+    let outcome = runtime.block_on(tasks.run_until(World::play(plan.clone(), telling)));
+    drop(tasks);
+    drop(runtime);
+    chance::replay(None);
+    outcome
+}
+
+impl World {
+    async fn play(plan: Plan, telling: Option<&str>) -> Outcome {
+        let world = Self::start(plan);
+        spawn_local(world.clone().keep_seats());
+        spawn_local(world.clone().listen());
+        world.settled("at the start").await;
+        for planned in world.plan.acts.clone() {
+            pause(planned.after_ms).await;
+            world.perform(planned.act);
+        }
+        // What is under way strikes: nothing may be forgotten once all is judged to be well.
+        while world.ground.journal().doomed {
+            pause(100).await;
+        }
+        pause(500).await;
+        world.come_to_rest().await;
+        end::judge(&world, telling)
+    }
+
+    fn start(plan: Plan) -> Rc<Self> {
+        let ground = Ground::new(plan.partitions, plan.seed ^ 0x5eed);
+        let period = plan.period;
+        let options = NodeOptions {
+            arbiters: 0,
+            lease: LEASE,
+            defaults: Settings { enabled: true, enable_epoch: 1, period, ..Settings::default() },
+            bounds: SettingsBounds { min_period: Span::from_millis(1_000), ..SettingsBounds::default() },
+            batch: 32,
+            batch_behind: 128,
+            due_batch: 64,
+            horizon: Span::from_mins(1),
+            idle: Duration::from_secs(5),
+            ..NodeOptions::default()
+        };
+        let serial = Cell::new(0);
+        let seat = |name: &'static str| {
+            let clock = SimClock::of(&ground.time);
+            let line = Line::to(&ground, &clock, plan.strict);
+            let process = Rc::new(Process::start(name, line, clock.clone(), options.clone()));
+            serial.set(serial.get() + 1);
+            let (serial, back_at) = (Cell::new(serial.get()), Cell::new(Ms::MAX));
+            Seat { name, clock, process: RefCell::new(process), serial, back_at, reminded: RefCell::default() }
+        };
+        let seats = ["a", "b", "c", "d", "e"][..plan.nodes].iter().map(|name| seat(name)).collect();
+        let (ledger, over, enabling) = (RefCell::default(), Cell::new(false), Cell::new(0));
+        Rc::new(Self { plan, ground, seats, ledger, serial, over, enabling, options })
+    }
+
+    pub fn now(&self) -> Ms {
+        self.ground.time.virtual_ms()
+    }
+
+    pub fn process(&self, seat: usize) -> Rc<Process> {
+        self.seats[seat % self.seats.len()].process.borrow().clone()
+    }
+
+    /// A node that answers, `via` if it does.
+    pub fn some_node(&self, via: usize) -> Node {
+        let count = self.seats.len();
+        let alive = (0..count).map(|i| self.process(via + i)).find(|process| process.is_alive() && !process.is_frozen());
+        alive.unwrap_or_else(|| self.process(via)).node.clone()
+    }
+
+    /// Whoever died comes back when it is time, or a second later.
+    async fn keep_seats(self: Rc<Self>) {
+        while !self.over.get() {
+            pause(100).await;
+            for seat in &self.seats {
+                let is_dead = !seat.process.borrow().is_alive();
+                if is_dead && seat.back_at.get() == Ms::MAX {
+                    seat.back_at.set(self.now() + 1_000);
+                    self.ledger.borrow_mut().deaths += 1;
+                    self.disturb(2 * LEASE.as_millis() as Ms);
+                }
+                if is_dead && seat.back_at.get() <= self.now() {
+                    self.seat_anew(seat);
+                }
+            }
+        }
+    }
+
+    pub fn seat_anew(&self, seat: &Seat) {
+        let line = Line::to(&self.ground, &seat.clock, self.plan.strict);
+        self.serial.set(self.serial.get() + 1);
+        seat.serial.set(self.serial.get());
+        seat.back_at.set(Ms::MAX);
+        *seat.process.borrow_mut() = Rc::new(Process::start(seat.name, line, seat.clock.clone(), self.options.clone()));
+    }
+
+    /// For so long from now on, and until everything has found its place again, nobody is late.
+    pub fn disturb(&self, ms: Ms) {
+        let mut ledger = self.ledger.borrow_mut();
+        ledger.disturbed_until = ledger.disturbed_until.max(self.now() + ms + 4 * LEASE.as_millis() as Ms);
+    }
+
+    fn perform(self: &Rc<Self>, act: Act) {
+        match act {
+            Act::Send { via, events } => {
+                let events = self.written(events);
+                spawn_local(self.clone().deliver(via, events));
+            }
+            Act::Raw { events } => {
+                let events = self.written(events);
+                self.put_into_the_log(&events);
+            }
+            Act::Again { via, back } => {
+                let ledger = self.ledger.borrow();
+                let Some(ids) = ledger.bursts.len().checked_sub(back).map(|nth| &ledger.bursts[nth]) else { return };
+                let events: Vec<Event> = ids.iter().rev().map(|id| ledger.sent[id].clone()).collect();
+                drop(ledger);
+                spawn_local(self.clone().deliver(via, events));
+            }
+            Act::Pass { ms } => self.pass(ms),
+            Act::PassToDeadline { by_ms } => {
+                if let Some(next) = self.next_deadline() {
+                    self.pass(next + by_ms - self.ground.time.now());
+                }
+            }
+            Act::Settings { via, change } => {
+                spawn_local(self.clone().change_settings(via, change));
+            }
+            Act::Fault(fault) => trouble::strike(self, fault),
+        }
+    }
+
+    pub fn pass(&self, ms: Ms) {
+        let before = self.ground.time.now();
+        self.ground.time.pass(ms);
+        self.ledger.borrow_mut().passes.push((self.now(), before, self.ground.time.now()));
+    }
+
+    fn next_deadline(&self) -> Option<Ms> {
+        use futures_util::FutureExt;
+        let all = self.ground.store.partitions().all();
+        let first = |partition| {
+            let page = self.ground.store.due(partition, adjourn::domain::Timestamp::MAX, None, 1).now_or_never()?.ok()?;
+            page.first().map(|due| due.at.as_millis())
+        };
+        all.filter_map(first).min()
+    }
+
+    /// The events as they are, stamped now.
+    fn written(&self, drafts: Vec<Draft>) -> Vec<Event> {
+        let now = self.ground.time.now();
+        let events: Vec<Event> = drafts.into_iter().map(|draft| event(&draft, now)).collect();
+        let mut ledger = self.ledger.borrow_mut();
+        ledger.bursts.push(events.iter().map(|event| event.name.id.to_string()).collect());
+        ledger.sent.extend(events.iter().map(|event| (event.name.id.to_string(), event.clone())));
+        events
+    }
+
+    /// As a pipeline does it: until a node has taken them all, whichever it is.
+    pub async fn deliver(self: Rc<Self>, via: usize, events: Vec<Event>) {
+        for attempt in 0.. {
+            if self.over.get() {
+                return;
+            }
+            let seat = (via + attempt) % self.seats.len();
+            let (process, serial) = (self.process(seat), self.seats[seat].serial.get());
+            if process.is_alive() && !process.is_frozen() {
+                let answer = tokio::time::timeout(Duration::from_millis(2_500), process.node.ingest(events.clone())).await;
+                if let Ok(Ok(verdicts)) = answer {
+                    let doomed_by = self.ground.journal().doomed.then_some(self.ledger.borrow().failovers);
+                    let mut ledger = self.ledger.borrow_mut();
+                    for (event, verdict) in events.iter().zip(verdicts) {
+                        if let Verdict::Accepted(_) = verdict {
+                            let first = Acknowledged { by: Some(serial), doomed_by };
+                            ledger.acknowledged.entry(event.name.id.to_string()).or_insert(first);
+                        }
+                    }
+                    return;
+                }
+            }
+            pause(100).await;
+        }
+    }
+
+    /// By a producer that writes into the log itself, and looks at no clock (D9 is for the owner to ask).
+    pub fn put_into_the_log(&self, events: &[Event]) -> Vec<adjourn::store::LogId> {
+        let of = |event: &Event| (event.conversation.partition(self.ground.store.partitions()), Entry::Event(event.clone()));
+        let ids = Line::append_now(&self.ground, events.iter().map(of).collect()).unwrap_or_default();
+        let doomed_by = self.ground.journal().doomed.then_some(self.ledger.borrow().failovers);
+        if doomed_by.is_none() && !ids.is_empty() {
+            let mut ledger = self.ledger.borrow_mut();
+            for event in events {
+                ledger.acknowledged.entry(event.name.id.to_string()).or_insert(Acknowledged { by: None, doomed_by });
+            }
+        }
+        ids
+    }
+
+    async fn change_settings(self: Rc<Self>, via: usize, change: SettingsChange) {
+        let (enables, disables) = (change.enabled == Some(true), change.enabled == Some(false));
+        if enables {
+            self.enabling.set(self.enabling.get() + 1);
+            self.ground.journal().off_since = None;
+        }
+        let (before, failovers) = (self.enabling.get(), self.ledger.borrow().failovers);
+        let node = self.some_node(via);
+        let answer = node.change_settings(WORKSPACE, change, None, Duration::from_secs(8));
+        let answer = tokio::time::timeout(Duration::from_secs(10), answer).await;
+        let still = self.enabling.get() == before && self.ledger.borrow().failovers == failovers && !self.ground.journal().doomed;
+        if disables && matches!(answer, Ok(Ok(_))) && still && self.none_enabling() {
+            self.ground.journal().off_since = Some(self.ground.time.now());
+        }
+    }
+
+    /// Whether every enabling change before is over: the master says off, whoever asks.
+    fn none_enabling(&self) -> bool {
+        use futures_util::FutureExt;
+        let master = self.ground.store.settings(WORKSPACE.into()).now_or_never();
+        matches!(master, Some(Ok(Some(settings))) if !settings.enabled)
+    }
+
+    /// A subscriber, that goes on with another node where one falls silent.
+    async fn listen(self: Rc<Self>) {
+        let count = usize::from(self.ground.store.partitions().get());
+        let mut cursor = Cursor { incarnation: self.ground.store.incarnation(), positions: vec![0; count] };
+        for turn in 0.. {
+            let node = self.some_node(turn);
+            let mut feed = node.follow_from(cursor.clone());
+            let mut silent = 0;
+            while silent < 3 {
+                match tokio::time::timeout(Duration::from_secs(1), feed.next()).await {
+                    Ok(Ok(Fed::Notifications(told))) => {
+                        let at = self.ground.time.now();
+                        let mut ledger = self.ledger.borrow_mut();
+                        for notification in &told {
+                            let id = CloudEvent::new(&notification.notice).id().to_owned();
+                            ledger.heard.entry(id).or_insert(Heard { at });
+                        }
+                        (cursor, silent) = (feed.cursor().clone(), 0);
+                    }
+                    Ok(Ok(Fed::Reset)) => self.ledger.borrow_mut().resets += 1,
+                    Ok(Err(_)) | Err(_) => silent += 1,
+                }
+            }
+        }
+    }
+
+    /// The weather clears, what is due falls due, and everybody has time to do what is to be done.
+    async fn come_to_rest(self: &Rc<Self>) {
+        self.clear_up();
+        self.settled("after the last fault").await;
+        self.dismiss_letters().await;
+        let disturbed_for = self.ledger.borrow().disturbed_until - self.now();
+        pause(disturbed_for.clamp(0, 30_000) as u64).await;
+        self.pass(4 * 3_600_000);
+        let done = self.eventually(20_000, || self.none_due() && self.unapplied() == 0).await;
+        if !done {
+            self.ground.report(violates(Law::Settles, "timers are still due, or entries unapplied, long after the last fault"));
+        }
+        let heard = self.eventually(15_000, || end::all_heard(self)).await;
+        if !heard {
+            let unheard = end::unheard(self);
+            let about = format!("the subscriber has not heard {} of them, long after the last fault: {:?}", unheard.len(), unheard.first());
+            self.ground.report(violates(Law::HeardIsStored, about));
+        }
+        self.over.set(true);
+        pause(3_000).await;
+    }
+
+    fn clear_up(&self) {
+        self.ground.clock.set_right();
+        for seat in &self.seats {
+            seat.clock.set_right();
+            let process = seat.process.borrow().clone();
+            process.line.heal();
+            process.thaw();
+            if !process.is_alive() {
+                self.seat_anew(seat);
+            }
+        }
+    }
+
+    /// Every partition has an owner that works, and everything is applied.
+    async fn settled(&self, when: &str) {
+        let slow = self.plan.acts.iter().any(|planned| matches!(&planned.act, Act::Fault(fault) if trouble::is_slow(fault)));
+        let within = if slow { 150_000 } else { 12_000 };
+        let holds = || {
+            let owned = self.owners();
+            let ready: usize = self.alive().map(|process| process.node.shards_ready()).sum();
+            owned == usize::from(self.plan.partitions) && ready == owned && self.unapplied() == 0
+        };
+        if !self.eventually(within, holds).await {
+            let about = format!("{when}: {} owners of {}, {} entries not applied", self.owners(), self.plan.partitions, self.unapplied());
+            self.ground.report(violates(Law::Settles, about));
+        }
+    }
+
+    fn alive(&self) -> impl Iterator<Item = Rc<Process>> {
+        self.seats.iter().map(|seat| seat.process.borrow().clone()).filter(|process| process.is_alive())
+    }
+
+    fn owners(&self) -> usize {
+        use futures_util::FutureExt;
+        let view = self.ground.store.cluster().now_or_never();
+        view.and_then(Result::ok).map_or(0, |view| view.holders.iter().flatten().count())
+    }
+
+    fn unapplied(&self) -> u64 {
+        use futures_util::FutureExt;
+        let stats = self.ground.store.stats().now_or_never().and_then(Result::ok).unwrap_or_default();
+        stats.iter().map(|stats| stats.backlog).sum()
+    }
+
+    fn none_due(&self) -> bool {
+        self.next_deadline().is_none_or(|next| next >= self.ground.time.now())
+    }
+
+    async fn eventually(&self, within_ms: Ms, holds: impl Fn() -> bool) -> bool {
+        let begin = self.now();
+        while !holds() {
+            if self.now() - begin > within_ms {
+                return false;
+            }
+            pause(50).await;
+        }
+        true
+    }
+
+    /// An operator looks at what was set aside, and gives it up.
+    async fn dismiss_letters(&self) {
+        end::quarantine(self);
+        for partition in self.ground.store.partitions().all() {
+            let letters = self.ground.store.dead_letters(partition, adjourn::store::LogId::ZERO, usize::MAX).await.unwrap();
+            for letter in letters {
+                let action = adjourn::store::DeadLetterAction::Dismiss;
+                let done = self.some_node(0).act_on_dead_letter(partition, letter.id, action, Duration::from_secs(10)).await;
+                if done.is_err() {
+                    self.ground.report(violates(Law::Settles, format!("{} cannot be dismissed: {done:?}", letter.id)));
+                }
+            }
+        }
+    }
+}
+
+pub async fn pause(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}
+
+fn event(draft: &Draft, now: Ms) -> Event {
+    use adjourn::domain::{ConversationKey, EventName, Timestamp};
+    let time = Timestamp::from_millis(now + draft.ahead_ms);
+    let kind = match &draft.kind {
+        Kind::Snooze(ms) => EventKind::Snoozed { until: time.plus(Span::from_millis(*ms)) },
+        Kind::Event(EventKind::Message { source, agent, .. }) => {
+            EventKind::Message { source: *source, agent: agent.clone(), message_id: Some(draft.id.as_str().into()) }
+        }
+        Kind::Event(kind) => kind.clone(),
+    };
+    let conversation = ConversationKey::new(WORKSPACE, &format!("c{:03}", draft.conversation)).unwrap();
+    Event { name: EventName::new("/sim", &draft.id).unwrap(), conversation, time, kind }
+}
+
+pub fn poisoned(prefix: &str, nth: usize, conversation: u64, now: Ms) -> Event {
+    let id = format!("{prefix}{nth}");
+    let kind = Kind::Event(EventKind::Message { source: adjourn::domain::event::MessageSource::User, agent: None, message_id: None });
+    event(&Draft { id, conversation, ahead_ms: 0, kind }, now)
+}
