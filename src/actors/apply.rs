@@ -65,6 +65,7 @@ impl Owner<'_> {
                 self.set_aside_unapplied(entry).await?;
                 continue;
             }
+            let _alone = self.parts.suspects.acquire().await; // never closed
             let mut mark = self.draft();
             self.trying = Some((entry.id, tried + 1));
             mark.trying(self.trying);

@@ -43,6 +43,9 @@ pub struct ShardParts {
     pub news: Arc<Notify>,
     /// For turns that carry much, shared by the shards of one Arbiter.
     pub turns: Arc<Semaphore>,
+    /// For whoever tries a suspect entry alone, shared by all shards of the node: were two tried at once, the death of one
+    /// would be blamed on both, each time anew.
+    pub suspects: Arc<Semaphore>,
 }
 
 /// What everybody may see of a shard.

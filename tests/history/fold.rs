@@ -64,7 +64,9 @@ impl<'a> Fold<'a> {
         if let Some(letter) = letter {
             self.letters.insert(id, letter.conversation.clone());
             if let Some(key) = &letter.conversation {
-                self.step(key, &Input::SetAside, logged.id.accepted_at());
+                // One that panicked was being applied, as of its acceptance; one that killed is told of as of its place.
+                let tried = logged.entry.as_ref().ok().filter(|_| letter.reason.starts_with("applying it"));
+                self.step(key, &Input::SetAside, tried.map_or(id.accepted_at(), |entry| entry.accepted_at(id)));
             }
             return;
         }

@@ -105,8 +105,8 @@ pub struct World {
     serial: Cell<u64>,
     /// No more restarts, no more sending.
     pub over: Cell<bool>,
-    /// Enabling PUTs that are under way, or were made since the last disabling one.
-    enabling: Cell<u32>,
+    /// PUTs that switch auto-close on: begun, and known to be over. One without an answer may yet have its effect.
+    enabling: Cell<(u32, u32)>,
     options: NodeOptions,
 }
 
@@ -167,7 +167,7 @@ impl World {
             Seat { name, clock, process: RefCell::new(process), serial, back_at, reminded: RefCell::default() }
         };
         let seats = ["a", "b", "c", "d", "e"][..plan.nodes].iter().map(|name| seat(name)).collect();
-        let (ledger, over, enabling) = (RefCell::default(), Cell::new(false), Cell::new(0));
+        let (ledger, over, enabling) = (RefCell::default(), Cell::new(false), Cell::new((0, 0)));
         Rc::new(Self { plan, ground, seats, ledger, serial, over, enabling, options })
     }
 
@@ -316,16 +316,20 @@ impl World {
 
     async fn change_settings(self: Rc<Self>, via: usize, change: SettingsChange) {
         let (enables, disables) = (change.enabled == Some(true), change.enabled == Some(false));
+        let begun = |by: (u32, u32)| self.enabling.set((self.enabling.get().0 + by.0, self.enabling.get().1 + by.1));
         if enables {
-            self.enabling.set(self.enabling.get() + 1);
+            begun((1, 0));
             self.ground.journal().off_since = None;
         }
-        let (before, failovers) = (self.enabling.get(), self.ledger.borrow().failovers);
+        let (before, failovers) = (self.enabling.get().0, self.ledger.borrow().failovers);
         let node = self.some_node(via);
         let answer = node.change_settings(WORKSPACE, change, None, Duration::from_secs(8));
-        let answer = tokio::time::timeout(Duration::from_secs(10), answer).await;
-        let still = self.enabling.get() == before && self.ledger.borrow().failovers == failovers && !self.ground.journal().doomed;
-        if disables && matches!(answer, Ok(Ok(_))) && still && self.none_enabling() {
+        let is_done = matches!(tokio::time::timeout(Duration::from_secs(10), answer).await, Ok(Ok(_)));
+        if enables && is_done {
+            begun((0, 1));
+        }
+        let still = self.enabling.get() == (before, before) && self.ledger.borrow().failovers == failovers && !self.ground.journal().doomed;
+        if disables && is_done && still && self.none_enabling() {
             self.ground.journal().off_since = Some(self.ground.time.now());
         }
     }

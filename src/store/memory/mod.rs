@@ -201,8 +201,8 @@ impl Store for MemoryStore {
     fn claim(&self, partition: PartitionId, by: Member, over: Option<Holder>) -> BoxFuture<'_, Result<Claim, StoreError>> {
         async move {
             let mut state = self.lock();
-            let primary = state.primary;
-            state.partition(partition)?.claim(partition, by, over.as_ref(), primary)
+            let by_whom = (state.primary, self.clock.now());
+            state.partition(partition)?.claim(partition, by, over.as_ref(), by_whom)
         }
         .boxed()
     }

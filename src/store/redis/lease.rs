@@ -7,7 +7,7 @@ use redis::Value;
 use super::commit::{CommitMode, call, nonce};
 use super::errors::{of_read, of_server, of_write, unreadable};
 use super::repair::Repair;
-use super::scripts::NUMBERS_SKIPPED;
+use super::scripts::NUMBERS_A_MILLISECOND;
 use super::value::{bytes, list, log_id, number, odd, pairs, text};
 use super::{Inner, heads};
 use crate::domain::{PartitionCount, PartitionId, Settings, Timestamp};
@@ -57,7 +57,7 @@ impl Inner {
         let token = crate::chance::token();
         let seen = over.map_or_else(|| std::array::from_fn(|_| String::new()), |holder| fields(&holder));
         let args = [nonce(token), by.node.into(), nonce(by.instance), primary];
-        let fixed = [NUMBERS_SKIPPED.to_string(), self.partitions.get().to_string()];
+        let fixed = [NUMBERS_A_MILLISECOND.to_string(), self.partitions.get().to_string()];
         let args: Vec<&[u8]> = args.iter().chain(&seen).chain(&fixed).map(String::as_bytes).collect();
         let keys: [&str; 9] =
             [&of.lease, &of.events, &of.notifications, &of.dead, &of.states, &of.settings, &of.deadlines, &of.letters, &of.repeats];

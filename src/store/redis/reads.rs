@@ -5,7 +5,7 @@ use redis::{Cmd, Value};
 use super::commit::{sortable, unsortable};
 use super::errors::{general, of_read, of_server, unreadable};
 use super::link::Answers;
-use super::scripts::NUMBERS_SKIPPED;
+use super::scripts::NUMBERS_A_MILLISECOND;
 use super::value::{bytes, entries, field, list, log_id, number, odd, pairs, text};
 use super::{Inner, row};
 use crate::domain::{Conversation, ConversationKey, PartitionId, Settings, Timestamp};
@@ -181,7 +181,7 @@ impl Inner {
         }
         let oldest = first.first().map_or(last + 1, |(id, _)| id.ms);
         // Numbers that were skipped before anything was told hide nothing.
-        let nothing_before = oldest == from && from.saturating_sub(1).is_multiple_of(NUMBERS_SKIPPED);
+        let nothing_before = oldest == from && from.saturating_sub(1).is_multiple_of(NUMBERS_A_MILLISECOND);
         Ok(NotificationPage { items, oldest: if nothing_before { 1 } else { oldest } })
     }
 

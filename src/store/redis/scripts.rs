@@ -7,14 +7,16 @@
 use super::link::Script;
 use super::server::Server;
 
-/// Numbers that a partition's notifications skip when another primary answers: more than it can have told, in whatever
-/// that primary has not heard of. So no reader's place is ever ahead of what is told next.
-pub const NUMBERS_SKIPPED: u64 = 1_000_000_000;
+/// Numbers of notifications to a millisecond of the clock: more than a partition ever tells. When another primary answers, its
+/// numbers go on at so many times its clock, above whatever was told before in what it has not heard of, be it under several
+/// primaries: no reader's place is ever ahead of what is told next. A multiple says that nothing is known to have been told
+/// before, one more that something was.
+pub const NUMBERS_A_MILLISECOND: u64 = 1_000;
 
 pub struct Scripts {
     /// KEYS lease, events, notifications, dead, states, settings, deadlines, letters, repeats.
     /// ARGV nonce, node, instance, replication id of the primary; then the record seen: epoch (empty: nobody holds it),
-    /// nonce, node, instance, beat; numbers to skip under another primary; how many partitions there are.
+    /// nonce, node, instance, beat; notifications to a millisecond, to number on under another primary; how many partitions there are.
     /// Effect: a new token; counts the attempt where entries wait; makes the partition's keys that are not there; numbers on
     /// behind what somebody else wrote into the notifications.
     /// Answer: epoch, commit, checkpoint, last number, numbered from, attempts, trying, settings applied, whether the index is

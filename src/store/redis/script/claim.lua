@@ -1,3 +1,4 @@
+local time = redis.call('TIME')
 local held = redis.call('HMGET', KEYS[1], 'epoch', 'nonce', 'node', 'instance', 'beat', 'commit', 'checkpoint', 'last', 'from', 'attempts', 'trying', 'primary', 'reindex', 'partitions')
 if ARGV[5] == '' then
   if held[2] then return redis.error_reply('FENCED it is held') end
@@ -22,7 +23,11 @@ local epoch = string.format('%.0f', (tonumber(held[1]) or 0) + 1)
 local attempts = behind and (tonumber(held[10]) or 0) + 1 or 0
 local last, from = tonumber(held[8]) or 0, tonumber(held[9]) or 1
 if held[12] and held[12] ~= ARGV[4] then
-  last = last + tonumber(ARGV[10])
+  -- By the clock, and not so many further on: this primary may never have heard of the one before it, nor what that skipped.
+  local step = tonumber(ARGV[10])
+  local told = last > 0 and not (from == last + 1 and last % step == 0)
+  local base = math.max(tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000), math.floor(last / step) + 1) * step
+  last = told and base + 1 or base
   from = last + 1
 end
 if is[3] then
