@@ -48,6 +48,7 @@ impl Owner<'_> {
             if entries.len() >= self.parts.options.batch_behind { self.parts.options.batch_behind } else { self.parts.options.batch };
         let mut entries = entries.into_iter().peekable();
         while entries.peek().is_some() {
+            let _among_others = self.parts.suspects.read().await;
             let batch: Vec<LogEntry> = entries.by_ref().take(most).collect();
             self.apply_batch(batch).await?;
         }
@@ -65,7 +66,8 @@ impl Owner<'_> {
                 self.set_aside_unapplied(entry).await?;
                 continue;
             }
-            let _alone = self.parts.suspects.acquire().await; // never closed
+            // A turn of another shard that does not end is no reason to wait for ever.
+            let _alone = tokio::time::timeout(self.parts.options.lease / 3, self.parts.suspects.write()).await;
             let mut mark = self.draft();
             self.trying = Some((entry.id, tried + 1));
             mark.trying(self.trying);

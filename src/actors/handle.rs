@@ -278,7 +278,7 @@ impl Node {
                 if self.newest_settings(workspace, &settings).await? == settings {
                     return Ok(settings);
                 }
-                // A version of that number, forgotten by the master, was on its way to the partitions: the next number is ours.
+                // Another of that version, forgotten by the master, was on its way to the partitions: the next one is ours.
             }
         }
     }
@@ -288,8 +288,7 @@ impl Node {
     async fn newest_settings(&self, workspace: &str, master: &Settings) -> Result<Settings, Unready> {
         let applied = self.store().partitions().all().map(|partition| self.settings_applied(partition, workspace));
         let applied = futures_util::future::try_join_all(applied).await?;
-        let newer = applied.into_iter().filter(|applied| *applied != *master && applied.version >= master.version);
-        Ok(newer.max_by_key(|settings| settings.version).unwrap_or_else(|| master.clone()))
+        Ok(applied.into_iter().fold(master.clone(), |newest, applied| if applied.outrank(&newest) { applied } else { newest }))
     }
 
     async fn apply_settings(&self, workspace: &str, settings: &Settings, timeout: Duration) -> Result<(), Unready> {

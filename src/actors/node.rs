@@ -97,7 +97,7 @@ pub fn start_with(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptio
     let (live, names) = (Arc::new(AtomicUsize::new(0)), Arc::new(AppliedNames::new()));
     let at_once = if store.is_exclusive() { Semaphore::MAX_PERMITS } else { LARGE_TURNS_MAX };
     let turns: Vec<Arc<Semaphore>> = (0..handles.len().max(1)).map(|_| Arc::new(Semaphore::new(at_once))).collect();
-    let suspects = Arc::new(Semaphore::new(1));
+    let suspects = Arc::new(tokio::sync::RwLock::new(()));
     let shard = |partition: PartitionId| {
         let status = Arc::new(Status::default());
         let parts = ShardParts {

@@ -117,10 +117,10 @@ impl<'a> Owner<'a> {
         self.settings.get(workspace).unwrap_or(&self.defaults).clone()
     }
 
-    /// The highest version wins. True when this one did.
+    /// The highest version wins ([`Settings::outrank`]). True when this one did.
     pub(super) fn adopt_settings(&mut self, workspace: &str, settings: &Settings) -> bool {
         let before = self.settings_of(workspace);
-        if settings.version <= before.version {
+        if !settings.outrank(&before) {
             return false;
         }
         self.settings.insert(workspace.into(), Arc::new(settings.clone()));

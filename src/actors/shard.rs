@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use actix::prelude::*;
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, RwLock, Semaphore, oneshot};
 
 use super::conversation::StepFn;
 use super::options::NodeOptions;
@@ -43,9 +43,9 @@ pub struct ShardParts {
     pub news: Arc<Notify>,
     /// For turns that carry much, shared by the shards of one Arbiter.
     pub turns: Arc<Semaphore>,
-    /// For whoever tries a suspect entry alone, shared by all shards of the node: were two tried at once, the death of one
-    /// would be blamed on both, each time anew.
-    pub suspects: Arc<Semaphore>,
+    /// Written by the shard that tries a suspect entry alone, read by all others of the node that apply entries: were anything
+    /// else applied meanwhile, a death of that would be blamed on the suspect, each time anew.
+    pub suspects: Arc<RwLock<()>>,
 }
 
 /// What everybody may see of a shard.

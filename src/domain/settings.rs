@@ -52,6 +52,20 @@ impl Settings {
         self.enabled.then_some(self.enable_epoch)
     }
 
+    /// Whether these take the place of `other`: the higher version does. Two documents of one version there are only after a
+    /// store has lost its last second; of those every partition must choose the same, and one that is off does no harm.
+    pub fn outrank(&self, other: &Self) -> bool {
+        self.rank() > other.rank()
+    }
+
+    #[allow(clippy::type_complexity)] // all fields, in an order that has no meaning but for the first two
+    fn rank(&self) -> (u64, bool, u64, Span, bool, Span, NotesMode, bool, Option<Span>, Option<&str>) {
+        let Self { version, enable_epoch, enabled, period, echo_arms, late_reply_window, .. } = self;
+        let Self { notes_mode, notes_auto_generate, warning_before, farewell, .. } = self;
+        let (period, window, notes) = (*period, *late_reply_window, *notes_mode);
+        (*version, !enabled, *enable_epoch, period, *echo_arms, window, notes, *notes_auto_generate, *warning_before, farewell.as_deref())
+    }
+
     /// These settings changed by `change`, as the next version. Switching on starts a new enable epoch.
     ///
     /// # Errors
@@ -172,6 +186,15 @@ mod tests {
     fn t2_a_new_workspace_is_off_with_24_hours() {
         let new = Settings::default();
         assert_eq!((new.enabled, new.period, new.echo_arms), (false, Span::from_hours(24), true));
+    }
+
+    #[test]
+    fn t22_of_two_documents_of_one_version_the_same_counts_whatever_the_order() {
+        let on = Settings { enabled: true, enable_epoch: 3, version: 2, ..Settings::default() };
+        let (off, later) = (Settings { enabled: false, ..on.clone() }, Settings { version: 3, ..on.clone() });
+        assert!(off.outrank(&on) && !on.outrank(&off));
+        assert!(later.outrank(&off) && !off.outrank(&later));
+        assert!(!on.outrank(&on.clone()), "one that is known is no news");
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl<'a> Fold<'a> {
                 }
             }
             Ok(Entry::Settings { workspace, settings }) => {
-                if settings.version > self.settings_of(workspace).version {
+                if settings.outrank(&self.settings_of(workspace)) {
                     self.settings.insert(workspace.clone(), (**settings).clone());
                 }
             }

@@ -113,6 +113,9 @@ impl Faults {
     /// the primary before has to claim anew.
     pub fn fail_over(&self, replica: Replica) {
         let mut state = self.0.lock();
+        let told = state.partitions.iter().map(|partition| partition.last_notification);
+        let heard: Vec<u64> = told.enumerate().map(|(at, last)| state.heard.get(at).copied().unwrap_or(0).max(last)).collect();
+        state.heard = heard;
         (state.partitions, state.settings) = (replica.partitions, replica.settings);
         state.primary += 1;
     }

@@ -23,7 +23,7 @@ mod tests;
 
 pub use faults::{Faults, Replica};
 use faults::{Stalled, Switches, strikes};
-use partition::{Partition, refused};
+use partition::{NUMBERS_A_MILLISECOND, Partition, refused};
 
 /// Entries a partition may hold unapplied: some seconds of the busiest one. They are kept in memory.
 pub const UNAPPLIED_MAX: u64 = 100_000;
@@ -44,6 +44,8 @@ pub struct MemoryStore {
 struct State {
     /// Counts the primaries there were.
     primary: u64,
+    /// The last numbers that nodes heard of under the primaries before.
+    heard: Vec<u64>,
     partitions: Vec<Partition>,
     settings: BTreeMap<Box<str>, Settings>,
     switches: Switches,
@@ -67,6 +69,7 @@ impl MemoryStore {
     pub fn bounded(partitions: PartitionCount, clock: SharedClock, unapplied_max: u64) -> Arc<Self> {
         let state = State {
             primary: 0,
+            heard: Vec::new(),
             partitions: partitions.all().map(|_| Partition::default()).collect(),
             settings: BTreeMap::new(),
             switches: Switches::default(),
@@ -201,8 +204,10 @@ impl Store for MemoryStore {
     fn claim(&self, partition: PartitionId, by: Member, over: Option<Holder>) -> BoxFuture<'_, Result<Claim, StoreError>> {
         async move {
             let mut state = self.lock();
-            let by_whom = (state.primary, self.clock.now());
-            state.partition(partition)?.claim(partition, by, over.as_ref(), by_whom)
+            let by_the_clock = u64::try_from(self.clock.now().as_millis()).unwrap_or(0) * NUMBERS_A_MILLISECOND;
+            let heard = state.heard.get(usize::from(partition.0)).map_or(0, |number| number + NUMBERS_A_MILLISECOND);
+            let numbers = (state.primary, by_the_clock.max(heard));
+            state.partition(partition)?.claim(partition, by, over.as_ref(), numbers)
         }
         .boxed()
     }

@@ -12,8 +12,8 @@ use crate::store::*;
 const REPEATS_KEPT: usize = 2_000;
 
 /// Numbers of notifications to a millisecond: those under another primary go on by the clock, for it cannot know which were
-/// given out before.
-const NUMBERS_A_MILLISECOND: u64 = 1_000;
+/// given out before, except by what its nodes have heard.
+pub const NUMBERS_A_MILLISECOND: u64 = 1_000;
 
 #[derive(Clone, Default)]
 pub struct Partition {
@@ -95,14 +95,13 @@ impl Partition {
 
 // The right to write, and writing.
 impl Partition {
-    pub fn claim(&mut self, partition: PartitionId, by: Member, over: Option<&Holder>, (primary, clock): (u64, Timestamp)) -> Result<Claim, StoreError> {
+    pub fn claim(&mut self, partition: PartitionId, by: Member, over: Option<&Holder>, (primary, base): (u64, u64)) -> Result<Claim, StoreError> {
         if self.holder.as_ref() != over {
             return Err(StoreError::Fenced { partition });
         }
         if self.primary != primary {
             self.primary = primary;
-            let by_the_clock = u64::try_from(clock.as_millis()).unwrap_or(0) * NUMBERS_A_MILLISECOND;
-            self.last_notification = by_the_clock.max(self.last_notification + NUMBERS_A_MILLISECOND);
+            self.last_notification = base.max(self.last_notification + NUMBERS_A_MILLISECOND);
             self.numbered_from = self.last_notification + 1;
         }
         self.epoch += 1;

@@ -57,7 +57,8 @@ impl Inner {
         let token = crate::chance::token();
         let seen = over.map_or_else(|| std::array::from_fn(|_| String::new()), |holder| fields(&holder));
         let args = [nonce(token), by.node.into(), nonce(by.instance), primary];
-        let fixed = [NUMBERS_A_MILLISECOND.to_string(), self.partitions.get().to_string()];
+        let heard = self.heads.all()[usize::from(partition.0)];
+        let fixed = [NUMBERS_A_MILLISECOND.to_string(), self.partitions.get().to_string(), heard.to_string()];
         let args: Vec<&[u8]> = args.iter().chain(&seen).chain(&fixed).map(String::as_bytes).collect();
         let keys: [&str; 9] =
             [&of.lease, &of.events, &of.notifications, &of.dead, &of.states, &of.settings, &of.deadlines, &of.letters, &of.repeats];

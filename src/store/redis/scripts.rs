@@ -16,7 +16,7 @@ pub const NUMBERS_A_MILLISECOND: u64 = 1_000;
 pub struct Scripts {
     /// KEYS lease, events, notifications, dead, states, settings, deadlines, letters, repeats.
     /// ARGV nonce, node, instance, replication id of the primary; then the record seen: epoch (empty: nobody holds it),
-    /// nonce, node, instance, beat; notifications to a millisecond, to number on under another primary; how many partitions there are.
+    /// nonce, node, instance, beat; notifications to a millisecond, to number on under another primary; how many partitions there are; the last number this node has heard of.
     /// Effect: a new token; counts the attempt where entries wait; makes the partition's keys that are not there; numbers on
     /// behind what somebody else wrote into the notifications.
     /// Answer: epoch, commit, checkpoint, last number, numbered from, attempts, trying, settings applied, whether the index is

@@ -24,9 +24,11 @@ local attempts = behind and (tonumber(held[10]) or 0) + 1 or 0
 local last, from = tonumber(held[8]) or 0, tonumber(held[9]) or 1
 if held[12] and held[12] ~= ARGV[4] then
   -- By the clock, and not so many further on: this primary may never have heard of the one before it, nor what that skipped.
+  -- Above what the claimer has heard all the same: that clock may have been wrong.
   local step = tonumber(ARGV[10])
   local told = last > 0 and not (from == last + 1 and last % step == 0)
-  local base = math.max(tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000), math.floor(last / step) + 1) * step
+  local above = math.floor(math.max(last, tonumber(ARGV[12])) / step) + 1
+  local base = math.max(tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000), above) * step
   last = told and base + 1 or base
   from = last + 1
 end
