@@ -65,6 +65,7 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod edge;
+pub mod faults;
 pub mod store;
 pub mod telemetry;
 pub mod wire;

@@ -8,6 +8,7 @@ use super::apply::actor_died;
 use super::conversation::{Applied, Wake};
 use super::owner::Owner;
 use crate::domain::{ConversationKey, Span, Timestamp};
+use crate::faults::{Bug, planted};
 use crate::store::{Barrier, StoreError};
 
 /// The two clocks are read in whole milliseconds, so a timer may ring this much before the store agrees that it is due:
@@ -63,6 +64,9 @@ impl Owner<'_> {
     pub(super) async fn caught_up(&mut self) -> Result<Barrier, StoreError> {
         let (store, partition) = (self.parts.store.clone(), self.parts.partition);
         let barrier = store.barrier(partition).await?;
+        if planted(Bug::NoBarrier) {
+            return Ok(barrier);
+        }
         while self.head.checkpoint < barrier.last {
             let entries = store.read(partition, self.head.checkpoint, self.parts.options.batch_behind, Duration::from_secs(1)).await?;
             if entries.is_empty() {
@@ -76,6 +80,11 @@ impl Owner<'_> {
 
     /// The lesser of the store's clock and the node's: a deadline strictly before it has passed on both (D1).
     pub(super) fn trusted(&self, barrier: &Barrier) -> Timestamp {
-        barrier.clock.min(self.parts.steady.now())
+        let (store, node) = (barrier.clock, self.parts.steady.now());
+        match () {
+            () if planted(Bug::NodeClockOnly) => node,
+            () if planted(Bug::StoreClockOnly) => store,
+            () => store.min(node),
+        }
     }
 }

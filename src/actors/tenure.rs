@@ -22,6 +22,7 @@ use super::owner::{Owner, Woken};
 use super::residents::Residents;
 use super::shard::{Inbox, ShardParts};
 use crate::clock::Stopwatch;
+use crate::faults::{Bug, planted};
 use crate::store::{Claim, Holder, Lease, LogId, StoreError};
 
 /// Waits between attempts to claim a partition whose store does not answer.
@@ -86,7 +87,7 @@ impl LeaseClock {
     /// Whether the present turn may still end well. On a busy machine, far behind, one takes seconds.
     fn makes_headway(&self) -> bool {
         let Some((lease, turn)) = self.lease.zip(self.turn.get()) else { return true };
-        turn.elapsed() < lease * TURN_MAX_LEASES
+        turn.elapsed() < lease * TURN_MAX_LEASES || planted(Bug::LeaseRenewedApart)
     }
 
     /// Others take a partition over whose record stood still for a whole lease: a third of it is for the answer's way, for
@@ -142,13 +143,15 @@ struct Life {
     attempt: usize,
     /// What was being tried alone when a store call failed, and its owner lived on.
     survived: Option<(LogId, u32)>,
+    /// Never anything, but for a bug that is planted.
+    kept: Option<Residents>,
 }
 
 /// The whole life of a shard, until it is told to stop.
 pub async fn live(parts: ShardParts, inbox: Rc<Inbox>) {
     // At a start nobody has it: there is no need to look first, which would make 64 of them wait for each other.
     let mut next = if parts.store.is_exclusive() { Next::Claim(None, None) } else { Next::Rest };
-    let mut life = Life { parts, inbox, attempt: 0, survived: None };
+    let mut life = Life { parts, inbox, attempt: 0, survived: None, kept: None };
     while !life.inbox.is_stopping() {
         next = match next {
             Next::Rest => life.rest().await,
@@ -217,6 +220,7 @@ impl Life {
         let bell = Rc::new(Bell::default());
         let around = Surroundings { bell: bell.clone(), steady: parts.steady.clone(), step: parts.step, horizon: parts.options.horizon };
         let residents = Residents::new(around, parts.live.clone(), parts.status.live.clone());
+        let residents = self.kept.take().unwrap_or(residents);
         let mut owner = Owner::new(&parts, claim, residents, inbox.clone(), clock.clone(), self.survived.take());
         inbox.begin(owner.checkpoint());
         parts.status.ready.store(true, Ordering::Relaxed);
@@ -239,7 +243,7 @@ impl Life {
                 meter::commit_failed(parts.partition, &error);
                 self.survived = owner.trying();
                 self.attempt = if owner.has_committed() { 0 } else { self.attempt + 1 };
-                drop(owner);
+                self.kept = planted(Bug::MemoryKept).then(|| owner.into_residents()); // else whatever was in memory is dropped
                 let is_outdone = matches!(error, StoreError::Fenced { .. }) && !parts.store.is_exclusive();
                 if is_outdone { self.outdone() } else { self.pause().await }
             }

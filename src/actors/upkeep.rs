@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::owner::{AT_ONCE, Owner};
 use crate::domain::conversation::ToldTimer;
 use crate::domain::{Conversation, ConversationKey, Settings, Span, Timestamp};
+use crate::faults::{Bug, planted};
 use crate::store::{DueKey, Entry, Place, StoreError};
 
 /// Rows looked at in one page of a sweep.
@@ -67,7 +68,7 @@ impl Owner<'_> {
         let behind = if barrier.last > self.head.checkpoint { barrier.clock.since(self.head.checkpoint.accepted_at()) } else { Span::ZERO };
         super::meter::lag(self.parts.partition, behind);
         let until = self.trusted(&barrier).minus(Span::from_millis(1));
-        let mut after = None;
+        let mut after = self.rounds.looked_ahead.clone().filter(|_| planted(Bug::WakeUpFromCursor));
         loop {
             let page = self.parts.store.due(self.parts.partition, until, after.take(), limit).await?;
             let full = page.len() >= limit;

@@ -3,6 +3,8 @@
 //! Any order of arrival of the same events gives the same facts (D5): registers keep the latest by [`Position`], lists
 //! are kept in that order and cut at its old end.
 
+use crate::faults::{Bug, planted};
+
 use super::commands::{BlockCommand, CommandLog, SnoozeCommand};
 use super::event::{ClosingSource, Note, OpeningSource};
 use super::order::{Border, Position};
@@ -75,7 +77,7 @@ pub struct CloseCommand {
 
 impl Facts {
     pub fn record_contact(&mut self, position: Position) {
-        if self.contact.as_ref().is_some_and(|latest| position <= *latest) {
+        if self.contact.as_ref().is_some_and(|latest| position <= *latest) && !planted(Bug::ArrivalOrder) {
             return;
         }
         self.humans.retain(|h| h.position > position);
@@ -89,7 +91,7 @@ impl Facts {
         self.last_human_at = self.last_human_at.max(Some(message.position.time));
         self.closes.retain(|c| c.position > message.position);
         self.opened.retain(|o| o.position > message.position);
-        if self.contact.as_ref().is_some_and(|latest| message.position <= *latest) {
+        if self.contact.as_ref().is_some_and(|latest| message.position <= *latest) && !planted(Bug::ArrivalOrder) {
             return;
         }
         let Err(place) = self.humans.binary_search_by(|h| h.position.cmp(&message.position)) else { return };

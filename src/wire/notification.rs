@@ -10,6 +10,7 @@ use super::time::{self, Rfc3339};
 use crate::domain::event::ClosingSource;
 use crate::domain::notice::Cause;
 use crate::domain::{ConversationNotice, EventName, Notice, NoticeKind, Settings, Timestamp};
+use crate::faults::{Bug, planted};
 
 /// A notification as the CloudEvent everybody gets.
 #[derive(Serialize)]
@@ -143,6 +144,9 @@ struct Named<'a> {
 
 impl Named<'_> {
     fn id(&self, version: u64, kind: NoticeKind) -> String {
+        if kind == NoticeKind::Closed && planted(Bug::RandomCloseId) {
+            return Uuid::new_v4().hyphenated().to_string();
+        }
         let opened_at = self.opened_at.map(time::format).unwrap_or_default();
         let text = format!("{}/{}/{opened_at}/{version}/{}", self.workspace, self.conversation, kind.as_str());
         Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()).hyphenated().to_string()

@@ -57,13 +57,17 @@ fn all_told(world: &World) -> Vec<Notification> {
 
 pub fn unheard(world: &World) -> Vec<String> {
     let ledger = world.ledger.borrow();
-    all_told(world).iter().filter(|told| !ledger.heard.contains_key(CloudEvent::new(&told.notice).id())).map(|told| format!("{told:?}")).collect()
+    all_told(world)
+        .iter()
+        .filter(|told| !ledger.heard.contains(CloudEvent::new(&told.notice).id()))
+        .map(|told| format!("{told:?}"))
+        .collect()
 }
 
 /// Whether the subscriber has heard all there is.
 pub fn all_heard(world: &World) -> bool {
     let ledger = world.ledger.borrow();
-    all_told(world).iter().all(|told| ledger.heard.contains_key(CloudEvent::new(&told.notice).id()))
+    all_told(world).iter().all(|told| ledger.heard.contains(CloudEvent::new(&told.notice).id()))
 }
 
 /// I6. A store that is not strict may forget what only nodes that died since have acknowledged.
@@ -103,7 +107,7 @@ fn heard_is_stored(world: &World, told: &[Notification]) -> Vec<Violation> {
     let ledger = world.ledger.borrow();
     let ids: HashSet<String> = told.iter().map(|told| CloudEvent::new(&told.notice).id().to_owned()).collect();
     let may_forget = !world.plan.strict && ledger.failovers > 0;
-    let unknown = ledger.heard.keys().filter(|id| !may_forget && !ids.contains(*id)).min();
+    let unknown = ledger.heard.iter().filter(|id| !may_forget && !ids.contains(*id)).min();
     let mut found: Vec<Violation> = Vec::new();
     found.extend(unknown.map(|id| violates(Law::HeardIsStored, format!("{id} was heard, and is not in the store"))));
     found.extend((ledger.resets > 0).then(|| violates(Law::HeardIsStored, "the subscriber was told to start over")));
@@ -127,7 +131,9 @@ fn one_close_an_episode(told: &[Notification]) -> Vec<Violation> {
             (invariant::notification_ids_differ(told.iter().copied()), "two notifications with one id"),
             (told.iter().all(|told| invariant::never_closes_early(told)), "a close that says it came early"),
         ];
-        found.extend(laws.into_iter().filter(|(holds, _)| !holds).map(|(_, what)| violates(Law::OneCloseAnEpisode, format!("{key}: {what}"))));
+        found.extend(
+            laws.into_iter().filter(|(holds, _)| !holds).map(|(_, what)| violates(Law::OneCloseAnEpisode, format!("{key}: {what}"))),
+        );
     }
     let mut ids = HashSet::new();
     let double = told.iter().find(|told| !ids.insert(CloudEvent::new(&told.notice).id().to_owned()));

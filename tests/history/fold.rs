@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use adjourn::domain::{Accepted, Conversation, ConversationKey, Input, Notice, Outcome, PartitionId, Settings, Span, Timestamp, step, wake_at};
+use adjourn::domain::{
+    Accepted, Conversation, ConversationKey, Input, Notice, Outcome, PartitionId, Settings, Span, Timestamp, step, wake_at,
+};
 use adjourn::store::{Batch, DeadLetterAction, Entry, LogId, RowChange};
 
 use super::ground::{Book, Committed, Logged};

@@ -84,7 +84,8 @@ impl Ground {
         let store = MemoryStore::new(PartitionCount::new(partitions).unwrap(), clock.clone());
         store.share();
         let partitions = vec![Book::default(); usize::from(partitions)];
-        let journal = Journal { partitions, violations: Vec::new(), primary: 0, doomed: false, heads: Vec::new(), off_since: None, digest: 0 };
+        let journal =
+            Journal { partitions, violations: Vec::new(), primary: 0, doomed: false, heads: Vec::new(), off_since: None, digest: 0 };
         Arc::new(Self { store, time, clock, journal: Mutex::new(journal), dice: Mutex::new(Rng::new(seed)) })
     }
 

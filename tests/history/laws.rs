@@ -33,6 +33,8 @@ pub enum Law {
     Settles,
     /// I15: what was poison is set aside, and nothing else.
     QuarantineIsExact,
+    /// I17: nothing panics but what is poison.
+    NothingPanics,
     /// T1-T8, D2, D5-D9: what the independent reading of the rules says of conversations in which only messages happen.
     RulesOfMessages,
 }
@@ -68,7 +70,13 @@ pub fn of_a_commit(book: &Book, committed: &Committed, off_since: Option<Ms>, gr
     let mut found = Vec::new();
     let Committed { lease, batch, at, store_clock, node_clock, .. } = committed;
     if batch.based_on != book.head() {
-        found.push(violates(Law::OneChain, format!("{} builds on {:?}, the last commit is {:?}", lease.partition, batch.based_on, book.head())));
+        found.push(violates(
+            Law::OneChain,
+            format!("{} builds on {:?}, the last commit is {:?}", lease.partition, batch.based_on, book.head()),
+        ));
+    }
+    if book.commits.last().is_some_and(|last| batch.checkpoint < last.batch.checkpoint) {
+        found.push(violates(Law::OneChain, format!("{}: the position in the log went back to {}", lease.partition, batch.checkpoint)));
     }
     if book.lease != Some(*lease) {
         found.push(violates(Law::OneChain, format!("{lease:?} commits, {:?} has claimed since", book.lease)));

@@ -12,7 +12,6 @@ pub struct Plan {
     pub seed: u64,
     pub nodes: usize,
     pub partitions: u16,
-    pub conversations: u64,
     /// What counts as accepted the replica has.
     pub strict: bool,
     pub period: Span,
@@ -29,16 +28,31 @@ pub struct Planned {
 #[derive(Clone, Debug)]
 pub enum Act {
     /// Events by way of a node, until one has taken them.
-    Send { via: usize, events: Vec<Draft> },
+    Send {
+        via: usize,
+        events: Vec<Draft>,
+    },
     /// Events put into the log by a producer that needs no node.
-    Raw { events: Vec<Draft> },
+    Raw {
+        events: Vec<Draft>,
+    },
     /// What an earlier act sent, once more and in the other order.
-    Again { via: usize, back: usize },
+    Again {
+        via: usize,
+        back: usize,
+    },
     /// So much passes for everybody.
-    Pass { ms: Ms },
+    Pass {
+        ms: Ms,
+    },
     /// It becomes so much before the next deadline, or after it.
-    PassToDeadline { by_ms: Ms },
-    Settings { via: usize, change: SettingsChange },
+    PassToDeadline {
+        by_ms: Ms,
+    },
+    Settings {
+        via: usize,
+        change: SettingsChange,
+    },
     Fault(Fault),
 }
 
@@ -60,32 +74,92 @@ pub enum Kind {
 
 #[derive(Clone, Debug)]
 pub enum Fault {
-    Kill { node: usize, back_ms: u64 },
+    Kill {
+        node: usize,
+        back_ms: u64,
+    },
     /// At the so-manieth call from then on.
-    KillAtCall { node: usize, calls: u32, before: bool, back_ms: u64 },
-    Freeze { node: usize, ms: u64 },
-    Cut { node: usize, ms: u64 },
-    Deaf { node: usize, ms: u64 },
-    Slow { node: usize, ms: u64, for_ms: u64 },
-    LoseCalls { node: usize, calls: u32 },
-    LoseAnswers { node: usize, calls: u32 },
-    Refuse { node: usize, calls: u32 },
-    HoldCommits { node: usize, commits: u32, ms: u64 },
-    DoubleCommits { node: usize, commits: u32 },
-    SwallowCommits { node: usize, commits: u32 },
+    KillAtCall {
+        node: usize,
+        calls: u32,
+        before: bool,
+        back_ms: u64,
+    },
+    Freeze {
+        node: usize,
+        ms: u64,
+    },
+    Cut {
+        node: usize,
+        ms: u64,
+    },
+    Deaf {
+        node: usize,
+        ms: u64,
+    },
+    Slow {
+        node: usize,
+        ms: u64,
+        for_ms: u64,
+    },
+    LoseCalls {
+        node: usize,
+        calls: u32,
+    },
+    LoseAnswers {
+        node: usize,
+        calls: u32,
+    },
+    Refuse {
+        node: usize,
+        calls: u32,
+    },
+    HoldCommits {
+        node: usize,
+        commits: u32,
+        ms: u64,
+    },
+    DoubleCommits {
+        node: usize,
+        commits: u32,
+    },
+    SwallowCommits {
+        node: usize,
+        commits: u32,
+    },
     /// A replica that is so much behind takes over.
-    FailOver { lag_ms: u64 },
-    StoreClock { by_ms: Ms, for_ms: u64 },
-    NodeClock { node: usize, by_ms: Ms, for_ms: u64 },
+    FailOver {
+        lag_ms: u64,
+    },
+    StoreClock {
+        by_ms: Ms,
+        for_ms: u64,
+    },
+    NodeClock {
+        node: usize,
+        by_ms: Ms,
+        for_ms: u64,
+    },
     /// An event that the state machine panics on.
-    Poison { conversation: u64 },
+    Poison {
+        conversation: u64,
+    },
     /// One that the process dies of.
-    Deadly { conversation: u64 },
+    Deadly {
+        conversation: u64,
+    },
     /// An entry that nobody can read.
-    Garbage { partition: u16 },
+    Garbage {
+        partition: u16,
+    },
     /// Stopped in an orderly way, and started again.
-    Restart { node: usize },
-    Move { partition: u16, node: usize },
+    Restart {
+        node: usize,
+    },
+    Move {
+        partition: u16,
+        node: usize,
+    },
 }
 
 /// How large histories are.
@@ -120,7 +194,7 @@ impl Plan {
             draw.insert(&mut acts, Act::Settings { via, change });
         }
         let strict = draw.rng.percent(50);
-        Self { seed, nodes, partitions, conversations: size.conversations, strict, period, acts }
+        Self { seed, nodes, partitions, strict, period, acts }
     }
 }
 
@@ -225,7 +299,9 @@ impl Draw {
         let clock = [1_000, 30_000, 5 * MINUTE, 60 * MINUTE][self.rng.below(4) as usize] * (1 - 2 * self.rng.below(2) as Ms);
         match self.rng.below(26) {
             0 => Fault::Kill { node, back_ms: self.rng.below(9_000) },
-            1..4 => Fault::KillAtCall { node, calls: self.rng.below(40) as u32, before: self.rng.percent(50), back_ms: self.rng.below(9_000) },
+            1..4 => {
+                Fault::KillAtCall { node, calls: self.rng.below(40) as u32, before: self.rng.percent(50), back_ms: self.rng.below(9_000) }
+            }
             4 | 5 => Fault::Freeze { node, ms: 100 + self.rng.below(9_000) },
             6 => Fault::Cut { node, ms: 100 + self.rng.below(9_000) },
             7 => Fault::Deaf { node, ms: 100 + self.rng.below(6_000) },

@@ -32,13 +32,23 @@ pub fn is_poison(id: &str) -> bool {
     id.starts_with(PANICS) || id.starts_with(KILLS)
 }
 
-/// Panics of poison are the purpose; all others are told.
+thread_local! {
+    static PANICS_SEEN: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How many panics there were on this thread since the last call that no poison was to blame for.
+pub fn panics() -> usize {
+    PANICS_SEEN.take()
+}
+
+/// Panics of poison are the purpose; all others are counted.
 pub fn hush() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         let told = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             if info.payload().downcast_ref::<&str>() != Some(&"poison") {
+                PANICS_SEEN.set(PANICS_SEEN.get() + 1);
                 told(info);
             }
         }));

@@ -19,7 +19,6 @@ use super::time::SimClock;
 pub struct Process {
     pub node: Node,
     pub line: Arc<Line>,
-    pub clock: Arc<SimClock>,
     body: Rc<Body>,
 }
 
@@ -37,11 +36,12 @@ impl Process {
         let node = {
             let _inside = tasks.enter();
             let options = NodeOptions { node: name.into(), ..options };
-            node::start_with(line.clone(), clock.clone(), options, poison::step)
+            node::start_with(line.clone(), clock, options, poison::step)
         };
-        let body = Rc::new(Body { tasks: RefCell::new(Some(tasks)), stopped: Cell::new(false), waker: RefCell::default(), line: line.clone() });
+        let body =
+            Rc::new(Body { tasks: RefCell::new(Some(tasks)), stopped: Cell::new(false), waker: RefCell::default(), line: line.clone() });
         tokio::task::spawn_local(Run(body.clone()));
-        Self { node, line, clock, body }
+        Self { node, line, body }
     }
 
     /// At the next instant nothing of it is left; from now on nothing it does arrives anywhere.
@@ -109,4 +109,3 @@ impl Future for Run {
         Poll::Pending
     }
 }
-

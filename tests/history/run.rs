@@ -1,7 +1,7 @@
 //! One history, from its plan to what is to be judged. All of it happens on one thread, in virtual time, by one seed.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub struct Outcome {
 }
 
 /// What there was: a history in which nothing happens is right, and worth nothing.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Tally {
     pub accepted: usize,
     pub commits: usize,
@@ -49,8 +49,22 @@ pub struct Tally {
     pub reversals: usize,
     pub set_aside: usize,
     pub faults: usize,
-    /// Faults that met a commit under way.
+    /// Processes that died and came back.
     pub deaths: usize,
+}
+
+impl Tally {
+    pub fn add(&mut self, other: &Self) {
+        let Self { accepted, commits, claims, auto_closes, reversals, set_aside, faults, deaths } = other;
+        self.accepted += accepted;
+        self.commits += commits;
+        self.claims += claims;
+        self.auto_closes += auto_closes;
+        self.reversals += reversals;
+        self.set_aside += set_aside;
+        self.faults += faults;
+        self.deaths += deaths;
+    }
 }
 
 /// What producers and subscribers know of it.
@@ -62,7 +76,7 @@ pub struct Ledger {
     /// Acts that sent something, in order.
     pub bursts: Vec<Vec<String>>,
     /// Notifications that the subscriber heard.
-    pub heard: HashMap<String, Heard>,
+    pub heard: HashSet<String>,
     pub resets: usize,
     pub garbage: BTreeSet<(u16, (u64, u64))>,
     pub failovers: u32,
@@ -77,11 +91,6 @@ pub struct Ledger {
 pub struct Acknowledged {
     pub by: Option<u64>,
     pub doomed_by: Option<u32>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct Heard {
-    pub at: Ms,
 }
 
 /// One place of the cluster, and the processes that were there.
@@ -116,10 +125,14 @@ pub fn run(plan: &Plan, telling: Option<&str>) -> Outcome {
     chance::replay(Some(plan.seed));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let tasks = LocalSet::new();
-    let outcome = runtime.block_on(tasks.run_until(World::play(plan.clone(), telling)));
+    let mut outcome = runtime.block_on(tasks.run_until(World::play(plan.clone(), telling)));
     drop(tasks);
     drop(runtime);
     chance::replay(None);
+    let panics = poison::panics();
+    if panics > 0 {
+        outcome.violations.push(violates(Law::NothingPanics, format!("{panics} panics")));
+    }
     outcome
 }
 
@@ -352,11 +365,10 @@ impl World {
             while silent < 3 {
                 match tokio::time::timeout(Duration::from_secs(1), feed.next()).await {
                     Ok(Ok(Fed::Notifications(told))) => {
-                        let at = self.ground.time.now();
                         let mut ledger = self.ledger.borrow_mut();
                         for notification in &told {
                             let id = CloudEvent::new(&notification.notice).id().to_owned();
-                            ledger.heard.entry(id).or_insert(Heard { at });
+                            ledger.heard.insert(id);
                         }
                         (cursor, silent) = (feed.cursor().clone(), 0);
                     }

@@ -321,7 +321,12 @@ impl Walk<'_> {
     fn policy(&self, at: Ms) -> Policy {
         let here = self.next.checked_sub(1).map(|last| self.messages[last].nth);
         let in_force = |(nth, accepted_at, _): &&(usize, Ms, Policy)| here.is_some_and(|here| *nth < here) || *accepted_at < at;
-        let latest = self.policies.iter().filter(in_force).map(|(_, _, policy)| *policy).max_by_key(|p| (p.version, p.epoch.is_none(), p.epoch, p.period));
+        let latest = self
+            .policies
+            .iter()
+            .filter(in_force)
+            .map(|(_, _, policy)| *policy)
+            .max_by_key(|p| (p.version, p.epoch.is_none(), p.epoch, p.period));
         latest.unwrap_or(Policy { version: 0, epoch: None, period: 86_400_000, late_reply_window: 600_000 })
     }
 

@@ -6,6 +6,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::domain::{Conversation, ConversationKey, Notice, PartitionId, Settings, Timestamp};
+use crate::faults::{Bug, planted};
 use crate::store::*;
 
 /// More than the contract of [`Store::applied`] asks for.
@@ -70,6 +71,9 @@ impl Partition {
         let id = if ms > before.ms { LogId { ms, seq: 0 } } else { LogId { ms, seq: before.seq + 1 } };
         self.last = id;
         self.log.insert(id, Ok(entry));
+        if planted(Bug::MaxlenTrim) && self.log.len() > 8 {
+            self.log.pop_first();
+        }
         id
     }
 
@@ -95,9 +99,18 @@ impl Partition {
 
 // The right to write, and writing.
 impl Partition {
-    pub fn claim(&mut self, partition: PartitionId, by: Member, over: Option<&Holder>, (primary, base): (u64, u64)) -> Result<Claim, StoreError> {
+    pub fn claim(
+        &mut self,
+        partition: PartitionId,
+        by: Member,
+        over: Option<&Holder>,
+        (primary, base): (u64, u64),
+    ) -> Result<Claim, StoreError> {
         if self.holder.as_ref() != over {
             return Err(StoreError::Fenced { partition });
+        }
+        if self.primary != primary && planted(Bug::RawCursor) {
+            self.primary = primary;
         }
         if self.primary != primary {
             self.primary = primary;
@@ -139,7 +152,8 @@ impl Partition {
     }
 
     fn fence(&mut self, lease: Lease) -> Result<&mut Holder, StoreError> {
-        self.holder.as_mut().filter(|held| held.lease == lease).ok_or(StoreError::Fenced { partition: lease.partition })
+        let is_same = |held: Lease| held == lease || (planted(Bug::IntegerFence) && held.epoch == lease.epoch) || planted(Bug::NoFence);
+        self.holder.as_mut().filter(|held| is_same(held.lease)).ok_or(StoreError::Fenced { partition: lease.partition })
     }
 
     /// Whoever claimed under another primary may have in memory what this one never had.
@@ -149,6 +163,9 @@ impl Partition {
 
     pub fn commit(&mut self, lease: Lease, batch: Batch, clock: Timestamp) -> Result<(), StoreError> {
         self.fence(lease)?;
+        if planted(Bug::WriteBeforeValidate) && self.check(&batch, clock).is_err() {
+            batch.rows.iter().for_each(|write| self.write_row(write.clone()));
+        }
         self.check(&batch, clock)?;
         self.apply(batch, clock);
         self.renew(lease)
@@ -156,7 +173,7 @@ impl Partition {
 
     /// Everything that could refuse a batch of the holder, before anything is changed: chain, numbering, clock, order.
     fn check(&self, batch: &Batch, clock: Timestamp) -> Result<(), StoreError> {
-        if self.head != batch.based_on {
+        if self.head != batch.based_on && !planted(Bug::NoChain) {
             return Err(refused("the batch does not build on the last commit"));
         }
         if batch.checkpoint < self.checkpoint {
@@ -175,11 +192,14 @@ impl Partition {
 
     /// D1 and D2, by the store's own clock and log.
     fn check_close(&self, checkpoint: LogId, not_before: Timestamp, clock: Timestamp) -> Result<(), StoreError> {
-        if clock <= not_before {
+        if clock <= not_before && !planted(Bug::NodeClockOnly) {
             let (now, due) = (clock.as_millis(), not_before.as_millis());
             return Err(refused(format!("the clock, {now}, is not past the deadline, {due}")));
         }
         let accepted_at = |id: &LogId, entry: &Result<Entry, Unreadable>| entry.as_ref().map_or(id.accepted_at(), |e| e.accepted_at(*id));
+        if planted(Bug::NoBarrier) {
+            return Ok(());
+        }
         let mut later = self.log.range((Bound::Excluded(checkpoint), Bound::Unbounded));
         match later.find(|(id, entry)| accepted_at(id, entry) <= not_before) {
             Some((id, _)) => Err(refused(format!("{id} was accepted in time and is not applied"))),
@@ -199,7 +219,10 @@ impl Partition {
         );
     }
 
-    fn apply(&mut self, batch: Batch, clock: Timestamp) {
+    fn apply(&mut self, mut batch: Batch, clock: Timestamp) {
+        if planted(Bug::CheckpointApart) && batch.id.0.is_multiple_of(2) {
+            batch.checkpoint = self.checkpoint; // the second call never came
+        }
         if batch.not_before.is_some() {
             self.raise_floor(clock);
         }
