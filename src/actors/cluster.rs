@@ -70,6 +70,8 @@ pub enum MoveRefused {
     UnknownNode(Box<str>),
     #[error("the node {0} is draining: it takes nothing")]
     Draining(Box<str>),
+    #[error("the node {0} is the last that takes anything: without it nothing would be closed any more")]
+    LastNode(Box<str>),
     #[error(transparent)]
     Unready(#[from] Unready),
 }
@@ -123,6 +125,16 @@ impl Node {
     /// Partitions that no node has, as far as this one has seen.
     pub fn partitions_unowned(&self) -> usize {
         if self.store().is_exclusive() { self.partitions_missing() } else { self.seen().unowned }
+    }
+
+    /// Whether some node has this partition, as far as this one has seen.
+    pub(super) fn has_owner(&self, partition: PartitionId) -> bool {
+        self.door(partition).is_ready() || (!self.store().is_exclusive() && self.seen().since.contains_key(&partition))
+    }
+
+    /// Why this node's signs of life are not taken, if they are not.
+    pub fn unheard(&self) -> Option<Box<str>> {
+        self.standing().unheard.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     /// # Errors
@@ -203,11 +215,15 @@ impl Node {
     /// none, or `timeout` has passed.
     ///
     /// # Errors
-    /// `UnknownNode`: nothing was changed.
+    /// `UnknownNode`, `LastNode`: nothing was changed.
     pub async fn drain_node(&self, node: &str, timeout: Duration) -> Result<NodeView, MoveRefused> {
         let unknown = || MoveRefused::UnknownNode(node.into());
         let find = async || Ok::<_, StoreError>(self.nodes().await?.into_iter().find(|view| *view.record.member.node == *node));
         find().await?.ok_or_else(unknown)?;
+        let view = self.store().cluster().await?;
+        if takers(&view, &self.seen().lost).iter().all(|taker| *taker == node) {
+            return Err(MoveRefused::LastNode(node.into()));
+        }
         if node == self.name() {
             self.standing().leave();
         }

@@ -43,8 +43,9 @@ struct Inner {
 /// The node cannot do this now.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Unready {
-    #[error("not applied within the time given; it is durable and will be")]
-    NotYetApplied,
+    /// With the partitions it waits for, and why.
+    #[error("not applied within the time given: {0}; it is durable and will be")]
+    NotYetApplied(Box<str>),
     #[error("not done within the time given; it was asked for and goes on")]
     NotYetMoved,
     #[error(transparent)]
@@ -187,9 +188,7 @@ impl Node {
         let loaded = self.store().load(self.partition(key), vec![key.clone()]).await?.pop();
         match loaded {
             Some(Loaded::Found { conversation, .. }) => Ok(Some(conversation)),
-            Some(Loaded::Corrupt { reason }) => {
-                Err(StoreError::Unavailable(format!("the record of {key} cannot be read: {reason}").into()))
-            }
+            Some(Loaded::Corrupt { reason }) => Err(StoreError::Unreadable(format!("the record of {key} cannot be read: {reason}").into())),
             Some(Loaded::Missing) | None => Ok(None),
         }
     }

@@ -1,5 +1,6 @@
 //! Taking events in, and waiting until they are applied, whoever has their partition.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use crate::store::{Entry, LogId, Store, StoreError};
 
 /// For how long the difference of two clocks is taken to stay as it was. Whoever owns the partition looks again.
 const CLOCK_KNOWN: Duration = Duration::from_secs(1);
+/// Partitions named in one answer.
+const NAMED_MAX: usize = 8;
 
 /// What became of one event.
 #[derive(Clone, PartialEq, Debug)]
@@ -99,19 +102,41 @@ impl Node {
     /// Waits until all of these are applied, whichever node does it, and tells of each whether it was a repeat.
     ///
     /// # Errors
-    /// `NotYetApplied` after `timeout`.
+    /// `NotYetApplied` after `timeout`, with what it waits for.
     pub async fn wait_applied(&self, receipts: &mut [Receipt], timeout: Duration) -> Result<(), Unready> {
         let mut places: Vec<Vec<usize>> = vec![Vec::new(); usize::from(self.partitions())];
         receipts.iter().enumerate().for_each(|(place, receipt)| places[usize::from(receipt.partition.0)].push(place));
+        let open = Mutex::new(BTreeSet::new());
         let waits = places.iter().enumerate().filter(|(_, places)| !places.is_empty()).map(|(partition, places)| {
+            let (partition, open) = (PartitionId(partition as u16), &open);
             let ids = places.iter().map(|place| receipts[*place].id).collect();
-            async move { Ok::<_, Unready>((places, self.applied(PartitionId(partition as u16), ids).await?)) }
+            async move {
+                open.lock().unwrap_or_else(PoisonError::into_inner).insert(partition);
+                let repeats = self.applied(partition, ids).await?;
+                open.lock().unwrap_or_else(PoisonError::into_inner).remove(&partition);
+                Ok::<_, Unready>((places, repeats))
+            }
         });
         let waiting = tokio::time::timeout(timeout, try_join_all(waits)).await;
-        for (places, repeats) in waiting.unwrap_or(Err(Unready::NotYetApplied))? {
+        let late = || Err(self.not_yet_applied(&open.lock().unwrap_or_else(PoisonError::into_inner)));
+        for (places, repeats) in waiting.unwrap_or_else(|_| late())? {
             places.iter().zip(repeats).for_each(|(place, repeat)| receipts[*place].duplicate = repeat);
         }
         Ok(())
+    }
+
+    /// What is waited for, in words: a few partitions by number, the rest by count.
+    fn not_yet_applied(&self, open: &BTreeSet<PartitionId>) -> Unready {
+        let is_owned = |partition: &PartitionId| self.has_owner(*partition);
+        let (behind, unowned): (Vec<PartitionId>, Vec<PartitionId>) = open.iter().partition(|partition| is_owned(partition));
+        let named = |partitions: &[PartitionId], what: &str| {
+            let some: Vec<String> = partitions.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+            let more = partitions.len().saturating_sub(NAMED_MAX);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            (!partitions.is_empty()).then(|| format!("of partition {}{more} {what}", some.join(", ")))
+        };
+        let said = [named(&unowned, "there is no owner at present"), named(&behind, "the owner is behind, or cannot write")];
+        Unready::NotYetApplied(said.into_iter().flatten().collect::<Vec<_>>().join("; ").into())
     }
 
     /// The shard tells, while it has the partition; the store, where it does not, or no longer.

@@ -56,13 +56,15 @@ pub struct Standing {
     pub seen: watch::Sender<Arc<Seen>>,
     name_lost: watch::Sender<bool>,
     /// Rung when it is worth looking round.
+    /// Why the last sign of life was not taken: a store that can be read may refuse whatever is written.
+    pub unheard: Mutex<Option<Box<str>>>,
     pub news: Arc<Notify>,
 }
 
 impl Standing {
     pub fn new(member: Member) -> Arc<Self> {
         let (seen, name_lost) = (watch::Sender::default(), watch::Sender::default());
-        Arc::new(Self { member, leaving: AtomicBool::default(), seen, name_lost, news: Arc::default() })
+        Arc::new(Self { member, leaving: AtomicBool::default(), seen, name_lost, unheard: Mutex::default(), news: Arc::default() })
     }
 
     pub fn is_leaving(&self) -> bool {
@@ -228,6 +230,8 @@ impl Membership {
     async fn beat(&self) -> bool {
         let beaten = self.ask(self.store.heartbeat(self.record(), None)).await;
         self.say("the heartbeat", beaten.as_ref().err());
+        let unheard = beaten.as_ref().err().map(|error| error.to_string().into());
+        *self.standing.unheard.lock().unwrap_or_else(PoisonError::into_inner) = unheard;
         if self.store.is_exclusive() && beaten.as_ref().is_ok_and(|kept| !kept) {
             // Whoever it is has lost the store to this process.
             let standing = self.earlier_process().await.flatten();

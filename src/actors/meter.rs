@@ -2,7 +2,7 @@
 
 use metrics::{counter, gauge, histogram};
 
-use crate::domain::event::ClosingSource;
+use crate::domain::event::{AHEAD_MAX, ClosingSource};
 use crate::domain::notice::Cause;
 use crate::domain::{Notice, NoticeKind, PartitionId, Span};
 use crate::store::{Batch, StoreError};
@@ -72,6 +72,16 @@ pub fn set_aside(partition: PartitionId, reason: &str) {
 pub fn refused(partition: PartitionId, reason: &str) {
     counter!("adjourn_dead_letters_total").increment(1);
     tracing::warn!(%partition, reason, "an event that came by the log cannot be taken; it is in the dead letters");
+}
+
+/// How far the last id of a log is ahead of the store's clock. Whoever gives out such an id, or set that clock ahead, decides
+/// when everything behind it was accepted.
+pub fn log_ahead(partition: PartitionId, ahead: Span) {
+    gauge!("adjourn_log_ahead_seconds", "partition" => partition.to_string()).set(ahead.as_millis().max(0) as f64 / 1_000.0);
+    if ahead > AHEAD_MAX {
+        let seconds = ahead.as_millis() / 1_000;
+        tracing::error!(%partition, seconds, "the log's last id is ahead of the store's clock: timers of what comes behind it wait as long. Producers are to add with the id `*`");
+    }
 }
 
 /// How far the owner is behind its log.

@@ -257,12 +257,20 @@ impl Life {
     }
 
     async fn pause(&self) -> Next {
-        tokio::select! {
-            biased;
-            () = tokio::time::sleep(CLAIM_RETRY[self.attempt.min(CLAIM_RETRY.len() - 1)]) => {}
-            () = self.inbox.called.notified() => {}
+        let over = tokio::time::sleep(CLAIM_RETRY[self.attempt.min(CLAIM_RETRY.len() - 1)]);
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut over => return Next::Reclaim,
+                // To be told once more to take what cannot be taken is no reason to hurry: the node says so at every look.
+                () = self.inbox.called.notified() => {
+                    if self.inbox.is_stopping() || self.inbox.is_told_to_give_back() {
+                        return Next::Reclaim;
+                    }
+                }
+            }
         }
-        Next::Reclaim
     }
 
     /// A partition that cannot be given back is taken when its record has stood still for long enough.

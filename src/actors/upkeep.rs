@@ -67,6 +67,9 @@ impl Owner<'_> {
         let barrier = self.parts.store.barrier(self.parts.partition).await?;
         let behind = if barrier.last > self.head.checkpoint { barrier.clock.since(self.head.checkpoint.accepted_at()) } else { Span::ZERO };
         super::meter::lag(self.parts.partition, behind);
+        if self.rounds.ticks.is_multiple_of(SLOW_ROUND) {
+            super::meter::log_ahead(self.parts.partition, barrier.last.accepted_at().since(barrier.clock));
+        }
         let until = self.trusted(&barrier).minus(Span::from_millis(1));
         let mut after = self.rounds.looked_ahead.clone().filter(|_| planted(Bug::WakeUpFromCursor));
         loop {

@@ -50,6 +50,7 @@ pub struct App {
 
 /// What the service needs once its store is open.
 struct Within {
+    stop_grace: Duration,
     steady: SharedClock,
     options: NodeOptions,
     limits: Limits,
@@ -86,7 +87,7 @@ impl App {
         let front = Front::new(config.limits.clone(), local_only);
         let public = serve_public(front.clone(), public)?;
         let admin = serve_admin(Admin::new(front.clone(), metrics.clone()), admin)?;
-        let within = Within { steady: clocks.steady, options, limits: config.limits, metrics };
+        let within = Within { stop_grace: config.stop_grace, steady: clocks.steady, options, limits: config.limits, metrics };
         Ok(Self { opening, front, within, public, admin, public_addr, admin_addr })
     }
 
@@ -100,8 +101,8 @@ impl App {
         self.admin_addr
     }
 
-    /// Answers until `shutdown` resolves, then stops in order: readiness fails, nothing new is accepted, the partitions go to
-    /// other nodes while requests in flight end, the shards finish, the store closes.
+    /// Answers until `shutdown` resolves, then stops in order: readiness fails, the partitions go to other nodes, nothing new
+    /// is accepted, requests in flight end, the shards finish, the store closes.
     ///
     /// # Errors
     /// When the store cannot be opened and waiting would not help, when a server ends by itself, or when another live
@@ -154,6 +155,7 @@ fn serve(public: Server, admin: Server) -> impl Future<Output = anyhow::Result<(
 
 /// What runs while the store is open.
 struct Service {
+    stop_grace: Duration,
     held: Held,
     node: Node,
     edge: Arc<Edge>,
@@ -162,12 +164,12 @@ struct Service {
 
 impl Service {
     fn start(held: Held, front: &Front, within: Within) -> Self {
-        let Within { steady, options, limits, metrics } = within;
+        let Within { stop_grace, steady, options, limits, metrics } = within;
         let node = node::start(held.store.clone(), steady, options);
         let edge = Edge::new(node.clone(), limits);
         front.open(edge.clone());
         let upkeep = tokio::task::spawn_local(telemetry::upkeep(metrics, node.clone()));
-        Self { held, node, edge, upkeep }
+        Self { stop_grace, held, node, edge, upkeep }
     }
 
     async fn name_is_lost(&self) -> anyhow::Result<()> {
@@ -178,10 +180,14 @@ impl Service {
 
     /// Ends with the store still open, and nobody using it.
     async fn stop(self, public: &ServerHandle) -> Held {
+        if !self.held.store.is_exclusive() {
+            // Any node answers for any partition: requests need none of them here, and go on until nobody sends any more.
+            tracing::info!(grace = ?self.stop_grace, "stopping: not ready any more, the partitions go to other nodes");
+            tokio::join!(self.node.drain(), tokio::time::sleep(self.stop_grace));
+        }
         tracing::info!("stopping: no new requests; those in flight have {DRAIN_SECS} s");
         self.edge.begin_stopping();
-        // Any node answers for any partition: those in flight need none of them here.
-        tokio::join!(public.stop(true), self.node.drain());
+        public.stop(true).await;
         self.upkeep.abort();
         if tokio::time::timeout(NODE_STOP, self.node.stop()).await.is_err() {
             tracing::warn!("the shards did not finish in time; what they had not committed is in the log");

@@ -35,6 +35,8 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// The operator takes the risk of answering anybody.
     pub insecure: bool,
+    /// For how long a node that leaves others goes on answering.
+    pub stop_grace: Duration,
     pub store: StoreChoice,
     pub partitions: Option<PartitionCount>,
     pub node_options: NodeOptions,
@@ -105,6 +107,7 @@ impl Config {
             listen,
             admin_listen,
             insecure: raw.insecure,
+            stop_grace: Duration::from_millis(span("stop_grace", &raw.stop_grace)?.as_millis().unsigned_abs()),
             partitions,
             node_options: node_options(&raw, &store)?,
             store,

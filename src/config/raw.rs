@@ -18,6 +18,7 @@ pub struct Raw {
     pub(super) node: Option<String>,
     pub(super) address: Option<String>,
     pub(super) lease: String,
+    pub(super) stop_grace: String,
     pub(super) retention: String,
     pub(super) snooze_max: String,
     pub(super) horizon: String,

@@ -478,6 +478,8 @@ pub enum StoreError {
     Refused(Arc<str>), // reload, try again
     #[error("the store did not answer, the write may have happened: {0}")]
     OutcomeUnknown(Arc<str>), // reload and see
+    #[error("{0}")]
+    Unreadable(Arc<str>), // one record: set aside, go on with others
     #[error("the store is closed or broken: {0}")]
     Unavailable(Arc<str>), // give up until an operator looks
 }

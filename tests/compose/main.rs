@@ -4,7 +4,7 @@
 //! image.rs: Dockerfile + the binary of this test run ──▶ project.rs: deploy/compose.yaml, three nodes and Redis
 //!                                                          │ container.rs: one of them, and its faults
 //!                                                          ▼
-//!                                                        facts.rs: each is what it is called
+//!                         facts.rs: each fault is what it is called ◀── │ ──▶ rounds.rs: under load, judged by tests/judge
 //! ```
 //! `cargo test --test compose`, apart from `cargo test`: it needs a Docker engine, base images (`deploy/images.sh` provides
 //! them), and root for the cuts. Where no engine answers it says NOT RUN, or fails with `ADJOURN_TEST_DOCKER=required`.
@@ -17,4 +17,9 @@ mod container;
 mod docker;
 mod facts;
 mod image;
+#[path = "../judge/mod.rs"]
+mod judge;
+#[path = "../fleet/load.rs"]
+mod load;
 mod project;
+mod rounds;

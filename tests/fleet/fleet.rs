@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::chain::{Call, lease_key};
 use super::judge::listener::Listener;
 use super::judge::rng::Rng;
-use super::load::{Dial, Load, WORKSPACE};
+use super::load::{Dial, Load, Raw, WORKSPACE};
 use super::node::{Node, PARTITIONS, Setup};
 use super::rig::clock::ClockFile;
 use super::rig::process::{PATIENCE, wait_until};
@@ -97,7 +97,7 @@ impl Fleet {
         let settings = json!({"auto_close": {"enabled": true, "period": format!("{}s", period_ms / 1_000)}});
         put_settings(&client, &nodes, &settings).await;
         let listener = Listener::start(&nodes.iter().map(|node| node.port).collect::<Vec<_>>(), QUIET);
-        let load = Load::start(&nodes, period_ms, raw(&redis, plan.backend), &mut rng);
+        let load = Load::start(nodes.iter().map(Node::door).collect(), period_ms, raw(&redis, plan.backend), &mut rng);
         Self { plan, period_ms, rng, nodes, redis, redis_clock, load, listener, client, calls, dir }
     }
 
@@ -242,13 +242,13 @@ fn store_url(redis: &Redis) -> String {
 }
 
 /// Where a primary may forget what only Redis knew of, nobody writes past the nodes.
-fn raw(redis: &Redis, backend: Backend) -> Option<(Dial, u32)> {
+fn raw(redis: &Redis, backend: Backend) -> Option<Raw> {
+    let raw = |addresses, replicas| Some(Raw { dial: dial(addresses), replicas, partitions: PARTITIONS });
     match (redis, backend) {
-        (Redis::Alone(server), _) => Some((dial(vec![server.address()]), 0)),
+        (Redis::Alone(server), _) => raw(vec![server.address()], 0),
         (Redis::Watched(_), Backend::Watched { replicas: 0 }) => None,
         (Redis::Watched(sentinels), Backend::Watched { replicas }) => {
-            let addresses = sentinels.ports().map(super::rig::server::loopback).collect();
-            Some((dial(addresses), replicas))
+            raw(sentinels.ports().map(super::rig::server::loopback).collect(), replicas)
         }
         (Redis::Watched(_), Backend::Alone) => None,
     }

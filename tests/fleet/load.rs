@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 
 use super::judge::history::{Message, Ms, Name, Speaker};
 use super::judge::rng::Rng;
-use super::node::{Node, PARTITIONS};
 
 pub const WORKSPACE: &str = "fleet";
 const PRODUCERS: usize = 4;
@@ -49,9 +48,18 @@ impl Ledger {
 
 /// Where events can go.
 #[derive(Clone)]
-struct Door {
-    url: String,
-    pending: Arc<AtomicUsize>,
+pub struct Door {
+    pub url: String,
+    /// Requests that are not answered yet.
+    pub pending: Arc<AtomicUsize>,
+}
+
+/// The producer that writes into Redis itself.
+pub struct Raw {
+    pub dial: Dial,
+    /// How many replicas must have an entry before it counts.
+    pub replicas: u32,
+    pub partitions: u16,
 }
 
 /// How the raw producer gets to Redis; `None`: not now.
@@ -67,19 +75,17 @@ pub struct Load {
 }
 
 impl Load {
-    /// `raw`: how to reach Redis, and how many replicas must have an entry before it counts.
-    pub fn start(nodes: &[Node], period_ms: u64, raw: Option<(Dial, u32)>, rng: &mut Rng) -> Self {
+    pub fn start(doors: Vec<Door>, period_ms: u64, raw: Option<Raw>, rng: &mut Rng) -> Self {
         let (ledger, stop, raw_pause) = (Arc::<Mutex<Ledger>>::default(), Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
-        let doors: Vec<Door> = nodes.iter().map(|node| Door { url: node.url("/v1/events"), pending: node.pending.clone() }).collect();
         let producers = (0..PRODUCERS).map(|nth| {
             let maker = Maker::new(format!("p{nth}"), period_ms, Rng::new(rng.next()));
             tokio::spawn(produce(maker, doors.clone(), ledger.clone(), stop.clone()))
         });
         let producers = producers.collect();
-        let raw = raw.map(|(dial, replicas)| {
+        let raw = raw.map(|raw| {
             let maker = Maker::new("raw".to_owned(), period_ms, Rng::new(rng.next()));
             let (ledger, stop, pause) = (ledger.clone(), stop.clone(), raw_pause.clone());
-            std::thread::spawn(move || produce_raw(maker, &dial, replicas, &ledger, &stop, &pause))
+            std::thread::spawn(move || produce_raw(maker, &raw, &ledger, &stop, &pause))
         });
         Self { ledger, stop, raw_pause, producers, raw }
     }
@@ -251,7 +257,7 @@ async fn post(client: &reqwest::Client, door: &Door, body: &str) -> Option<Value
 }
 
 /// CONTRACT.md, "From Redis directly".
-fn produce_raw(mut maker: Maker, dial: &Dial, replicas: u32, ledger: &Mutex<Ledger>, stop: &AtomicBool, pause: &AtomicBool) {
+fn produce_raw(mut maker: Maker, raw: &Raw, ledger: &Mutex<Ledger>, stop: &AtomicBool, pause: &AtomicBool) {
     let mut redis = None;
     while !stop.load(Ordering::SeqCst) {
         std::thread::sleep(4 * PACE);
@@ -261,7 +267,7 @@ fn produce_raw(mut maker: Maker, dial: &Dial, replicas: u32, ledger: &Mutex<Ledg
         let batch = maker.next();
         note_sent(ledger, &batch);
         for message in batch {
-            while !add(&mut redis, dial, replicas, &message) {
+            while !add(&mut redis, raw, &message) {
                 redis = None;
                 std::thread::sleep(PACE);
             }
@@ -270,17 +276,17 @@ fn produce_raw(mut maker: Maker, dial: &Dial, replicas: u32, ledger: &Mutex<Ledg
     }
 }
 
-fn add(redis: &mut Option<redis::Connection>, dial: &Dial, replicas: u32, message: &Message) -> bool {
+fn add(redis: &mut Option<redis::Connection>, Raw { dial, replicas, partitions }: &Raw, message: &Message) -> bool {
     if redis.is_none() {
         *redis = dial();
     }
     let Some(redis) = redis else { return false };
-    let partition = crc32fast::hash(format!("{WORKSPACE}/{}", message.conversation).as_bytes()) % u32::from(PARTITIONS);
+    let partition = crc32fast::hash(format!("{WORKSPACE}/{}", message.conversation).as_bytes()) % u32::from(*partitions);
     let mut add = redis::cmd("XADD");
     add.arg(format!("adjourn:{{p{partition}}}:events")).arg("*").arg("ct").arg("application/cloudevents+json");
     add.arg("ce").arg(event(message).to_string());
     if add.exec(redis).is_err() {
         return false;
     }
-    replicas == 0 || redis::cmd("WAIT").arg(replicas).arg(1_000).query::<u32>(redis).is_ok_and(|have| have >= replicas)
+    *replicas == 0 || redis::cmd("WAIT").arg(*replicas).arg(1_000).query::<u32>(redis).is_ok_and(|have| have >= *replicas)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::load::Door;
 use super::rig::clock::ClockFile;
 use super::rig::process::{self, PATIENCE, Process, free_port};
 use super::rig::proxy::Proxy;
@@ -117,6 +118,10 @@ impl Node {
 
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    pub fn door(&self) -> Door {
+        Door { url: self.url("/v1/events"), pending: self.pending.clone() }
     }
 
     pub fn has_pending(&self) -> bool {

@@ -186,8 +186,8 @@ impl Line {
         troubles.cut_until > now || troubles.deaf_until > now
     }
 
-    /// A call that writes. It may arrive long after its caller is gone.
-    fn tell<T: Send + 'static>(&self, is_commit: bool, mut call: impl FnMut() -> Answer<'static, T> + Send + 'static) -> Answer<'_, T> {
+    /// A call that writes. It may arrive long after its caller is gone. `call` is told whether it is made for the last time.
+    fn tell<T: Send + 'static>(&self, is_commit: bool, mut call: impl FnMut(bool) -> Answer<'static, T> + Send + 'static) -> Answer<'_, T> {
         async move {
             if self.ends_here() {
                 return std::future::pending().await;
@@ -195,7 +195,7 @@ impl Line {
             match self.fate(is_commit, true) {
                 Fate::EndBefore => self.die().await,
                 Fate::EndAfter => {
-                    let _ = call().await;
+                    let _ = call(true).await;
                     self.die().await
                 }
                 Fate::Late(before, after) => {
@@ -213,18 +213,18 @@ impl Line {
                 }
                 Fate::Lost => self.no_answer().await,
                 Fate::AnswerLost => {
-                    let _ = call().await;
+                    let _ = call(true).await;
                     self.no_answer().await
                 }
                 Fate::Refused => Err(refused()),
                 Fate::Doubled => {
-                    let answer = call().await;
-                    let _ = call().await;
+                    let answer = call(false).await;
+                    let _ = call(true).await;
                     self.if_alive(answer).await
                 }
                 Fate::Swallowed => std::future::pending().await,
                 Fate::Straight => {
-                    let answer = call().await;
+                    let answer = call(true).await;
                     self.if_alive(answer).await
                 }
             }
@@ -265,12 +265,12 @@ impl Line {
 /// Carries out a call after a while, whatever becomes of its caller.
 fn later<T: Send + 'static>(
     ms: u64,
-    mut call: impl FnMut() -> Answer<'static, T> + Send + 'static,
+    mut call: impl FnMut(bool) -> Answer<'static, T> + Send + 'static,
 ) -> oneshot::Receiver<Result<T, StoreError>> {
     let (answer, answered) = oneshot::channel();
     tokio::spawn(async move {
         pause(ms).await;
-        let _ = answer.send(call().await);
+        let _ = answer.send(call(true).await);
     });
     answered
 }
@@ -304,8 +304,10 @@ impl Store for Line {
 
     fn append(&self, entries: Vec<(PartitionId, Entry)>) -> Answer<'_, Vec<LogId>> {
         let (ground, strict, kept) = (self.ground.clone(), self.strict, entries.clone());
-        let call = move || {
-            let (ground, entries) = (ground.clone(), entries.clone());
+        let mut entries = entries;
+        let call = move |last: bool| {
+            let ground = ground.clone();
+            let entries = if last { std::mem::take(&mut entries) } else { entries.clone() };
             async move {
                 let ids = Self::append_now(&ground, entries)?;
                 // In strict mode nothing counts before the replica has it, and that hears nothing.
@@ -335,7 +337,7 @@ impl Store for Line {
 
     fn claim(&self, partition: PartitionId, by: Member, over: Option<Holder>) -> Answer<'_, Claim> {
         let ground = self.ground.clone();
-        self.tell(false, move || {
+        self.tell(false, move |_| {
             let (ground, by, over) = (ground.clone(), by.clone(), over.clone());
             async move {
                 let claim = ground.store.claim(partition, by, over).await?;
@@ -348,7 +350,7 @@ impl Store for Line {
 
     fn renew(&self, lease: Lease) -> Answer<'_, ()> {
         let store = self.store().clone();
-        self.tell(false, move || {
+        self.tell(false, move |_| {
             let store = store.clone();
             async move { store.renew(lease).await }.boxed()
         })
@@ -356,7 +358,7 @@ impl Store for Line {
 
     fn release(&self, lease: Lease, to: Option<Box<str>>) -> Answer<'_, ()> {
         let store = self.store().clone();
-        self.tell(false, move || {
+        self.tell(false, move |_| {
             let (store, to) = (store.clone(), to.clone());
             async move { store.release(lease, to).await }.boxed()
         })
@@ -364,9 +366,12 @@ impl Store for Line {
 
     fn commit(&self, lease: Lease, batch: Batch) -> Answer<'_, ()> {
         let (ground, clock) = (self.ground.clone(), self.clock.clone());
-        self.tell(true, move || {
-            let (ground, clock, batch) = (ground.clone(), clock.clone(), batch.clone());
+        let mut batch = Some(batch);
+        self.tell(true, move |last| {
+            let (ground, clock) = (ground.clone(), clock.clone());
+            let batch = if last { batch.take() } else { batch.clone() };
             async move {
+                let batch = batch.ok_or_else(no_word)?;
                 ground.store.commit(lease, batch.clone()).await?;
                 ground.committed(lease, batch, clock.now());
                 Ok(())
@@ -428,7 +433,7 @@ impl Store for Line {
 
     fn put_settings(&self, workspace: Box<str>, expected: u64, settings: Settings) -> Answer<'_, bool> {
         let (ground, strict) = (self.ground.clone(), self.strict);
-        self.tell(false, move || {
+        self.tell(false, move |_| {
             let (ground, workspace, settings) = (ground.clone(), workspace.clone(), settings.clone());
             async move {
                 let put = ground.store.put_settings(workspace, expected, settings).await?;
@@ -460,7 +465,7 @@ impl Store for Line {
 
     fn heartbeat(&self, record: NodeRecord, over: Option<u64>) -> Answer<'_, bool> {
         let store = self.store().clone();
-        self.tell(false, move || {
+        self.tell(false, move |_| {
             let (store, record) = (store.clone(), record.clone());
             async move { store.heartbeat(record, over).await }.boxed()
         })

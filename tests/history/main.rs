@@ -35,6 +35,10 @@ mod story;
 mod time;
 mod trouble;
 
+/// As in the service: a history is made of small pieces.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use laws::Violation;
 use plan::{Plan, Size};
 use run::Tally;

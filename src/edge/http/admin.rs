@@ -61,7 +61,12 @@ impl Admin {
         };
         vec![
             Check { name: "serving", result: serving },
-            Check { name: "store", result: skew.map(|_| String::new()).map_err(|error| error.to_string()) },
+            Check {
+                name: "store",
+                result: skew
+                    .map_err(|error| error.to_string())
+                    .and_then(|_| node.unheard().map_or(Ok(String::new()), |why| Err(why.into()))),
+            },
             Check { name: "clocks", result: clocks },
             Check { name: "partitions", result: shards },
         ]

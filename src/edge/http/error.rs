@@ -197,6 +197,10 @@ impl From<StoreError> for Problem {
             StoreError::Refused(_) => ("store-refused", 1),
             StoreError::OutcomeUnknown(_) => ("outcome-unknown", 1),
             StoreError::Unavailable(_) => ("store-unavailable", 10),
+            StoreError::Unreadable(_) => {
+                let action = "Sent again it will be answered the same: tell who operates this service; its log has the reason.";
+                return Self::new(StatusCode::INTERNAL_SERVER_ERROR, "record-unreadable", error.to_string(), action);
+            }
         };
         Self::unavailable(kind, error.to_string(), retry_after_secs)
     }
@@ -206,7 +210,7 @@ impl From<Unready> for Problem {
     fn from(unready: Unready) -> Self {
         match unready {
             Unready::Store(error) => error.into(),
-            Unready::NotYetApplied => Self::unavailable("not-yet-applied", unready.to_string(), 2),
+            Unready::NotYetApplied(_) => Self::unavailable("not-yet-applied", unready.to_string(), 2),
             Unready::NotYetMoved => Self::unavailable("not-yet-moved", unready.to_string(), 2),
         }
     }
@@ -221,6 +225,10 @@ impl From<MoveRefused> for Problem {
             MoveRefused::NoSuchPartition { .. } => Self::not_found(refused.to_string()),
             MoveRefused::UnknownNode(_) => conflict("unknown-node", refused.to_string()),
             MoveRefused::Draining(_) => conflict("node-draining", refused.to_string()),
+            MoveRefused::LastNode(_) => {
+                let action = "Nothing was changed: start another node first, or stop this process, which drains it.";
+                Self::new(StatusCode::CONFLICT, "last-node", refused.to_string(), action)
+            }
         }
     }
 }

@@ -50,14 +50,22 @@ pub fn of_server(partition: PartitionId, error: &ServerError) -> StoreError {
         "WRONGTYPE" | "TAMPERED" => "something else writes under adjourn's prefix, or a restore went wrong: the prefix is to be its own",
         "READONLY" | "MASTERDOWN" => "it is no primary: check the URL, or use the redis+sentinel:// form",
         "MISCONF" => "it cannot write to its disk: see its own log",
+        "UNBLOCKED" | "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN" => "another server takes over: trying on",
         "NOREPLICAS" => "it has too few replicas (min-replicas-to-write)",
         _ => "see its own log",
     };
-    tracing::error!(%partition, code = %error.code, detail = %error.detail, advice, "Redis refused a command");
+    let (code, detail) = (&error.code, &error.detail);
+    match &**code {
+        // They pass by themselves, and every partition meets them.
+        "UNBLOCKED" | "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN" | "LOADING" => {
+            tracing::debug!(%partition, %code, %detail, advice, "Redis refused a command");
+        }
+        _ => tracing::error!(%partition, %code, %detail, advice, "Redis refused a command"),
+    }
     let reason = format!("Redis says {error}; {advice}");
     match &*error.code {
         "OOM" => StoreError::Full { used: 0, limit: 0 },
-        "NOSCRIPT" | "TRYAGAIN" | "MOVED" | "ASK" | "LOADING" | "BUSY" | "CLUSTERDOWN" | "READONLY" => {
+        "NOSCRIPT" | "TRYAGAIN" | "MOVED" | "ASK" | "LOADING" | "BUSY" | "CLUSTERDOWN" | "READONLY" | "UNBLOCKED" => {
             StoreError::Unavailable(reason.into())
         }
         _ => StoreError::Refused(reason.into()),

@@ -51,6 +51,10 @@ struct Claimed {
 impl Inner {
     pub async fn claim(&self, partition: PartitionId, by: Member, over: Option<Holder>) -> Result<Claim, StoreError> {
         self.known(partition)?;
+        if over.is_none() {
+            // Where a store was emptied nobody holds anything: a claim would begin another that knows neither its name nor its size.
+            self.is_the_same().await?;
+        }
         let of = self.keys.of(partition);
         let generation = self.link.generation();
         let primary = self.link.primary_id(&of.lease).await.map_err(|error| of_read(partition, error))?;

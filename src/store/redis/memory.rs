@@ -1,6 +1,6 @@
 //! Room for what comes in: events are refused before memory is full, so that closing can go on and it empties.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use metrics::gauge;
 
@@ -15,6 +15,9 @@ const INGEST_PERCENT: u64 = 80;
 pub struct Memory {
     used: AtomicU64,
     limit: AtomicU64,
+    /// What was said already.
+    told_full: AtomicBool,
+    told_evicting: AtomicBool,
 }
 
 impl Memory {
@@ -35,14 +38,34 @@ impl Memory {
         (self.used.load(Ordering::Relaxed), self.limit.load(Ordering::Relaxed))
     }
 
+    fn say_once(&self, told: &AtomicBool, is: bool, say: impl FnOnce(bool)) {
+        if told.swap(is, Ordering::Relaxed) != is {
+            say(is);
+        }
+    }
+
     /// Takes in what `INFO memory` of every primary said; the fullest counts.
-    pub fn note<'a>(&self, infos: impl Iterator<Item = &'a str>) {
+    pub fn note<'a>(&self, infos: impl Iterator<Item = &'a str> + Clone) {
+        let policy = infos.clone().filter_map(|info| field(info, "maxmemory_policy")).find(|policy| *policy != "noeviction");
+        self.say_once(&self.told_evicting, policy.is_some(), |is| match is {
+            true => tracing::error!(policy, "Redis may evict what was accepted: CONFIG SET maxmemory-policy noeviction"),
+            false => tracing::info!("Redis evicts nothing again"),
+        });
         let number = |info, name| field(info, name).and_then(|text| text.parse::<u64>().ok());
         let room = infos.filter_map(|info| Some((number(info, "used_memory")?, number(info, "maxmemory")?)));
         // Without a limit none is full.
         let Some((used, max)) = room.max_by_key(|(used, max)| used.saturating_mul(1_000).checked_div(*max).unwrap_or(0)) else { return };
         self.used.store(used, Ordering::Relaxed);
         self.limit.store(max.saturating_mul(INGEST_PERCENT) / 100, Ordering::Relaxed);
+        let (used_bytes, limit_bytes) = self.figures();
+        self.say_once(&self.told_full, self.has_room().is_err(), |is| match is {
+            true => tracing::error!(
+                used_bytes,
+                limit_bytes,
+                "Redis' memory is full: events are refused until there is room; give it more, or shorten `retention` and `notifications.keep`"
+            ),
+            false => tracing::info!(used_bytes, limit_bytes, "Redis has room again: events are taken"),
+        });
         gauge!("adjourn_redis_memory_bytes").set(used as f64);
         gauge!("adjourn_redis_memory_limit_bytes").set(max as f64);
     }

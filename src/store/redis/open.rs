@@ -147,6 +147,21 @@ fn judge(report: Report) -> Result<(), OpenError> {
     }
 }
 
+/// A store without its name is one that was deleted in part: a new one would not fit what is left.
+async fn nothing_is_left(link: &Link, options: &RedisOptions, meta: &str) -> Result<(), OpenError> {
+    let Some(one) = PartitionCount::new(1) else { return Ok(()) };
+    let lease = Keys::new(&options.prefix, one).of(crate::domain::PartitionId(0)).lease.clone();
+    let mut get = redis::cmd("HGET");
+    get.arg(&*lease).arg("partitions");
+    match text(&link.run(get).await?) {
+        None => Ok(()),
+        Some(count) => Err(refused(format!(
+            "{meta} is gone, and {lease} is of a store of {count} partitions: bring {meta} back from a backup, or delete every key of the prefix `{}`",
+            options.prefix
+        ))),
+    }
+}
+
 /// What the store was created with; created now where there is none. Two that create it at once agree: the first wins.
 async fn fixed(link: &Link, options: &RedisOptions) -> Result<(PartitionCount, u64), OpenError> {
     let key = keys::meta(&options.prefix);
@@ -162,6 +177,7 @@ async fn fixed(link: &Link, options: &RedisOptions) -> Result<(PartitionCount, u
     // Where all is there nothing is written: a full memory would refuse it, and then nobody could come back to empty it.
     let mut found = list(link.run(get.clone()).await?).unwrap_or_default();
     if found.contains(&Value::Nil) {
+        nothing_is_left(link, options, &key).await?;
         let cmds = vec![
             set("format", FORMAT.to_string()),
             set("partitions", asked.unwrap_or(PARTITIONS_DEFAULT).to_string()),

@@ -18,7 +18,8 @@ for i, key in ipairs(KEYS) do
   is[i] = redis.call('EXISTS', key) == 1
   if not is[i] then missing[#missing + 1] = i end
 end
-local behind = #redis.call('XRANGE', KEYS[2], '(' .. checkpoint, '+', 'COUNT', 1) > 0
+-- Behind the last id there can be, which somebody else gave out, nothing comes: asked for, that is an error.
+local behind = checkpoint ~= '18446744073709551615-18446744073709551615' and #redis.call('XRANGE', KEYS[2], '(' .. checkpoint, '+', 'COUNT', 1) > 0
 local epoch = string.format('%.0f', (tonumber(held[1]) or 0) + 1)
 local attempts = behind and (tonumber(held[10]) or 0) + 1 or 0
 local last, from = tonumber(held[8]) or 0, tonumber(held[9]) or 1

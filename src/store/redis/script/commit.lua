@@ -55,7 +55,7 @@ local generated
 if ARGV[6] ~= '' then
   local due = tonumber(ARGV[6])
   if clock <= due then return redis.error_reply('REFUSED the clock is not past the deadline') end
-  local after = redis.call('XRANGE', KEYS[4], '(' .. ARGV[5], '+', 'COUNT', 1000)
+  local after = ARGV[5] == '18446744073709551615-18446744073709551615' and {} or redis.call('XRANGE', KEYS[4], '(' .. ARGV[5], '+', 'COUNT', 1000)
   for _, entry in ipairs(after) do
     local accepted = tonumber((entry[1]:match('^%d+')))
     local fields = entry[2]
