@@ -104,7 +104,7 @@ async fn a_clock_that_is_off_is_noticed_either_way() {
 async fn a_redis_that_is_away_is_refused_with_the_reason() {
     let report = check(&link("redis://127.0.0.1:1"), Durability::default(), "adjourn", &WallClock).await;
     assert_eq!(refused(&report), ["connection"]);
-    assert!(report.rows[0].found.contains("refused"), "{report:?}");
+    assert!(row(&report, "connection").found.contains("refused"), "{report:?}");
 }
 
 #[tokio::test]
