@@ -83,6 +83,7 @@ async fn row_17_no_log_metric_or_error_tells_what_was_written_or_what_opens_the_
         let (_, ready) = service.admin("/readyz?verbose").await;
         let log = service.log();
         service.stop();
+        assert!(log.contains("/v1/workspaces/acme/conversations"), "at this level the log speaks of every request");
         for (where_to, said) in [("the log", &log), ("the metrics", &metrics), ("readiness", &ready)] {
             for secret in [WORDS, PASSWORD] {
                 let found: Vec<&str> = said.lines().filter(|line| line.contains(secret)).collect();
