@@ -5,8 +5,8 @@
 //! refused is refused with a reason that can be shown. That none takes more memory than its input deserves is seen to by
 //! the allocator of whoever runs them.
 
-mod events;
-mod stored;
+pub mod events;
+pub mod stored;
 mod texts;
 
 /// Each decoder's name, and its check.
@@ -36,7 +36,7 @@ pub fn run(decoder: &str, data: &[u8]) {
 }
 
 /// A reason is for people, logs and metrics: there is one, it is short, and nothing in it moves a cursor or ends a line.
-fn presentable(reason: &str) {
+pub fn presentable(reason: &str) {
     assert!(!reason.is_empty() && reason.len() <= 1_024, "no reason to show: {reason:?}");
     assert!(!reason.chars().any(char::is_control), "a reason with control characters: {reason:?}");
 }

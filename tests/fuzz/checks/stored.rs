@@ -12,7 +12,7 @@ use redis::Value;
 use super::presentable;
 
 /// What was read is written, and read as the same; from then on its bytes stay as they are.
-fn check<T: PartialEq + Debug>(data: &[u8], decode: fn(&[u8]) -> Result<T, RecordError>, encode: fn(&T) -> Vec<u8>) {
+pub fn check<T: PartialEq + Debug>(data: &[u8], decode: fn(&[u8]) -> Result<T, RecordError>, encode: fn(&T) -> Vec<u8>) {
     match decode(data) {
         Ok(value) => {
             assert_eq!(data[0], FORM_VERSION);
