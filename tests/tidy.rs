@@ -188,3 +188,34 @@ fn nothing_is_left_for_later() {
         }
     }
 }
+
+/// Security row 15: what Redis runs is what stands in the files. No text of a request becomes part of a script, whoever
+/// sent it; it is an argument.
+#[test]
+fn row_15_scripts_are_constants() {
+    for source in sources("src") {
+        let own = source.text.split("#[cfg(test)]").next().unwrap();
+        let tested = source.path.contains("/tests/") || source.path.ends_with("testing.rs");
+        for (start, _) in own.match_indices("Script::new(").filter(|_| !tested) {
+            let argument = &own[start + "Script::new(".len()..];
+            // The one place takes a file as it is, or behind a line that says what the server may let it do.
+            let constant =
+                argument.starts_with("source.to_owned()") || argument.starts_with("format!(\"#!lua flags=allow-oom\\n{source}\")");
+            assert!(source.path.ends_with("/scripts.rs") && constant, "{}: {:.60}", source.path, argument);
+        }
+    }
+    let scripts = root().join("src/store/redis/script");
+    for entry in fs::read_dir(scripts).unwrap() {
+        let (path, text) = entry.map(|entry| (entry.path(), fs::read_to_string(entry.path()).unwrap())).unwrap();
+        for word in ["loadstring", "load(", "dofile", "require", "getfenv", "setfenv", "_G"] {
+            assert!(!text.contains(word), "{}: `{word}` makes code of data", path.display());
+        }
+        for call in ["redis.call(", "redis.pcall("] {
+            let named = text.split(call).skip(1).all(|rest| rest.starts_with('\''));
+            assert!(named, "{}: a command that is not written out", path.display());
+        }
+    }
+    let calls = fs::read_to_string(root().join("src/store/redis/scripts.rs")).unwrap();
+    let files = calls.matches("include_str!(\"script/").count();
+    assert_eq!(calls.matches("plain(").count() + calls.matches("roomy(").count(), files + 1, "each script is a file");
+}

@@ -158,6 +158,9 @@ pub struct Fingerprint(pub u64);
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -187,5 +190,31 @@ mod tests {
             EventName::new("/ingest/whatsapp", "m-8812").unwrap().fingerprint()
         );
         assert_ne!(EventName::new("a", "bc").unwrap().fingerprint(), EventName::new("ab", "c").unwrap().fingerprint());
+    }
+
+    /// Row 16: a hash tag of Redis, a separator of ours, or anything else that could make one name look like another.
+    #[test]
+    fn row_16_no_name_has_a_character_with_a_meaning_in_a_key() {
+        for bad in ["{p1}", "{", "}", "a{b", "/", "a/b", "*", "?", "[a]", "\\", "%7b", "\0", "\r\n", "\u{1b}[0m", "a\u{301}"] {
+            assert!(ConversationKey::new("acme", bad).is_err() && ConversationKey::new(bad, "c").is_err(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        /// Row 16: names that differ, keys that differ; also where the halves put together would be the same text.
+        #[test]
+        fn row_16_no_two_conversations_have_one_key(halves in vec("[a:._-]{1,4}", 4)) {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|n| halves[n].as_str());
+            let (one, other) = (ConversationKey::new(a, b).unwrap(), ConversationKey::new(c, d).unwrap());
+            prop_assert_eq!(one.as_str() == other.as_str(), (a, b) == (c, d));
+            prop_assert_eq!((one.workspace(), one.conversation()), (a, b));
+        }
+
+        /// Row 16: what may name something may not hold a brace, a slash or a blank, and what holds nothing else may.
+        #[test]
+        fn row_16_names_are_of_their_letters_only(text in "\\PC{0,6}") {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || ".:_-".contains(c);
+            prop_assert_eq!(is_name(&text), !text.is_empty() && text.chars().all(allowed));
+        }
     }
 }

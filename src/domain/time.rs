@@ -74,7 +74,7 @@ impl Span {
     /// # Errors
     /// [`SpanError`] when the text is anything else, or longer than 100,000 days.
     pub fn parse(text: &str) -> Result<Self, SpanError> {
-        let refuse = || SpanError { text: text.chars().take(40).collect() };
+        let refuse = || SpanError { text: text.chars().take(40).flat_map(char::escape_debug).collect() };
         let unit_ms = match text.as_bytes().last() {
             Some(b's') => 1_000,
             Some(b'm') => 60_000,

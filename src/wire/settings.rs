@@ -147,9 +147,9 @@ fn span(value: &Value, member: &'static str) -> Result<Span, SettingsProblem> {
     Span::parse(text).map_err(|error| SettingsProblem::NotADuration { member, error })
 }
 
-/// A name from outside is shown shortened: it may be as long as the body.
+/// A name from outside is shown shortened, for it may be as long as the body, and escaped, for a terminal may show it.
 fn unknown(within: &str, member: &str, known: &'static str) -> SettingsProblem {
-    let member: String = within.chars().chain(member.chars().take(64)).collect();
+    let member: String = within.chars().chain(member.chars().take(64).flat_map(char::escape_debug)).collect();
     SettingsProblem::Unknown { member: member.into(), known }
 }
 

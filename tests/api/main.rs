@@ -9,5 +9,6 @@ mod forms;
 mod nodes;
 mod notifications;
 mod reading;
+mod security;
 mod settings;
 mod support;

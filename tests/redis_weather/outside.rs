@@ -120,6 +120,37 @@ async fn a_large_event_of_another_program_is_read_up_to_the_bound_of_its_text() 
     }
 }
 
+/// Security row 15: what could end a line, a text or a key, in every member that names something, at both doors of Redis.
+/// It is set aside with a reason that can be shown on a terminal, and nothing else comes of it.
+#[tokio::test]
+async fn row_15_names_that_end_lines_texts_or_keys_are_set_aside() {
+    let ground = Ground::new().await;
+    let long = "x".repeat(64 * 1024);
+    let mut told = Vec::new();
+    for bad in ["a\r\nb", "a\0b", "{p1}", "\u{1b}[31m", &long] {
+        for member in ["subject", "workspace", "id", "source", "type"] {
+            if bad == "{p1}" && ["id", "source", "type"].contains(&member) {
+                continue; // no part of any key, and printable
+            }
+            let mut event = event_of(&ours(), "x1");
+            event[member] = json!(bad);
+            told.push(reason(&ground, &[("ct", JSON.as_bytes()), ("ce", &serde_json::to_vec(&event).unwrap())]).await);
+            told.push(reason(&ground, &[("ct", MSGPACK.as_bytes()), ("ce", &rmp_serde::to_vec_named(&event).unwrap())]).await);
+            add(&ground, "adjourn:{in}:events", &[("ct", JSON.as_bytes()), ("ce", &serde_json::to_vec(&event).unwrap())]);
+        }
+        told.push(reason(&ground, &[("ct", bad.as_bytes()), ("ce", b"{}")]).await);
+        told.push(reason(&ground, &[(bad, b"x".as_slice()), ("ce", b"{}")]).await);
+    }
+    for reason in told {
+        assert!(reason.len() < 1_024 && !reason.chars().any(char::is_control), "{reason:?}");
+    }
+    let waiting = ground.ask::<usize>(&["XLEN", "adjourn:{in}:events"]);
+    ground.bench.claim_of(PartitionId(0)).await;
+    eventually("all are moved", async || ground.ask::<u64>(&["XLEN", "adjourn:{in}:events"]) == 0).await;
+    let moved = ground.bench.read(PartitionId(0), LogId::ZERO).await;
+    assert_eq!((moved.len(), moved.iter().filter(|entry| entry.entry.is_err()).count()), (waiting, waiting));
+}
+
 /// It may call itself accepted before: that can only put a close off until it is applied.
 #[tokio::test]
 async fn a_foreign_field_of_our_own_name_closes_nothing_early() {

@@ -4,6 +4,7 @@
 
 #[path = "../rig/mod.rs"]
 mod rig;
+mod secrets;
 mod service;
 mod verbs;
 

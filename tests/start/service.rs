@@ -30,9 +30,8 @@ impl Service {
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
         let mut service = Self { process, dir, client, public: String::new(), admin: String::new() };
         wait_until("the log says where it listens", || {
-            let log = service.lines();
-            let said = |name: &str| log.iter().find_map(|line| line[name].as_str()).map(|address| format!("http://{address}"));
-            let (public, admin) = (said("public_addr"), said("admin_addr"));
+            let log = service.log();
+            let (public, admin) = (address(&log, "public_addr"), address(&log, "admin_addr"));
             (service.public, service.admin) = (public.unwrap_or_default(), admin.unwrap_or_default());
             !service.public.is_empty() || service.process.ended().is_some()
         });
@@ -122,6 +121,13 @@ impl Service {
         assert_eq!(code, Some(Some(1)), "{}", self.log());
         self.log().lines().last().unwrap().to_owned()
     }
+}
+
+/// Where it listens, from a log in either format.
+fn address(log: &str, name: &str) -> Option<String> {
+    let begins = [format!("\"{name}\":\""), format!("{name}=")].iter().find_map(|said| Some(log.find(said)? + said.len()))?;
+    let address: String = log[begins..].chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
+    Some(format!("http://{address}"))
 }
 
 /// The last part of a problem document's type, and after how many seconds to come back.

@@ -45,8 +45,9 @@ async fn the_rights_that_are_printed_are_enough() {
     let arguments = ["redis", "check", "--store", &store, "--durability", "strict", "--set", "redis.prefix=mine", "-o", "json"];
     let checked = adjourn(&arguments, &secret);
     let found: Value = serde_json::from_str(&checked.out).unwrap();
-    let verdicts: Vec<&str> = found.as_array().unwrap().iter().map(|row| row["verdict"].as_str().unwrap()).collect();
-    assert!(checked.code == Some(0) && verdicts.iter().all(|verdict| *verdict == "ok"), "{found:#}\n{}", checked.err);
+    // All but the server: its patch level is that of the machine the tests run on.
+    let bad: Vec<&Value> = found.as_array().unwrap().iter().filter(|row| row["check"] != "server" && row["verdict"] != "ok").collect();
+    assert!(checked.code == Some(0) && bad.is_empty(), "{found:#}\n{}", checked.err);
     let foreign = adjourn(&["redis", "check", "--store", &store, "-o", "json"], &secret);
     assert_eq!(finding(&serde_json::from_str(&foreign.out).unwrap(), "rights")["verdict"], "refused", "{}", foreign.out);
 

@@ -30,7 +30,7 @@ impl Parameters {
         })?;
         let pairs = pairs.into_inner();
         for (position, (name, _)) in pairs.iter().enumerate() {
-            let shown: String = name.chars().take(64).collect();
+            let shown: String = name.chars().take(64).flat_map(char::escape_debug).collect();
             if !known.contains(&name.as_str()) {
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
                 let action = format!("Correct or leave out the parameter; there are: {known}.");

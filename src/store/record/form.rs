@@ -87,6 +87,10 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// Bytes of text that numbers of texts may stand for in one form. The largest row of ours has some kilobytes of them; one
+/// long text named by every third byte would make gigabytes of megabytes.
+const REPEATED_BYTES_MAX: usize = 4 << 20;
+
 /// Reads one form.
 pub struct Reader<'b> {
     rest: &'b [u8],
@@ -95,6 +99,8 @@ pub struct Reader<'b> {
     span: i64,
     texts: Vec<&'b str>,
     positions: Vec<KnownPosition<'b>>,
+    /// Bytes of text that were named by a number so far.
+    repeated: usize,
 }
 
 /// A position that was read, with its name still where it was read from: most occur once, and need no copy of it.
@@ -112,7 +118,7 @@ impl<'b> Reader<'b> {
         match bytes {
             [] => Err(RecordError::Truncated { length: 0, expected: "the form version" }),
             [FORM_VERSION, rest @ ..] => {
-                Ok(Self { rest, length: bytes.len(), time: 0, span: 0, texts: Vec::with_capacity(16), positions: Vec::new() })
+                Ok(Self { rest, length: bytes.len(), time: 0, span: 0, texts: Vec::with_capacity(16), positions: Vec::new(), repeated: 0 })
             }
             [found, ..] => Err(RecordError::Version { found: *found }),
         }
@@ -217,13 +223,21 @@ impl<'b> Reader<'b> {
     pub fn text(&mut self, expected: &'static str) -> Result<&'b str, RecordError> {
         if !self.is_text() {
             let number: usize = self.int(expected)?;
-            return self.texts.get(number).copied().ok_or_else(|| self.unexpected(expected, format_args!("text number {number}")));
+            let known = self.texts.get(number).copied();
+            let text = known.ok_or_else(|| self.unexpected(expected, format_args!("text number {number}")))?;
+            return self.repeat(text.len(), expected).map(|()| text);
         }
         let length = decode::read_str_len(&mut self.rest).map_err(|e| self.refuse(expected, &e))?;
         let raw = self.raw(length as usize, expected)?;
         let text = std::str::from_utf8(raw).map_err(|e| self.unexpected(expected, e))?;
         self.texts.push(text);
         Ok(text)
+    }
+
+    /// Counts what a few bytes stand for.
+    fn repeat(&mut self, bytes: usize, expected: &'static str) -> Result<(), RecordError> {
+        self.repeated = self.repeated.saturating_add(bytes);
+        if self.repeated > REPEATED_BYTES_MAX { Err(self.unexpected(expected, "one text too many times")) } else { Ok(()) }
     }
 
     /// Id and source, both checked.
@@ -240,7 +254,8 @@ impl<'b> Reader<'b> {
         if !self.is_array() {
             let number: usize = self.int("a position")?;
             let known = self.positions.get(number).copied();
-            return known.ok_or_else(|| self.unexpected("a position", format_args!("position number {number}")));
+            let position = known.ok_or_else(|| self.unexpected("a position", format_args!("position number {number}")))?;
+            return self.repeat(position.id.len() + position.source.len(), "a position").map(|()| position);
         }
         self.array(4, "a position")?;
         let (effective, time) = (Form::read(self)?, Form::read(self)?);

@@ -44,7 +44,11 @@ pub fn decode(fields: &[(Value, Value)]) -> Result<Entry, String> {
     let parsed = match kind.split(';').next().unwrap_or_default().trim() {
         EVENT_JSON | "application/json" => parse_json(event),
         EVENT_MSGPACK => parse_msgpack(event),
-        other => return Err(format!("`ct` is {}, it must be {EVENT_JSON} or {EVENT_MSGPACK}", other.chars().take(64).collect::<String>())),
+        other => {
+            // Escaped: an operator reads it on a terminal.
+            let shown: String = other.chars().take(64).flat_map(char::escape_debug).collect();
+            return Err(format!("`ct` is {shown}, it must be {EVENT_JSON} or {EVENT_MSGPACK}"));
+        }
     };
     match parsed.map_err(|problem| problem.to_string())? {
         Parsed::Event(event) => Ok(Entry::Event(event)),

@@ -96,4 +96,22 @@ mod tests {
         assert_eq!(&*keys.of(PartitionId(0)).dead, "adjourn:{p0}:dead");
         assert_eq!((&*keys.unpartitioned, &*meta("adjourn")), ("adjourn:{in}:events", "adjourn:meta"));
     }
+
+    /// Row 16: a partition's keys have one hash tag, its own, whatever the prefix; and no key is another's.
+    #[test]
+    fn row_16_every_key_is_one_partitions_and_is_named_once() {
+        let keys = Keys::new("adjourn", PartitionCount::new(PartitionCount::MAX).unwrap());
+        let mut all = std::collections::BTreeSet::new();
+        for (number, of) in keys.partitions.iter().enumerate() {
+            let PartitionKeys { events, states, deadlines, notifications, lease, settings, dead, letters, repeats } = of;
+            for key in [events, states, deadlines, notifications, lease, settings, dead, letters, repeats] {
+                let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
+                assert_eq!(tag, Some(&*format!("p{number}")), "{key}");
+                assert!(all.insert(key.clone()), "{key} twice");
+            }
+        }
+        for key in [&keys.settings, &keys.nodes, &keys.unpartitioned, &keys.signals, &meta("adjourn")] {
+            assert!(all.insert(key.clone()), "{key} twice");
+        }
+    }
 }

@@ -18,7 +18,7 @@ mod background;
 pub mod check;
 mod cluster;
 mod commit;
-mod entry;
+pub mod entry;
 mod errors;
 mod heads;
 mod keys;

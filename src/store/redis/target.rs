@@ -1,6 +1,7 @@
 //! What a store URL names: servers, how they belong together, who we are to them. No secret is ever shown.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -272,6 +273,18 @@ impl Options {
                 Err(self.kind.wrong(format!("`{name}` is for TLS, which a scheme beginning with rediss asks for")))
             }
             Some((name, _)) => Err(self.kind.wrong(format!("`{name}` is no option here"))),
+        }
+    }
+}
+
+impl Address {
+    /// Whether what is said to it stays within this machine.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Unix(_) => true,
+            Self::Tcp { host, .. } => {
+                host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+            }
         }
     }
 }

@@ -127,6 +127,24 @@ fn an_error_says_what_was_found_and_what_was_expected() {
     assert_eq!(error.to_string(), "ends after 3 bytes, where Settings should follow");
 }
 
+/// Three bytes name a text of a megabyte, and do so ten thousand times: nobody sets memory aside for that.
+#[test]
+fn row_19_a_text_named_without_end_is_refused() {
+    let mut conversation = golden::typical();
+    let position = conversation.facts.humans[0].position.clone();
+    let long: Box<str> = "x".repeat(1 << 20).into();
+    conversation.facts.failures = vec![(position, long); 3];
+    let bytes = encode_conversation(&conversation);
+    assert_eq!(decode_conversation(&bytes), Ok(conversation), "two more are well below the bound");
+    let failures = bytes.windows(5).position(|head| head == [0xdb, 0, 0x10, 0, 0]).unwrap();
+    let repeat = [0x92, bytes[failures - 1], bytes[failures + 5 + (1 << 20) + 2]];
+    let list = failures - 3;
+    assert_eq!(bytes[list], 0x93, "a list of three");
+    let many = [&bytes[..list], &[0xdc, 0x27, 0x10], &bytes[list + 1..failures + 5 + (1 << 20)], &repeat.repeat(9_999)].concat();
+    let refused = decode_conversation(&many).unwrap_err().to_string();
+    assert!(refused.contains("one text too many times"), "{refused}");
+}
+
 #[test]
 fn a_long_text_is_kept_whole() {
     let note = Note { category: Some("ä".repeat(70_000).into()), summary: None };

@@ -4,10 +4,13 @@
 
 use redis::{Cmd, Value};
 
+use self::patches::known_hole;
 use super::acl;
 use super::link::{Link, LinkError, ServerError, field, text};
-use super::target::Address;
+use super::target::{Address, Target, Topology};
 use crate::clock::{Clock, Stopwatch};
+
+mod patches;
 
 /// Clocks further apart than this are worth a word: closes wait for the later one.
 const CLOCKS_APART_MAX_MS: i64 = 1_000;
@@ -94,7 +97,7 @@ pub async fn check(link: &Link, wanted: Durability, prefix: &str, clock: &dyn Cl
         Ok(primaries) => primaries,
         Err(error) => return Report { rows: vec![unreachable(&error)] },
     };
-    let mut report = Report { rows: Vec::new() };
+    let mut report = Report { rows: vec![transport(target)] };
     for (address, outcome) in primaries {
         let rows = match outcome.as_deref().map(Seen::read) {
             Ok(seen) => seen.rows(target.mode(), wanted, user),
@@ -106,6 +109,26 @@ pub async fn check(link: &Link, wanted: Durability, prefix: &str, clock: &dyn Cl
         report.take_in(address.as_ref(), vec![row]);
     }
     report
+}
+
+/// Whoever is on the way reads, and writes, what is not encrypted; the password among it.
+fn transport(target: &Target) -> Row {
+    const NAME: &str = "transport";
+    let addresses = match &target.topology {
+        Topology::Standalone(address) => std::slice::from_ref(address),
+        Topology::Sentinel { sentinels, .. } => sentinels,
+        Topology::Cluster { seeds } => seeds,
+    };
+    if target.tls.is_some() {
+        return Row::ok(NAME, "TLS");
+    }
+    match addresses.iter().find(|address| !address.is_local()) {
+        None => Row::ok(NAME, "within this machine"),
+        Some(address) => {
+            let advice = "whoever is on the way can read and change everything: use rediss://, or a network that nobody else is on";
+            Row::new(NAME, format!("plain text to {address}"), Verdict::Warning, advice)
+        }
+    }
 }
 
 fn words(words: &[&str]) -> Cmd {
@@ -145,6 +168,15 @@ fn millis(answer: &Value) -> Option<i64> {
     let number = |part: &Value| text(part)?.parse::<i64>().ok();
     let [seconds, micros] = parts.as_slice() else { return None };
     Some(number(seconds)? * 1_000 + number(micros)? / 1_000)
+}
+
+/// A distribution mends a version without giving it another number, which cannot be seen from here: said, not refused.
+fn patched(name: &'static str, product: &'static str, version: &str) -> Row {
+    let found = format!("{product} {version}");
+    match known_hole(product, version) {
+        None => Row::ok(name, found),
+        Some(hole) => Row::new(name, found, Verdict::Warning, hole),
+    }
 }
 
 /// What a primary says of itself.
@@ -187,7 +219,7 @@ impl Seen {
     fn server(&self) -> Row {
         const NAME: &str = "server";
         if let Some(version) = field(&self.info, "valkey_version") {
-            return Row::ok(NAME, format!("Valkey {version}"));
+            return patched(NAME, "Valkey", version);
         }
         let version = self.field("redis_version");
         let found = format!("Redis {version}");
@@ -195,7 +227,7 @@ impl Seen {
         if (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < OLDEST {
             return Row::new(NAME, found, Verdict::Refused, "Redis 6.2 or later is needed, or Valkey");
         }
-        Row::ok(NAME, found)
+        patched(NAME, "Redis", version)
     }
 
     fn mode(&self, wanted: &str) -> Row {
