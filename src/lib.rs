@@ -16,6 +16,8 @@
 //! [`clock`] is the only file that asks the machine for the time, [`chance`] the only one that asks it for chance: a
 //! simulation drives both (`tests/history`).
 //!
+//! [`faults`] lies under all of them: bugs to plant and places to die at, in builds for tests alone.
+//!
 //! # A contact writes
 //!
 //! `edge::http::events` reads the body, `wire` turns each line into a [`domain::Event`], [`actors::Node::ingest`] puts

@@ -26,9 +26,12 @@ pub struct Held {
 }
 
 impl Held {
-    fn new<S: Store>(store: Arc<S>, close: fn(&S)) -> Self {
+    fn new<S: Store>(store: Arc<S>, close: fn(&S)) -> anyhow::Result<Self> {
         let held = Arc::clone(&store);
-        Self { store, close: Box::new(move || close(&held)) }
+        let store: Arc<dyn Store> = store;
+        #[cfg(feature = "faults")]
+        let store = crate::store::crash::around(store).map_err(anyhow::Error::msg)?;
+        Ok(Self { store, close: Box::new(move || close(&held)) })
     }
 
     /// # Errors
@@ -58,7 +61,7 @@ impl Opening {
                     segment_bytes: config.event_log.segment_bytes,
                     ..EmbeddedOptions::new(wall)
                 };
-                Self::Open(Held::new(EmbeddedStore::open(path, options).context("store")?, EmbeddedStore::close))
+                Self::Open(Held::new(EmbeddedStore::open(path, options).context("store")?, EmbeddedStore::close)?)
             }
             StoreChoice::Redis(choice) => {
                 let options = RedisOptions {
@@ -90,7 +93,7 @@ impl Opening {
             match RedisStore::open_on(link.clone(), options.clone()).await {
                 Ok(store) => {
                     tracing::info!(store = %choice.target, "the store is open");
-                    return Ok(Held::new(store, RedisStore::close));
+                    return Held::new(store, RedisStore::close);
                 }
                 Err(error @ OpenError::Refused(_)) => return Err(refused(error)),
                 // A wrong password among others: it is set on the server by somebody else, perhaps after we were started.

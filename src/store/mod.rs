@@ -17,6 +17,8 @@ use futures_util::future::BoxFuture;
 use crate::domain::{Conversation, ConversationKey, Event, Notice, PartitionCount, PartitionId, Settings, Timestamp};
 
 pub mod cluster;
+#[cfg(feature = "faults")]
+pub mod crash;
 pub mod embedded;
 pub mod memory;
 pub mod record;

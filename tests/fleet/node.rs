@@ -1,6 +1,7 @@
 //! `adjourn serve` as one of several nodes, on ports of its own, as often as it takes.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -46,6 +47,11 @@ impl Node {
     }
 
     pub fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// With more of the environment, this time.
+    pub fn start_with(&mut self, more: &[(&str, &str)]) {
         assert!(self.running.is_none(), "it runs");
         let mut command = process::command(BINARY);
         command.arg("serve").env_clear();
@@ -56,7 +62,7 @@ impl Node {
         command.env("ADJOURN__EVENT_LOG__KEEP", "true").env("ADJOURN__LIMITS__KEEP_ALIVE", "1s");
         command.env("ADJOURN__AUTO_CLOSE__MIN_PERIOD", "1s").env("ADJOURN__NOTIFICATIONS__KEEP", "100000000");
         command.env("ADJOURN__LOG__LEVEL", "info,actix_server=warn,adjourn=debug");
-        command.envs(self.setup.environment.iter().map(|(name, value)| (name, value)));
+        command.envs(self.setup.environment.iter().map(|(name, value)| (name, value))).envs(more.iter().copied());
         if let Some(clock) = &self.clock {
             clock.preload(&mut command);
         }
@@ -78,6 +84,18 @@ impl Node {
         assert!(status.success(), "{} was asked to stop and ended with {status}:\n{}", self.name, running.last_words());
     }
 
+    /// SIGTERM; whoever asks waits for what comes of it.
+    pub fn ask_to_end(&self) {
+        self.running.as_ref().expect("it runs").ask_to_end();
+    }
+
+    /// How it ended, if it did: then it no longer runs.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.running.as_mut()?.ended()?;
+        self.running = None;
+        Some(status)
+    }
+
     pub fn freeze(&self) {
         self.running.as_ref().expect("it runs").stop();
     }
@@ -93,13 +111,20 @@ impl Node {
         assert!(ended.is_none(), "{} ended by itself, with {ended:?}:\n{}", self.name, running.last_words());
     }
 
-    /// Waits until it has what it shall have.
+    /// Whether it has what it shall have.
+    pub async fn is_ready(&self, client: &reqwest::Client) -> bool {
+        let url = format!("http://127.0.0.1:{}/readyz", self.admin_port);
+        let answer = client.get(url).timeout(Duration::from_secs(5)).send().await;
+        answer.is_ok_and(|answer| answer.status() == 200)
+    }
+
+    /// Waits until it is.
     pub async fn ready(&mut self, client: &reqwest::Client) {
-        let (asked, url) = (Instant::now(), format!("http://127.0.0.1:{}/readyz", self.admin_port));
+        let asked = Instant::now();
         loop {
-            let answer = client.get(&url).timeout(Duration::from_secs(5)).send().await;
+            let is_ready = self.is_ready(client).await;
             self.must_live();
-            if answer.is_ok_and(|answer| answer.status() == 200) {
+            if is_ready {
                 return;
             }
             assert!(asked.elapsed() < PATIENCE, "{} does not become ready:\n{}", self.name, self.last_words());

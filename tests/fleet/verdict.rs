@@ -2,22 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use adjourn::domain::PartitionCount;
-use adjourn::store::redis::{RedisOptions, RedisStore};
-use adjourn::store::{LogId, Store};
 use serde_json::{Value, json};
 
 use super::chain::{self, Proof};
 use super::fleet::{Backend, Fleet, Redis, keep, pause, put_settings};
 use super::judge::checker::{Violation, check};
 use super::judge::history::{Entry, History, Ms};
-use super::judge::record::{self, ALL, Histories};
+use super::judge::record;
 use super::load::{Load, WORKSPACE, now};
 use super::node::PARTITIONS;
 use super::report::{Done, Line, Run};
-
-/// Numbers that the outbox skips at least when another primary answers.
-const SKIPPED: u64 = 1_000;
 
 /// What was left, after it was found to be right.
 pub struct Outcome {
@@ -39,7 +33,7 @@ pub async fn judge(mut fleet: Fleet, run: Run, began: Instant, done: Done, only_
             scope.spawn(|| node.terminate());
         }
     });
-    let mut history = read(&url).await;
+    let mut history = record::left_in_redis(&url, PARTITIONS).await.remove(WORKSPACE).unwrap();
     tell_the_rest(&mut fleet, &history).await;
     let resets = fleet.listener.heard.lock().unwrap().resets;
     history.heard = fleet.listener.heard.lock().unwrap().ids.clone();
@@ -119,11 +113,10 @@ async fn timers(fleet: &Fleet, only_due: bool) -> usize {
 
 /// Until the listener has heard all there is to hear; the checker says what it missed.
 async fn hear_out(fleet: &Fleet, url: &str) {
-    let store = open(url).await;
+    let store = record::open_redis(url, PARTITIONS).await;
     let asked = Instant::now();
     loop {
-        let mut histories = Histories::new();
-        record::rest(&*store, &mut histories, Some(SKIPPED)).await;
+        let histories = record::told_in_redis(&store).await;
         let all = {
             let heard = fleet.listener.heard.lock().unwrap();
             histories.values().flat_map(|history| &history.told).all(|told| heard.ids.contains_key(&told.id))
@@ -153,27 +146,6 @@ async fn tell_the_rest(fleet: &mut Fleet, history: &History) {
         pause(50).await;
     }
     fleet.nodes[0].kill();
-}
-
-async fn open(url: &str) -> std::sync::Arc<RedisStore> {
-    let mut options = RedisOptions::new("judge");
-    (options.keep_log, options.partitions) = (true, PartitionCount::new(PARTITIONS));
-    // All of a partition is asked for at once.
-    options.response_timeout = Duration::from_secs(60);
-    RedisStore::open(url.parse().unwrap(), options).await.unwrap()
-}
-
-async fn read(url: &str) -> History {
-    let store = open(url).await;
-    let mut histories = Histories::new();
-    for partition in store.partitions().all() {
-        for entry in store.read(partition, LogId::ZERO, ALL, Duration::ZERO).await.unwrap() {
-            record::log(&mut histories, partition, entry);
-        }
-    }
-    record::rest(&*store, &mut histories, Some(SKIPPED)).await;
-    store.close();
-    histories.remove(WORKSPACE).unwrap()
 }
 
 /// Where there is one Redis, and one way to it.

@@ -1,10 +1,16 @@
 //! Reads what a stopped service left: its log, its notifications, its conversations.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
+use adjourn::clock::WallClock;
 use adjourn::domain::event::{ClosingSource, Speaker as Kind};
 use adjourn::domain::notice::Cause;
-use adjourn::domain::{Conversation, ConversationNotice, EventKind, Notice, NoticeKind, PartitionId, Settings, Timestamp};
+use adjourn::domain::{Conversation, ConversationNotice, EventKind, Notice, NoticeKind, PartitionCount, PartitionId, Settings, Timestamp};
+use adjourn::store::embedded::{EmbeddedOptions, EmbeddedStore, read_log};
+use adjourn::store::redis::{RedisOptions, RedisStore};
 use adjourn::store::{LogEntry, LogId, Store};
 use adjourn::wire::CloudEvent;
 
@@ -15,6 +21,51 @@ pub type Histories = BTreeMap<String, History>;
 
 /// More than a run leaves in one partition.
 pub const ALL: usize = 1_000_000;
+
+/// Numbers that the outbox of a Redis skips at least when another primary answers.
+const SKIPPED: u64 = 1_000;
+
+/// What the embedded store in this directory holds.
+pub async fn left_in_directory(store_dir: &Path) -> Histories {
+    let mut histories = Histories::new();
+    for entry in read_log(store_dir) {
+        let (partition, logged) = entry.unwrap();
+        log(&mut histories, partition, logged);
+    }
+    let store = EmbeddedStore::open(store_dir, EmbeddedOptions::new(Arc::new(WallClock))).unwrap();
+    rest(&*store, &mut histories, None).await;
+    store.close();
+    histories
+}
+
+/// What the store at this address holds.
+pub async fn left_in_redis(url: &str, partitions: u16) -> Histories {
+    let store = open_redis(url, partitions).await;
+    let mut histories = Histories::new();
+    for partition in store.partitions().all() {
+        for entry in store.read(partition, LogId::ZERO, ALL, Duration::ZERO).await.unwrap() {
+            log(&mut histories, partition, entry);
+        }
+    }
+    rest(&*store, &mut histories, Some(SKIPPED)).await;
+    store.close();
+    histories
+}
+
+/// What is told, and nothing else.
+pub async fn told_in_redis(store: &RedisStore) -> Histories {
+    let mut histories = Histories::new();
+    rest(store, &mut histories, Some(SKIPPED)).await;
+    histories
+}
+
+pub async fn open_redis(url: &str, partitions: u16) -> Arc<RedisStore> {
+    let mut options = RedisOptions::new("judge");
+    (options.keep_log, options.partitions) = (true, PartitionCount::new(partitions));
+    // All of a partition is asked for at once.
+    options.response_timeout = Duration::from_secs(60);
+    RedisStore::open(url.parse().unwrap(), options).await.unwrap()
+}
 
 /// Takes down an entry of a log.
 pub fn log(histories: &mut Histories, partition: PartitionId, logged: LogEntry) {

@@ -6,9 +6,10 @@ use serde_json::json;
 
 use super::checker::{Tally, Violation, check};
 use super::history::{Entry, History, Logged, Ms, Speaker, Told};
+use super::judge::record::left_in_directory;
 use super::listener::Listener;
 use super::rng::Rng;
-use super::service::{Service, left, nap, now};
+use super::service::{Service, nap, now};
 use super::trace::{self, Sender, WORKSPACE};
 
 /// A stream says that it is still there every 15 s.
@@ -57,7 +58,7 @@ async fn run(rounds: u64, mut rng: Rng) {
     quiet(&service).await;
     service.stop().await;
 
-    let mut history = left(&service.store()).await.remove(WORKSPACE).unwrap();
+    let mut history = left_in_directory(&service.store()).await.remove(WORKSPACE).unwrap();
     let acknowledged;
     (history.sent, acknowledged) = sender.account(messages);
     history.acknowledged = history.sent[..acknowledged].iter().map(|message| message.name.clone()).collect();

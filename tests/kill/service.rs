@@ -5,16 +5,13 @@ use std::fs::{self, File, OpenOptions};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use adjourn::clock::WallClock;
-use adjourn::store::embedded::{EmbeddedOptions, EmbeddedStore, read_log};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::history::Ms;
-use super::judge::record::{self, Histories};
 use super::rng::Rng;
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_adjourn");
@@ -151,19 +148,6 @@ impl Service {
     pub fn last_words(&self) -> String {
         tail(&self.dir.join("serve.log"))
     }
-}
-
-/// What the store in this directory holds, of each workspace.
-pub async fn left(store_dir: &Path) -> Histories {
-    let mut histories = Histories::new();
-    for entry in read_log(store_dir) {
-        let (partition, logged) = entry.unwrap();
-        record::log(&mut histories, partition, logged);
-    }
-    let store = EmbeddedStore::open(store_dir, EmbeddedOptions::new(Arc::new(WallClock))).unwrap();
-    record::rest(&*store, &mut histories, None).await;
-    store.close();
-    histories
 }
 
 /// The end of a file, for a failing test.

@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 
 use super::checker::check;
 use super::history::{History, Ms};
+use super::judge::record::left_in_directory;
 use super::rng::Rng;
 use super::rounds::{ROUNDS, number_from, rng};
-use super::service::{PARTITIONS, PATIENCE, Service, left, nap, now};
+use super::service::{PARTITIONS, PATIENCE, Service, nap, now};
 
 /// A fifth of the rounds of the main job: each takes longer.
 fn rounds() -> u64 {
@@ -189,7 +190,7 @@ async fn switched_off(rounds: u64, mut rng: Rng) {
     service.stop().await;
     eprintln!("{rounds} rounds: {closed} closed before it was switched off, {kept} did not");
     assert!(closed > 0 && kept > 0, "it was switched off at no interesting time");
-    let histories = left(&service.store()).await;
+    let histories = left_in_directory(&service.store()).await;
     assert_eq!(histories.len() as u64, 2 * rounds);
     histories.into_iter().for_each(|(workspace, history)| judge(&workspace, history));
 }

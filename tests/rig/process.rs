@@ -73,6 +73,11 @@ impl Process {
         status.unwrap()
     }
 
+    /// SIGTERM.
+    pub fn ask_to_end(&self) {
+        self.signal(Signal::TERM);
+    }
+
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()
     }

@@ -15,6 +15,7 @@ use super::{
     tables,
 };
 use crate::domain::PartitionCount;
+use crate::faults;
 
 /// The format of the directory: state file, keys and segments together.
 pub const FORMAT: u64 = 1;
@@ -29,7 +30,9 @@ struct Fixed {
 pub fn open(path: &Path, options: EmbeddedOptions) -> Result<EmbeddedStore, OpenError> {
     std::fs::create_dir_all(log_dir(path)).map_err(|cause| OpenError::io("create", path, cause))?;
     let lock = DirectoryLock::take(path)?;
+    faults::point("open.locked");
     let (db, fixed) = open_state(path, options.partitions, options.cache_bytes)?;
+    faults::point("open.state");
     // The names of what was created: without them the files would be there and nobody could find them.
     for dir in [Some(path), path.parent().filter(|parent| !parent.as_os_str().is_empty())].into_iter().flatten() {
         segment::sync_dir(dir).map_err(|cause| OpenError::io("sync", dir, cause))?;
@@ -37,6 +40,7 @@ pub fn open(path: &Path, options: EmbeddedOptions) -> Result<EmbeddedStore, Open
     let partitions = reads::partition_states(&db, fixed.partitions).map_err(|error| OpenError::state(path, error))?;
     let health = Arc::new(Health::default());
     let log = Arc::new(Log::open(&log_dir(path), log_options(&options, &fixed, &partitions), Arc::clone(&health))?);
+    faults::point("open.log");
     let heads = Arc::new(Heads::new(&partitions));
     let db = Arc::new(db);
     let writer = Writer::start(Arc::clone(&db), Arc::clone(&log), partitions, Arc::clone(&heads), Arc::clone(&health))
@@ -133,7 +137,10 @@ fn create(db: &Database, fixed: &Fixed) -> Result<(), redb::Error> {
         txn.open_table(tables::SETTINGS)?;
         txn.open_table(tables::APPLIED_SETTINGS)?;
     }
-    Ok(txn.commit()?)
+    faults::point("create.written");
+    txn.commit()?;
+    faults::point("create.committed");
+    Ok(())
 }
 
 impl OpenError {

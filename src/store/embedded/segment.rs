@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use super::super::{LogEntry, LogId, Unreadable};
 use super::OpenError;
 use crate::domain::PartitionId;
+use crate::faults;
 use crate::store::record;
 
 const MAGIC: &[u8; 8] = b"adjlog\0\x01";
@@ -72,13 +73,16 @@ impl Segment {
     pub fn create(dir: &Path, number: u64, incarnation: u64) -> io::Result<Self> {
         let path = segment_path(dir, number);
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        faults::point("segment.created");
         let mut header = [0; HEADER_BYTES];
         header[..8].copy_from_slice(MAGIC);
         header[8..16].copy_from_slice(&incarnation.to_le_bytes());
         header[16..].copy_from_slice(&number.to_le_bytes());
         file.write_all(&header)?;
         file.sync_all()?;
+        faults::point("segment.headed");
         sync_dir(dir)?;
+        faults::point("segment.named");
         Ok(Self { file, number, len: HEADER_BYTES as u64, incarnation, buffer: Vec::new() })
     }
 
@@ -113,7 +117,9 @@ impl Segment {
         buffer[4..8].copy_from_slice(&payload_len.to_le_bytes());
         buffer[8..12].copy_from_slice(&crc.to_le_bytes());
         self.file.write_all(buffer)?;
+        faults::point("log.written");
         self.file.sync_data()?;
+        faults::point("log.synced");
         self.len += buffer.len() as u64;
         Ok(())
     }

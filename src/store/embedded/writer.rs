@@ -23,6 +23,7 @@ use super::order::TooEarly;
 use super::partition::PartitionState;
 use super::tables::{self, Writes};
 use crate::domain::PartitionId;
+use crate::faults;
 use crate::store::record;
 
 /// B-tree writes taken into one group, give or take one batch. Larger groups share the `fsync` among more, but everybody
@@ -188,6 +189,7 @@ impl WriterThread {
         self.unsettled = false;
         let settled = self.db.begin_write().map_err(redb::Error::from).and_then(|mut txn| {
             txn.set_quick_repair(true);
+            faults::point("state.settling");
             txn.commit().map_err(redb::Error::from)
         });
         if let Err(cause) = settled {
@@ -290,7 +292,9 @@ impl WriterThread {
             table.insert(partition.0, self.partitions[usize::from(partition.0)].encode().as_slice())?;
         }
         drop(table);
+        faults::point("state.written");
         txn.commit()?;
+        faults::point("state.committed");
         Ok(())
     }
 
