@@ -60,6 +60,7 @@ async fn run(kind: Kind, test: &str) {
         eprintln!("{kind:?}: judged, {} violations; {tally:?}", found.len());
         lines[first..].iter_mut().for_each(|line| line.violations = found.len());
         if !found.is_empty() {
+            eprintln!("{kind:?}: {}", found[..found.len().min(5)].join("\n"));
             let names: Vec<&str> = lines[first..].iter().map(|line| line.point.place).collect();
             wrong.push(format!(
                 "{names:?}: {} violations, among them\n{}\nwhat it left is in {}",

@@ -42,6 +42,8 @@ pub struct Stage {
     load: Load,
     chores: Chores,
     listener: Listener,
+    /// The other one stays where it is served: this one comes back to the node that dies.
+    _faithful: Listener,
     client: reqwest::Client,
     dir: TempDir,
 }
@@ -64,8 +66,9 @@ impl Stage {
         let names = nodes.iter().map(|node| node.name.clone()).collect();
         let chores = Chores::start(nodes[0].url(""), names);
         let listener = Listener::start(&nodes.iter().map(|node| node.port).collect::<Vec<_>>(), QUIET);
+        let _faithful = Listener::start(&[nodes[0].port], QUIET);
         let load = Load::start(&nodes, PERIOD_MS, None, rng);
-        let stage = Self { redis, nodes, load, chores, listener, client, dir };
+        let stage = Self { redis, nodes, load, chores, listener, _faithful, client, dir };
         stage.put(&json!({"auto_close": {"enabled": true, "period": format!("{}s", PERIOD_MS / 1_000)}})).await;
         stage
     }
