@@ -162,7 +162,8 @@ impl Stage {
         let answered = self.chores.answered.load(Ordering::SeqCst);
         let url = self.nodes[0].url(&format!("/v1/workspaces/{ASIDE}/settings"));
         let stored = chores::version(&self.client.get(url).send().await.unwrap());
-        let is_kept = answered > 0 && stored.is_some_and(|stored| stored >= answered);
+        // Where the process died at each of them, none was answered.
+        let is_kept = stored.is_some_and(|stored| stored >= answered);
         (!is_kept).then(|| format!("version {answered} of the settings was answered, {stored:?} is stored")).into_iter().collect()
     }
 
