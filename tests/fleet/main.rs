@@ -28,6 +28,7 @@ mod freezes;
 mod judge;
 mod kills;
 mod load;
+#[allow(dead_code)] // what tests/crash does besides
 mod node;
 mod planned;
 mod report;
