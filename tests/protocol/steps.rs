@@ -72,7 +72,8 @@ impl Protocol {
                 let held = world.nodes[node].as_mut().filter(|held| held.written == Some(true))?;
                 held.written = None;
                 held.waits_for = None;
-                world.confirmed = world.primary.outbox.clone();
+                // Its own close is among them; another node's may not be there yet.
+                world.confirmed = world.replica.outbox.clone();
             }
             Action::Dies(node) => {
                 world.left.deaths = world.left.deaths.checked_sub(1)?;
@@ -85,6 +86,10 @@ impl Protocol {
             Action::FailsOver => {
                 world.left.failovers = world.left.failovers.checked_sub(1)?;
                 world.fail_over();
+                if !self.any_primary {
+                    world.socket.clear();
+                    world.nodes = [None, None];
+                }
             }
         }
         Some(())
