@@ -125,7 +125,12 @@ impl Pair {
             assert_eq!(ours, models, "{when}");
         }
         let keys: Vec<_> = self.rows.keys().map(|text| key(text)).chain([key("acme/none")]).collect();
-        let load = async |bench: &Bench| bench.store().load(P, keys.clone()).await.unwrap();
+        // Redis keeps an instant before 1970 as the first one there is, in the row though not in the index.
+        let since_1970 = |loaded| match loaded {
+            Loaded::Found { conversation, look_at } => Loaded::Found { conversation, look_at: look_at.map(|look_at| look_at.max(at(0))) },
+            other => other,
+        };
+        let load = async |bench: &Bench| bench.store().load(P, keys.clone()).await.unwrap().into_iter().map(since_1970).collect::<Vec<_>>();
         assert_eq!(load(bench).await, load(&self.model).await, "{when}");
         let record = |holder: Option<Holder>| holder.map(|held| (held.member, held.beat));
         assert_eq!(record(bench.holder().await), record(self.model.holder().await), "{when}");
