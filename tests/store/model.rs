@@ -1,6 +1,8 @@
-//! The model against the store: the same calls, many and at random, get the same answers and leave the same behind.
+//! The model against the store: the same calls, many and at random, get the same answers and leave the same behind (I8).
 //!
-//! `ADJOURN_STORE_CALLS=120000 cargo test --release --test store as_the_model` makes so many; a little less than half are commits.
+//! `ADJOURN_STORE_COMMITS=50000 cargo test --test store as_the_model -- --nocapture` writes so many commits to each store;
+//! `ADJOURN_STORE_SEED=7` begins with another seed than 1. After each call the answer is compared and with it the head, by
+//! whether the next commit is taken; all that can be read is compared every few calls, more often the fewer commits there are.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +11,15 @@ use adjourn::store::*;
 
 use crate::bench::*;
 
-/// Unless the environment says otherwise: some are refused, some fenced, most written.
-const CALLS: usize = 600;
+/// Unless the environment says otherwise: a little more than twice as many calls, some refused, some fenced.
+const COMMITS: u64 = 250;
 /// From one seed; the next goes on with what the last one left.
 const CALLS_OF_A_SEED: usize = 120;
 /// All that there is to be read takes longer than a call: with many calls it is not read after each.
-const COMPARED_AT_MOST: usize = 2_500;
+const COMPARED_AT_MOST: u64 = 2_500;
 
-fn calls() -> usize {
-    std::env::var("ADJOURN_STORE_CALLS").map_or(CALLS, |calls| calls.parse().expect("ADJOURN_STORE_CALLS is a number"))
+fn number(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
 }
 
 pub async fn random_calls_are_answered_as_the_model_answers(mut bench: Bench) {
@@ -28,24 +30,42 @@ pub async fn random_calls_are_answered_as_the_model_answers(mut bench: Bench) {
         seen: vec![(bench.holder().await, None)],
         rows: BTreeMap::new(),
         asked: Vec::new(),
+        before: Vec::new(),
     };
-    let calls = calls();
-    let every = calls.div_ceil(COMPARED_AT_MOST);
-    let (mut dice, mut written) = (Dice(0), 0);
-    for call in 0..calls {
-        if call.is_multiple_of(CALLS_OF_A_SEED) {
-            dice = Dice(1 + (call / CALLS_OF_A_SEED) as u64);
+    let (commits, first_seed) = (number("ADJOURN_STORE_COMMITS", COMMITS), number("ADJOURN_STORE_SEED", 1).max(1));
+    let every = commits.div_ceil(COMPARED_AT_MOST);
+    let (mut dice, mut written, mut calls) = (Dice(0), 0, 0_usize);
+    let _replay = Replay { first_seed, commits };
+    while written < commits {
+        if calls.is_multiple_of(CALLS_OF_A_SEED) {
+            dice = Dice(first_seed + (calls / CALLS_OF_A_SEED) as u64);
         }
         let head = pair.head;
         pair.call(&mut bench, &mut dice).await;
-        written += usize::from(head != pair.head);
-        if (call + 1).is_multiple_of(every) || call + 1 == calls {
-            for (ours, models) in bench.dump().await.into_iter().zip(pair.model.dump().await) {
-                assert_eq!(ours, models, "after {} calls, compared after every {every}", call + 1);
+        calls += 1;
+        if head != pair.head {
+            written += 1;
+            if written.is_multiple_of(every) || written == commits {
+                pair.compare(&bench, &format!("after {calls} calls and {written} commits, compared after every {every}")).await;
             }
         }
     }
-    println!("{calls} calls, {written} commits written, all compared after every {every}");
+    println!("{calls} calls, {written} commits written, all compared after every {every}, from seed {first_seed} on");
+}
+
+/// Says how to see it again, where it fails.
+struct Replay {
+    first_seed: u64,
+    commits: u64,
+}
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let Self { first_seed, commits } = self;
+            println!("again: ADJOURN_STORE_SEED={first_seed} ADJOURN_STORE_COMMITS={commits} cargo test --test store as_the_model");
+        }
+    }
 }
 
 /// xorshift64: the same calls on every machine.
@@ -77,6 +97,8 @@ struct Pair {
     rows: BTreeMap<String, Option<i64>>,
     /// Entries that became applied since the store was opened, repeats and others: it need not remember them for longer.
     asked: Vec<LogId>,
+    /// The latest commits that were written, to be sent once more.
+    before: Vec<(Lease, Lease, Batch)>,
 }
 
 impl Pair {
@@ -92,8 +114,26 @@ impl Pair {
             11 => self.claim_over_what_was_seen(bench, dice).await,
             12 => self.renew(bench, dice).await,
             13 => self.ask(bench, dice).await,
+            14 if dice.one_in(3) => self.commit_again(bench, dice).await,
             _ => self.commit(bench, dice).await,
         }
+    }
+
+    /// All that a reader can see, and what it sees only by asking for it: rows as they are loaded, and the lease record.
+    async fn compare(&self, bench: &Bench, when: &str) {
+        for (ours, models) in bench.dump().await.into_iter().zip(self.model.dump().await) {
+            assert_eq!(ours, models, "{when}");
+        }
+        let keys: Vec<_> = self.rows.keys().map(|text| key(text)).chain([key("acme/none")]).collect();
+        // Redis keeps an instant before 1970 as the first one there is, in the row though not in the index.
+        let since_1970 = |loaded| match loaded {
+            Loaded::Found { conversation, look_at } => Loaded::Found { conversation, look_at: look_at.map(|look_at| look_at.max(at(0))) },
+            other => other,
+        };
+        let load = async |bench: &Bench| bench.store().load(P, keys.clone()).await.unwrap().into_iter().map(since_1970).collect::<Vec<_>>();
+        assert_eq!(load(bench).await, load(&self.model).await, "{when}");
+        let record = |holder: Option<Holder>| holder.map(|held| (held.member, held.beat));
+        assert_eq!(record(bench.holder().await), record(self.model.holder().await), "{when}");
     }
 
     /// Whoever opens a store claims: one that a process has to itself forgets who held what when that process is gone.
@@ -191,8 +231,20 @@ impl Pair {
         assert_eq!(class(&written), class(&expected), "{written:?} {expected:?}");
         if expected.is_ok() {
             self.remember(&batch);
+            self.before.drain(..self.before.len().saturating_sub(3));
+            self.before.push((ours, models, batch.clone()));
             self.asked.extend(applies);
         }
+    }
+
+    /// A doubled or a late commit: no answer but a refusal, whoever holds the partition by now.
+    async fn commit_again(&self, bench: &Bench, dice: &mut Dice) {
+        let back = dice.below(3) as usize;
+        let Some((ours, models, batch)) = self.before.iter().rev().nth(back).cloned() else { return };
+        let written = bench.store().commit(ours, batch.clone()).await;
+        let expected = self.model.store().commit(models, batch).await;
+        assert_eq!(class(&written), class(&expected), "{written:?} {expected:?}");
+        assert!(expected.is_err(), "a commit is written once");
     }
 
     /// Mostly one that will be written, and the entries it applies.
@@ -200,10 +252,17 @@ impl Pair {
         let stats = self.model.store().stats().await.unwrap()[usize::from(P.0)];
         let log = self.model.read(P, stats.checkpoint).await;
         let reach = dice.below(log.len() as u64 + 1) as usize;
-        let checkpoint = log[..reach].last().map_or(stats.checkpoint, |entry| entry.id);
-        let head = if dice.one_in(10) { CommitId(7) } else { self.head };
+        let mut checkpoint = log[..reach].last().map_or(stats.checkpoint, |entry| entry.id);
+        if reach == 0 && dice.one_in(20) {
+            checkpoint = checkpoint.before();
+        }
+        let head = match dice.below(20) {
+            0 => CommitId(7),
+            1 => self.before.iter().rev().nth(1).map_or(CommitId(7), |(_, _, batch)| batch.id),
+            _ => self.head,
+        };
         let mut batch = Batch::new(head, checkpoint);
-        batch.rows = (0..dice.below(4)).filter_map(|n| self.row(n, dice)).collect();
+        batch.rows = (0..dice.below(4)).map(|n| self.row(n, dice)).collect();
         let first = stats.last_notification + if dice.one_in(12) { 2 } else { 1 };
         batch.notifications = (0..dice.below(3)).map(|n| notification(first + n, dice.one_in(2).then_some(first))).collect();
         batch.trim_notifications_below = dice.below(stats.last_notification + 3);
@@ -211,7 +270,7 @@ impl Pair {
         batch.repeats = log[..reach].iter().filter(|_| dice.one_in(3)).map(|entry| entry.id).collect();
         batch.settings = dice.one_in(6).then(|| ("acme".into(), settings(dice.below(9)))).into_iter().collect();
         batch.trying = dice.one_in(6).then_some((checkpoint, 1));
-        batch.not_before = dice.one_in(3).then(|| at(self.model.clock.now().as_millis() - dice.below(600) as i64 + 100));
+        batch.not_before = dice.one_in(3).then(|| self.deadline(&log[reach..], dice));
         if dice.one_in(6) {
             let letters = self.model.store().dead_letters(P, LogId::ZERO, 2).await.unwrap();
             batch.dead_removed = letters.iter().map(|letter| letter.id).collect();
@@ -219,15 +278,27 @@ impl Pair {
         (batch, log[..reach].iter().map(|entry| entry.id).collect())
     }
 
-    fn row(&self, n: u64, dice: &mut Dice) -> Option<RowWrite> {
+    /// Around the clock, or around when the first entry was accepted that the batch does not apply.
+    fn deadline(&self, left: &[LogEntry], dice: &mut Dice) -> Timestamp {
+        let now = self.model.clock.now().as_millis();
+        let border = dice.below(3) as i64 - 1;
+        match (left.first(), dice.below(3)) {
+            (_, 0) => at(now + border),
+            (Some(entry), 1) => at(entry.id.accepted_at().as_millis() + border),
+            _ => at(now - dice.below(600) as i64 + 100),
+        }
+    }
+
+    fn row(&self, n: u64, dice: &mut Dice) -> RowWrite {
         let key = format!("{}/{n}{}", ["a", "a-b", "ab"][dice.below(3) as usize], dice.below(5));
         let indexed_at = self.rows.get(&key).copied();
         match (indexed_at, dice.one_in(4)) {
-            (Some(indexed_at), true) => Some(remove(&key, indexed_at)),
-            (None, true) => None,
+            (Some(indexed_at), true) => remove(&key, indexed_at),
+            // It was never there, or is there no longer.
+            (None, true) => remove(&key, None),
             (indexed_at, false) => {
                 let look_at = dice.one_in(2).then(|| dice.below(6) as i64 - 2);
-                Some(put_version(&key, dice.below(99), indexed_at.flatten(), look_at))
+                put_version(&key, dice.below(99), indexed_at.flatten(), look_at)
             }
         }
     }
