@@ -14,7 +14,7 @@ const HOUR: Ms = 60 * MINUTE;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_whose_date_jumps_closes_nothing_early() {
-    let run = Run::of("a_node_whose_date_jumps_closes_nothing_early", 2, 24);
+    let run = Run::of("a_node_whose_date_jumps_closes_nothing_early");
     let began = Instant::now();
     let mut fleet = Fleet::start(Plan { node_clocks: true, ..Plan::new("clock of a node jumps") }, run.rng()).await;
     let mut done = Done::default();
@@ -35,6 +35,7 @@ async fn a_node_whose_date_jumps_closes_nothing_early() {
         restart(&mut fleet, victim).await;
         done.rounds += 1;
         done.hits += u64::from(due > 0);
+        run.progress(done.rounds);
     }
     fleet.settled().await;
     judge(fleet, run, began, done, false).await;
@@ -60,7 +61,7 @@ async fn restart(fleet: &mut Fleet, node: usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_whose_date_jumps_closes_nothing_early() {
     const JUMPS: [Ms; 4] = [-MINUTE, -HOUR, MINUTE, HOUR];
-    let run = Run::of("a_redis_whose_date_jumps_closes_nothing_early", 4, 24);
+    let run = Run::of("a_redis_whose_date_jumps_closes_nothing_early");
     let mut rng = run.rng();
     for fleet_nth in 0..run.rounds.div_ceil(JUMPS.len() as u64) {
         let began = Instant::now();
@@ -81,6 +82,7 @@ async fn a_redis_whose_date_jumps_closes_nothing_early() {
             fleet.load.raw_pause.store(false, Ordering::SeqCst);
             done.rounds += 1;
             done.hits += u64::from(due > 0);
+            run.progress(fleet_nth * JUMPS.len() as u64 + done.rounds);
         }
         fleet.settled().await;
         let rejected = fleet.load.ledger.lock().unwrap().rejected;

@@ -32,6 +32,8 @@ pub struct Plan {
     /// Dates that can be moved: of each node, of Redis.
     pub node_clocks: bool,
     pub redis_clock: bool,
+    /// Whether Redis can lose its power.
+    pub redis_power: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,7 +47,7 @@ pub enum Backend {
 
 impl Plan {
     pub fn new(scenario: &'static str) -> Self {
-        Self { scenario, lease_ms: 1_000, backend: Backend::Alone, node_clocks: false, redis_clock: false }
+        Self { scenario, lease_ms: 1_000, backend: Backend::Alone, node_clocks: false, redis_clock: false, redis_power: false }
     }
 }
 
@@ -75,7 +77,9 @@ impl Fleet {
         let dir = tempfile::tempdir().unwrap();
         let redis_clock = plan.redis_clock.then(|| Arc::new(ClockFile::offset()));
         // The whole file is read at the end: nothing may be rewritten.
-        let options = |aof| Options { clock: redis_clock.clone(), ..Options::aof(aof) }.line("auto-aof-rewrite-percentage 0");
+        let options = |aof| {
+            Options { clock: redis_clock.clone(), power: plan.redis_power, ..Options::aof(aof) }.line("auto-aof-rewrite-percentage 0")
+        };
         let redis = match plan.backend {
             Backend::Alone => Redis::Alone(Server::start(options(Aof::Always))),
             Backend::Watched { replicas: 0 } => Redis::Watched(Sentinels::start(2, &options(Aof::Everysec))),
@@ -198,6 +202,15 @@ impl Fleet {
             .take_while(|(at, _, _)| at.elapsed() < within)
             .filter(|(_, from, _)| node.is_none_or(|node| node == *from))
             .count()
+    }
+
+    /// Waits until a node has a request that it has not answered, a moment at most; whether one has.
+    pub async fn await_pending(&self) -> bool {
+        let asked = Instant::now();
+        while asked.elapsed() < Duration::from_millis(500) && !self.any_pending() {
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
+        self.any_pending()
     }
 
     pub fn any_pending(&self) -> bool {
