@@ -19,7 +19,7 @@ async fn a_node_cut_off_from_redis_both_ways_or_one_way_writes_nothing_late() {
         let partitions = fleet.partitions_of(victim);
         let way = (round % 3) as usize;
         timers += u64::from(fleet.due_within(&partitions, fleet.plan.lease_ms) > 0);
-        fleet.await_commit(Some(victim)).await;
+        fleet.await_in_flight(Some(victim)).await;
         let proxy = fleet.nodes[victim].proxy.as_ref().unwrap();
         match way {
             0 => proxy.cut(),

@@ -20,6 +20,8 @@ use super::rig::sentinel::{self, Sentinels};
 use super::rig::server::{Aof, Options, Server, try_connection_to};
 
 pub const NODES: usize = 3;
+/// A commit that came by so lately was most likely not answered yet.
+pub const IN_FLIGHT: Duration = Duration::from_millis(5);
 /// A stream says every second that it is still there.
 const QUIET: Duration = Duration::from_secs(4);
 
@@ -190,6 +192,22 @@ impl Fleet {
         let (asked, before) = (Instant::now(), self.commits_of(node, asked_at_start()));
         while asked.elapsed() < Duration::from_millis(500) && self.commits_of(node, asked_at_start()) == before {
             tokio::time::sleep(Duration::from_micros(200)).await;
+        }
+    }
+
+    /// Waits until something of this node (any, if `None`) is under way, 2 s at most; whether it still is.
+    pub async fn await_in_flight(&mut self, node: Option<usize>) -> bool {
+        let asked = Instant::now();
+        loop {
+            self.await_commit(node).await;
+            // Not always at the same place of its way.
+            let micros = self.rng.below(2_000);
+            tokio::time::sleep(Duration::from_micros(micros)).await;
+            let pending = node.map_or_else(|| self.any_pending(), |node| self.nodes[node].has_pending());
+            let is_in_flight = pending || self.commits_of(node, IN_FLIGHT) > 0;
+            if is_in_flight || asked.elapsed() > Duration::from_secs(2) {
+                return is_in_flight;
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! SIGKILL: of a node at any moment, of Redis while it writes.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::fleet::{Fleet, NODES, Plan, pause};
 use super::judge::history::Ms;
@@ -9,8 +9,6 @@ use super::node::PARTITIONS;
 use super::report::{Done, Run, percentiles};
 use super::verdict::judge;
 
-/// A commit that came by so lately was most likely not answered yet.
-const IN_FLIGHT: Duration = Duration::from_millis(5);
 /// With the default lease a dead node's timers are to close within this.
 const LATE_MAX: Ms = 5_000;
 
@@ -47,10 +45,7 @@ async fn nodes_are_killed(run: Run, plan: Plan) -> Vec<Ms> {
         let partitions = fleet.partitions_of(victim);
         let lease = fleet.plan.lease_ms;
         let due = fleet.due_within(&partitions, lease);
-        fleet.await_commit(Some(victim)).await;
-        let micros = fleet.rng.below(3_000);
-        tokio::time::sleep(Duration::from_micros(micros)).await;
-        let under_way = fleet.nodes[victim].has_pending() || fleet.commits_of(Some(victim), IN_FLIGHT) > 0;
+        let under_way = fleet.await_in_flight(Some(victim)).await;
         fleet.nodes[victim].kill();
         let at = now();
         done.rounds += 1;
@@ -97,8 +92,7 @@ pub async fn redis_is_killed(run: Run, plan: Plan) {
     for _ in 0..run.rounds {
         fleet.settled().await;
         pause(fleet.rng.between(100, 600)).await;
-        fleet.await_commit(None).await;
-        let under_way = fleet.any_pending() || fleet.commits_of(None, IN_FLIGHT) > 0;
+        let under_way = fleet.await_in_flight(None).await;
         if fleet.plan.redis_power {
             bytes += fleet.server().lose_power();
         } else {

@@ -30,6 +30,7 @@ mod judge;
 mod kills;
 mod load;
 mod node;
+mod operators;
 mod planned;
 mod power;
 mod races;
@@ -37,4 +38,5 @@ mod report;
 #[path = "../rig/mod.rs"]
 mod rig;
 mod scenarios;
+mod slow;
 mod verdict;

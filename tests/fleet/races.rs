@@ -17,8 +17,6 @@ const TOGETHER: u64 = 40;
 const APART: Duration = Duration::from_millis(80);
 /// Each moment of sending has so many replies of a group.
 const REPLIES: usize = 8;
-/// A reply is sent a little earlier than it is to be accepted.
-const ON_ITS_WAY: Ms = 8;
 const SOURCE: &str = "/fleet/races";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,16 +57,17 @@ async fn race(fleet: &mut Fleet, sender: &Sender, group: u64) -> tokio::task::Jo
         let name = Name { id: format!("{conversation}-{kind}"), source: SOURCE.to_owned() };
         Message { name, conversation: conversation.clone(), time, speaker }
     };
-    let node = fleet.rng.below(NODES as u64) as usize;
+    let (node, asked) = (fleet.rng.below(NODES as u64) as usize, now());
     let opened = conversations.iter().map(|conversation| said("human", conversation, Speaker::Human, now())).collect();
     sender.send(node, opened).await;
-    // The period counts from when it was accepted, which is a little before it was answered.
-    let deadline = now() + fleet.period_ms as Ms - ON_ITS_WAY;
+    // The period counts from when it was accepted: about halfway, as a reply will be.
+    let halfway = (now() - asked) / 2;
+    let deadline = asked + halfway + fleet.period_ms as Ms;
     let replies: Vec<(Ms, usize, Vec<String>)> = conversations
         .chunks(REPLIES)
         .map(|some| {
             let off = fleet.rng.between(0, 2 * WINDOW as u64) as Ms - WINDOW;
-            (deadline + off * 9 / 10 - ON_ITS_WAY, fleet.rng.below(NODES as u64) as usize, some.to_vec())
+            (deadline + off * 7 / 10 - halfway, fleet.rng.below(NODES as u64) as usize, some.to_vec())
         })
         .collect();
     let load = sender.clone();

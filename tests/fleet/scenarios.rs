@@ -96,12 +96,28 @@ pub const SCENARIOS: &[Scenario] = &[
         few: 4,
     },
     Scenario {
+        number: "S8",
+        test: "slow_broken_and_lost_answers_of_redis_double_nothing",
+        fault: "latency 50-500 ms, resets, lost answers",
+        hit: "a commit of that node within 5 ms, or a request it had not answered",
+        full: 60,
+        few: 6,
+    },
+    Scenario {
         number: "S9",
         test: "a_reply_that_races_its_deadline_wins_or_comes_after_it",
         fault: "replies within 50 ms of the deadline",
         hit: "accepted within 50 ms of the deadline",
         full: 20_000,
         few: 2_000,
+    },
+    Scenario {
+        number: "S13",
+        test: "scripts_taken_away_memory_and_settings_changed_under_way_lose_nothing",
+        fault: "SCRIPT FLUSH, full memory, appendfsync changed",
+        hit: "a commit within 5 ms, or a request not answered",
+        full: 40,
+        few: 4,
     },
     Scenario {
         number: "-",
