@@ -129,6 +129,12 @@ impl Line {
         eprintln!("{table}");
     }
 
+    /// Faults that met nothing prove nothing. Of a few rounds, one may miss.
+    pub fn is_worth_something(&self, run: &Run) {
+        let Done { rounds, hits, .. } = self.done;
+        assert!((hits + 1) * 10 >= rounds * 9, "{hits} of {rounds} rounds met something under way\nagain: {}", run.again());
+    }
+
     fn row(&self, run: &Run) -> String {
         let Self { scenario, done: Done { rounds, hits, .. }, events, closes, seconds, .. } = self;
         let Classes { lost, early, double, overrun, other } = self.classes;

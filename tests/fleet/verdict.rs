@@ -101,6 +101,7 @@ pub async fn judge_with(
         let kept = keep(dir, &redis);
         panic!("{} violations, among them\n{some}\nwhat it left is in {}\nagain: {}", wrong.len(), kept.display(), run.again());
     }
+    line.is_worth_something(&run);
     assert!(tally.closes > 0 && tally.events > 0, "nothing happened: {tally:?}");
     Outcome { history, proof }
 }
