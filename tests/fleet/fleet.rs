@@ -20,6 +20,8 @@ use super::rig::sentinel::{self, Sentinels};
 use super::rig::server::{Aof, Options, Server, try_connection_to};
 
 pub const NODES: usize = 3;
+/// A commit that came by so lately was most likely not answered yet.
+pub const IN_FLIGHT: Duration = Duration::from_millis(5);
 /// A stream says every second that it is still there.
 const QUIET: Duration = Duration::from_secs(4);
 
@@ -32,6 +34,8 @@ pub struct Plan {
     /// Dates that can be moved: of each node, of Redis.
     pub node_clocks: bool,
     pub redis_clock: bool,
+    /// Whether Redis can lose its power.
+    pub redis_power: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,7 +49,7 @@ pub enum Backend {
 
 impl Plan {
     pub fn new(scenario: &'static str) -> Self {
-        Self { scenario, lease_ms: 1_000, backend: Backend::Alone, node_clocks: false, redis_clock: false }
+        Self { scenario, lease_ms: 1_000, backend: Backend::Alone, node_clocks: false, redis_clock: false, redis_power: false }
     }
 }
 
@@ -75,7 +79,9 @@ impl Fleet {
         let dir = tempfile::tempdir().unwrap();
         let redis_clock = plan.redis_clock.then(|| Arc::new(ClockFile::offset()));
         // The whole file is read at the end: nothing may be rewritten.
-        let options = |aof| Options { clock: redis_clock.clone(), ..Options::aof(aof) }.line("auto-aof-rewrite-percentage 0");
+        let options = |aof| {
+            Options { clock: redis_clock.clone(), power: plan.redis_power, ..Options::aof(aof) }.line("auto-aof-rewrite-percentage 0")
+        };
         let redis = match plan.backend {
             Backend::Alone => Redis::Alone(Server::start(options(Aof::Always))),
             Backend::Watched { replicas: 0 } => Redis::Watched(Sentinels::start(2, &options(Aof::Everysec))),
@@ -189,6 +195,22 @@ impl Fleet {
         }
     }
 
+    /// Waits until something of this node (any, if `None`) is under way, 2 s at most; whether it still is.
+    pub async fn await_in_flight(&mut self, node: Option<usize>) -> bool {
+        let asked = Instant::now();
+        loop {
+            self.await_commit(node).await;
+            // Not always at the same place of its way.
+            let micros = self.rng.below(2_000);
+            tokio::time::sleep(Duration::from_micros(micros)).await;
+            let pending = node.map_or_else(|| self.any_pending(), |node| self.nodes[node].has_pending());
+            let is_in_flight = pending || self.commits_of(node, IN_FLIGHT) > 0;
+            if is_in_flight || asked.elapsed() > Duration::from_secs(2) {
+                return is_in_flight;
+            }
+        }
+    }
+
     /// Commits that came by within the last `within`.
     pub fn commits_of(&self, node: Option<usize>, within: Duration) -> usize {
         let calls = self.calls.lock().unwrap();
@@ -198,6 +220,15 @@ impl Fleet {
             .take_while(|(at, _, _)| at.elapsed() < within)
             .filter(|(_, from, _)| node.is_none_or(|node| node == *from))
             .count()
+    }
+
+    /// Waits until a node has a request that it has not answered, a moment at most; whether one has.
+    pub async fn await_pending(&self) -> bool {
+        let asked = Instant::now();
+        while asked.elapsed() < Duration::from_millis(500) && !self.any_pending() {
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
+        self.any_pending()
     }
 
     pub fn any_pending(&self) -> bool {

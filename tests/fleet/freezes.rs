@@ -15,7 +15,7 @@ const PASSES_BY: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_arrives_after_the_next_owners_is_refused() {
-    let run = Run::of("a_commit_that_arrives_after_the_next_owners_is_refused", 2, 24);
+    let run = Run::of("a_commit_that_arrives_after_the_next_owners_is_refused");
     let began = Instant::now();
     let mut fleet = Fleet::start(Plan::new("SIGSTOP of an owner, its commit held"), run.rng()).await;
     let mut done = Done::default();
@@ -26,6 +26,7 @@ async fn a_commit_that_arrives_after_the_next_owners_is_refused() {
     for _ in 0..run.rounds {
         fleet.settled().await;
         done.rounds += 1;
+        run.progress(done.rounds);
         if let Some(id) = freeze_with_a_commit_on_the_wire(&mut fleet).await {
             done.hits += 1;
             held_back.push(id);

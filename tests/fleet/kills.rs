@@ -1,6 +1,6 @@
 //! SIGKILL: of a node at any moment, of Redis while it writes.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::fleet::{Fleet, NODES, Plan, pause};
 use super::judge::history::Ms;
@@ -9,8 +9,6 @@ use super::node::PARTITIONS;
 use super::report::{Done, Run, percentiles};
 use super::verdict::judge;
 
-/// A commit that came by so lately was most likely not answered yet.
-const IN_FLIGHT: Duration = Duration::from_millis(5);
 /// With the default lease a dead node's timers are to close within this.
 const LATE_MAX: Ms = 5_000;
 
@@ -23,13 +21,13 @@ struct Death {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_9_of_a_node_loses_nothing_and_closes_nothing_twice() {
-    let run = Run::of("kill_9_of_a_node_loses_nothing_and_closes_nothing_twice", 4, 50);
+    let run = Run::of("kill_9_of_a_node_loses_nothing_and_closes_nothing_twice");
     nodes_are_killed(run, Plan::new("kill -9 of a node")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_default_lease_a_dead_nodes_timers_close_within_five_seconds() {
-    let run = Run::of("with_the_default_lease_a_dead_nodes_timers_close_within_five_seconds", 1, 12);
+    let run = Run::of("with_the_default_lease_a_dead_nodes_timers_close_within_five_seconds");
     let late = nodes_are_killed(run, Plan { lease_ms: 3_000, ..Plan::new("kill -9 of a node") }).await;
     let [_, p99, _] = percentiles(&late);
     assert!(!late.is_empty() && p99 <= LATE_MAX, "of {} timers of dead nodes, 1 % closed more than {p99} ms late", late.len());
@@ -39,26 +37,20 @@ async fn with_the_default_lease_a_dead_nodes_timers_close_within_five_seconds() 
 async fn nodes_are_killed(run: Run, plan: Plan) -> Vec<Ms> {
     let began = Instant::now();
     let mut fleet = Fleet::start(plan, run.rng()).await;
-    let (mut done, mut deaths, mut timers, mut commits) = (Done::default(), Vec::new(), 0, 0);
+    let (mut done, mut deaths, mut timers) = (Done::default(), Vec::new(), 0);
     for _ in 0..run.rounds {
         fleet.settled().await;
-        pause(fleet.rng.between(200, 1_200)).await;
+        pause(fleet.rng.between(100, 500)).await;
         let victim = fleet.rng.below(NODES as u64) as usize;
         let partitions = fleet.partitions_of(victim);
         let lease = fleet.plan.lease_ms;
         let due = fleet.due_within(&partitions, lease);
-        if fleet.rng.percent(60) {
-            fleet.await_commit(Some(victim)).await;
-            let micros = fleet.rng.below(3_000);
-            tokio::time::sleep(Duration::from_micros(micros)).await;
-        }
-        let under_way = fleet.nodes[victim].has_pending() || fleet.commits_of(Some(victim), IN_FLIGHT) > 0;
+        let under_way = fleet.await_in_flight(Some(victim)).await;
         fleet.nodes[victim].kill();
         let at = now();
         done.rounds += 1;
-        done.hits += u64::from(due > 0 || under_way);
+        done.hits += u64::from(under_way);
         timers += u64::from(due > 0);
-        commits += u64::from(under_way);
         // Back before anybody misses it, or long after.
         let most = 2 * lease;
         let away = if fleet.rng.percent(50) { fleet.rng.below(most) } else { most };
@@ -69,10 +61,10 @@ async fn nodes_are_killed(run: Run, plan: Plan) -> Vec<Ms> {
         fleet.nodes[victim].start();
         fleet.owned().await;
         deaths.push(Death { at, taken_over: now(), partitions });
+        run.progress(done.rounds);
     }
     fleet.settled().await;
-    done.notes
-        .push(format!("{timers} rounds with timers about to fall due on the dead node, {commits} with a commit or a request under way"));
+    done.notes.push(format!("{timers} rounds with timers about to fall due on the dead node"));
     let outcome = judge(fleet, run, began, done, false).await;
     let partition = |conversation: &str| (crc32fast::hash(format!("{WORKSPACE}/{conversation}").as_bytes()) % u32::from(PARTITIONS)) as u16;
     let closes = outcome.history.told.iter().filter_map(|told| Some((partition(&told.conversation), told.close.as_ref()?)));
@@ -88,23 +80,31 @@ async fn nodes_are_killed(run: Run, plan: Plan) -> Vec<Ms> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_9_of_redis_that_writes_before_it_answers_loses_nothing() {
-    let run = Run::of("kill_9_of_redis_that_writes_before_it_answers_loses_nothing", 2, 24);
+    let run = Run::of("kill_9_of_redis_that_writes_before_it_answers_loses_nothing");
+    redis_is_killed(run, Plan::new("kill -9 of Redis")).await;
+}
+
+/// Its process alone, or with the power.
+pub async fn redis_is_killed(run: Run, plan: Plan) {
     let began = Instant::now();
-    let mut fleet = Fleet::start(Plan::new("kill -9 of Redis"), run.rng()).await;
-    let mut done = Done::default();
+    let mut fleet = Fleet::start(plan, run.rng()).await;
+    let (mut done, mut bytes) = (Done::default(), 0);
     for _ in 0..run.rounds {
         fleet.settled().await;
-        pause(fleet.rng.between(200, 1_500)).await;
-        if fleet.rng.percent(70) {
-            fleet.await_commit(None).await;
+        pause(fleet.rng.between(100, 600)).await;
+        let under_way = fleet.await_in_flight(None).await;
+        if fleet.plan.redis_power {
+            bytes += fleet.server().lose_power();
+        } else {
+            fleet.server().kill();
         }
-        let under_way = fleet.any_pending() || fleet.commits_of(None, IN_FLIGHT) > 0;
-        fleet.server().kill();
         done.rounds += 1;
         done.hits += u64::from(under_way);
-        pause(fleet.rng.below(1_500)).await;
+        pause(fleet.rng.below(600)).await;
         fleet.server().restart();
+        run.progress(done.rounds);
     }
     fleet.settled().await;
+    done.notes.extend(fleet.plan.redis_power.then(|| format!("{bytes} bytes were not on the disk")));
     judge(fleet, run, began, done, false).await;
 }

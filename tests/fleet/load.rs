@@ -71,12 +71,14 @@ pub struct Load {
     /// The raw producer waits while this is set.
     pub raw_pause: Arc<AtomicBool>,
     producers: Vec<tokio::task::JoinHandle<()>>,
+    doors: Vec<Door>,
     raw: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Load {
     pub fn start(doors: Vec<Door>, period_ms: u64, raw: Option<Raw>, rng: &mut Rng) -> Self {
         let (ledger, stop, raw_pause) = (Arc::<Mutex<Ledger>>::default(), Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let to = doors.clone();
         let producers = (0..PRODUCERS).map(|nth| {
             let maker = Maker::new(format!("p{nth}"), period_ms, Rng::new(rng.next()));
             tokio::spawn(produce(maker, doors.clone(), ledger.clone(), stop.clone()))
@@ -87,7 +89,13 @@ impl Load {
             let (ledger, stop, pause) = (ledger.clone(), stop.clone(), raw_pause.clone());
             std::thread::spawn(move || produce_raw(maker, &raw, &ledger, &stop, &pause))
         });
-        Self { ledger, stop, raw_pause, producers, raw }
+        Self { ledger, stop, raw_pause, producers, doors: to, raw }
+    }
+
+    /// For a scenario's own events, beside all the rest.
+    pub fn sender(&self) -> Sender {
+        let client = reqwest::Client::builder().no_proxy().timeout(ANSWER).build().unwrap();
+        Sender { client, doors: self.doors.clone(), ledger: self.ledger.clone() }
     }
 
     /// Ends when what was begun was taken.
@@ -99,6 +107,20 @@ impl Load {
         if let Some(raw) = self.raw.take() {
             tokio::task::spawn_blocking(move || raw.join().unwrap()).await.unwrap();
         }
+    }
+}
+
+#[derive(Clone)]
+pub struct Sender {
+    client: reqwest::Client,
+    doors: Vec<Door>,
+    ledger: Arc<Mutex<Ledger>>,
+}
+
+impl Sender {
+    /// Sends these, to this node first; done when they were taken.
+    pub async fn send(&self, node: usize, batch: Vec<Message>) {
+        deliver(&self.client, &self.doors, node, &batch, &self.ledger).await;
     }
 }
 
@@ -223,21 +245,26 @@ async fn produce(mut maker: Maker, doors: Vec<Door>, ledger: Arc<Mutex<Ledger>>,
         if batch.is_empty() {
             continue;
         }
-        note_sent(&ledger, &batch);
-        let began = Instant::now();
-        let body: String = batch.iter().map(|message| format!("{}\n", event(message))).collect();
-        loop {
-            if let Some(answer) = post(&client, &doors[at], &body).await {
-                ledger.lock().unwrap().note(&batch, &answer, began.elapsed());
-                break;
-            }
-            ledger.lock().unwrap().tried_again += 1;
-            at = (at + 1) % doors.len();
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        at = deliver(&client, &doors, at, &batch, &ledger).await;
         if maker.rng.percent(10) {
             at = maker.rng.below(doors.len() as u64) as usize;
         }
+    }
+}
+
+/// Sends it to one door after the other until one has taken it: which.
+async fn deliver(client: &reqwest::Client, doors: &[Door], first: usize, batch: &[Message], ledger: &Mutex<Ledger>) -> usize {
+    note_sent(ledger, batch);
+    let (mut at, began) = (first, Instant::now());
+    let body: String = batch.iter().map(|message| format!("{}\n", event(message))).collect();
+    loop {
+        if let Some(answer) = post(client, &doors[at], &body).await {
+            ledger.lock().unwrap().note(batch, &answer, began.elapsed());
+            return at;
+        }
+        ledger.lock().unwrap().tried_again += 1;
+        at = (at + 1) % doors.len();
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

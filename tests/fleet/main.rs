@@ -8,11 +8,12 @@
 //!                                                          ▼ log, outbox, rows, append-only file
 //!                                                      verdict.rs ──▶ tests/judge, chain.rs, report.rs
 //! ```
-//! A few rounds of each scenario by default; all of them, about half an hour, with
+//! The scenarios and their rounds are in `scenarios.rs`: a few of each by default, all of them with
 //!
 //! ```text
 //! ADJOURN_FLEET=full cargo test --test fleet -- --nocapture --test-threads=1
 //! ```
+//! which says how far it is, and prints the table of what it came to, also into `target/faults-table.md`.
 //! `ADJOURN_FLEET_ROUNDS=5` for another number of rounds, `ADJOURN_FLEET_SEED=…` for the choices of an earlier run.
 
 // clippy.toml excuses test functions, not their helpers; what a run came to belongs into a test's output.
@@ -30,8 +31,13 @@ mod kills;
 mod load;
 #[allow(dead_code)] // what tests/crash does besides
 mod node;
+mod operators;
 mod planned;
+mod power;
+mod races;
 mod report;
 #[path = "../rig/mod.rs"]
 mod rig;
+mod scenarios;
+mod slow;
 mod verdict;

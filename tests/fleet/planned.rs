@@ -18,7 +18,7 @@ const MOVES: u64 = 4;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn planned_moves_and_rolling_restarts_lose_nothing() {
-    let run = Run::of("planned_moves_and_rolling_restarts_lose_nothing", 2, 40);
+    let run = Run::of("planned_moves_and_rolling_restarts_lose_nothing");
     let began = Instant::now();
     let mut fleet = Fleet::start(Plan::new("planned moves, rolling restarts"), run.rng()).await;
     let mut done = Done::default();
@@ -43,6 +43,7 @@ async fn planned_moves_and_rolling_restarts_lose_nothing() {
             restarts.extend(watch.end());
         }
         done.hits += u64::from(fleet.calls.lock().unwrap().len() > before);
+        run.progress(done.rounds);
     }
     fleet.settled().await;
     for (what, gaps) in [("moves", &moves), ("rolling restarts", &restarts)] {

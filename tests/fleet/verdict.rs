@@ -11,7 +11,7 @@ use super::judge::history::{Entry, History, Ms};
 use super::judge::record;
 use super::load::{Load, WORKSPACE, now};
 use super::node::PARTITIONS;
-use super::report::{Done, Line, Run};
+use super::report::{Classes, Done, Line, Run};
 
 /// What was left, after it was found to be right.
 pub struct Outcome {
@@ -20,7 +20,19 @@ pub struct Outcome {
 }
 
 /// Judges the run. `as_of`: what was due before must have closed; where no clock was moved, all of it must.
-pub async fn judge(mut fleet: Fleet, run: Run, began: Instant, done: Done, only_due: bool) -> Outcome {
+pub async fn judge(fleet: Fleet, run: Run, began: Instant, done: Done, only_due: bool) -> Outcome {
+    judge_with(fleet, run, began, done, only_due, |_, _| {}).await
+}
+
+/// The same; what only the history says of the rounds, `look` adds.
+pub async fn judge_with(
+    mut fleet: Fleet,
+    run: Run,
+    began: Instant,
+    mut done: Done,
+    only_due: bool,
+    look: impl FnOnce(&History, &mut Done),
+) -> Outcome {
     fleet.load.stop().await;
     fleet.owned().await;
     quiet(&fleet, only_due).await;
@@ -51,13 +63,16 @@ pub async fn judge(mut fleet: Fleet, run: Run, began: Instant, done: Done, only_
     let heard_only = violations.iter().filter(|violation| forgotten(violation)).count();
     violations.retain(|violation| !forgotten(violation));
     let proof = prove(&fleet);
+    let mut classes = Classes::of(&violations);
     let mut wrong: Vec<String> = violations.iter().map(|violation| format!("{violation:?}")).collect();
     wrong.extend(proof.iter().flat_map(|proof| proof.violations.iter().cloned()));
     wrong.extend((resets > 0).then(|| format!("the listener was told {resets} times to start over")));
+    classes.other += wrong.len() - violations.len();
 
-    let mut done = done;
+    look(&history, &mut done);
     done.notes.extend(latest(&history));
     done.notes.extend((heard_only > 0).then(|| format!("{heard_only} notifications were heard and then forgotten by a failover")));
+    classes.other += wrong.len() - violations.len();
     let line = Line {
         scenario: format!("{} (lease {} ms, period {} ms)", fleet.plan.scenario, fleet.plan.lease_ms, fleet.period_ms),
         done: done.clone(),
@@ -70,16 +85,17 @@ pub async fn judge(mut fleet: Fleet, run: Run, began: Instant, done: Done, only_
         claims: proof.as_ref().map_or(0, |proof| proof.claims),
         refused: proof.as_ref().map_or(0, |proof| proof.refused.len()),
         again: history.log.iter().filter(|logged| matches!(logged.entry, Entry::Again { .. })).count(),
-        violations: wrong.len(),
+        classes,
         seconds: began.elapsed().as_secs(),
     };
-    line.print();
+    line.print(&run);
     if !wrong.is_empty() {
         let some = wrong[..wrong.len().min(10)].join("\n");
         let Fleet { dir, redis, .. } = fleet;
         let kept = keep(dir, &redis);
         panic!("{} violations, among them\n{some}\nwhat it left is in {}\nagain: {}", wrong.len(), kept.display(), run.again());
     }
+    line.is_worth_something(&run);
     assert!(tally.closes > 0 && tally.events > 0, "nothing happened: {tally:?}");
     Outcome { history, proof }
 }

@@ -4,7 +4,7 @@
 //! redis.rs     some Redis, wherever it comes from           server.rs    one redis-server of our own, killed, paused, restarted
 //! clock.rs     the date that a process believes             sentinel.rs  a primary, its replicas and who watches them
 //! proxy.rs     the wire between a client and a server       cluster.rs   primaries that share the slots
-//! process.rs   children that do not outlive their test
+//! process.rs   children that do not outlive their test       power.rs     what is on the disk when the power goes
 //! ```
 //! A test crate takes it in with `#[path = "../rig/mod.rs"] mod rig;`. Nothing here needs a tokio runtime: starting blocks
 //! its thread for the tens of milliseconds it takes, and the proxy has a thread of its own.
@@ -13,6 +13,7 @@
 
 pub mod clock;
 pub mod cluster;
+pub mod power;
 pub mod process;
 pub mod proxy;
 pub mod redis;

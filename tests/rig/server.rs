@@ -12,6 +12,7 @@ use redis::TlsCertificates;
 use tempfile::TempDir;
 
 use super::clock::ClockFile;
+use super::power;
 use super::process::{self, Process, free_port, wait_until};
 
 /// What is written to the append-only file before a command is answered.
@@ -34,6 +35,8 @@ pub struct Options {
     pub tls: bool,
     /// The date it goes by.
     pub clock: Option<Arc<ClockFile>>,
+    /// Whether it can lose its power; its date is the machine's then.
+    pub power: bool,
 }
 
 impl Options {
@@ -53,6 +56,7 @@ pub struct Server {
     port: u16,
     tls_port: Option<u16>,
     clock: Option<Arc<ClockFile>>,
+    power: bool,
     dir: TempDir,
 }
 
@@ -64,7 +68,7 @@ impl Server {
         if options.tls {
             make_certificates(dir.path());
         }
-        let mut server = Self { process: None, port: free_port(), tls_port, clock: options.clock.clone(), dir };
+        let mut server = Self { process: None, port: free_port(), tls_port, clock: options.clock.clone(), power: options.power, dir };
         fs::write(server.file("redis.conf"), server.config(&options)).unwrap();
         server.restart();
         server
@@ -78,6 +82,10 @@ impl Server {
         if let Some(clock) = &self.clock {
             clock.preload(&mut command);
         }
+        if self.power {
+            assert!(self.clock.is_none(), "one library is preloaded, not two");
+            power::preload(self.dir.path(), &mut command);
+        }
         self.process = Some(Process::start(command, &self.file("log")));
         wait_until("redis-server answers", || {
             let process = self.process.as_mut().unwrap();
@@ -89,6 +97,14 @@ impl Server {
     /// SIGKILL: what was not written is lost.
     pub fn kill(&mut self) {
         self.process.take().expect("it runs").kill();
+    }
+
+    /// What was not brought to the disk is lost, of the append-only file: how many bytes.
+    pub fn lose_power(&mut self) -> u64 {
+        self.kill();
+        let entries = fs::read_dir(self.file("appendonlydir")).unwrap().map(|entry| entry.unwrap().path());
+        let appended: Vec<PathBuf> = entries.filter(|path| path.to_string_lossy().ends_with(".incr.aof")).collect();
+        power::lose(self.dir.path(), &appended)
     }
 
     /// SIGTERM: it writes what it has and goes.

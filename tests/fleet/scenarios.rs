@@ -1,0 +1,137 @@
+//! The faults there are to be, each with its rounds: all of them, and a tenth.
+//!
+//! A round is one injection, of S9 one race. What counts as a hit is said in the scenario's own line.
+
+pub struct Scenario {
+    /// As in the plan of the fault tests.
+    pub number: &'static str,
+    pub test: &'static str,
+    pub fault: &'static str,
+    /// When a round counts as a hit.
+    pub hit: &'static str,
+    pub full: u64,
+    /// Of every build.
+    pub few: u64,
+}
+
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        number: "S1",
+        test: "kill_9_of_a_node_loses_nothing_and_closes_nothing_twice",
+        fault: "kill -9 of a node",
+        hit: "a commit of that node within 5 ms, or a request it had not answered",
+        full: 180,
+        few: 18,
+    },
+    Scenario {
+        number: "S1",
+        test: "with_the_default_lease_a_dead_nodes_timers_close_within_five_seconds",
+        fault: "kill -9 of a node, default lease",
+        hit: "a commit of that node within 5 ms, or a request it had not answered",
+        full: 20,
+        few: 2,
+    },
+    Scenario {
+        number: "S2",
+        test: "kill_9_of_redis_that_writes_before_it_answers_loses_nothing",
+        fault: "kill -9 of Redis",
+        hit: "a commit within 5 ms, or a request not answered",
+        full: 200,
+        few: 20,
+    },
+    Scenario {
+        number: "S3",
+        test: "a_power_loss_of_redis_that_writes_before_it_answers_loses_nothing",
+        fault: "power loss of Redis",
+        hit: "a commit within 5 ms, or a request not answered",
+        full: 100,
+        few: 10,
+    },
+    Scenario {
+        number: "S4",
+        test: "a_failover_loses_nothing_that_a_node_remembers",
+        fault: "failover, standard",
+        hit: "a request not answered",
+        full: 100,
+        few: 6,
+    },
+    Scenario {
+        number: "S4",
+        test: "a_failover_loses_nothing_at_all_where_replicas_must_have_it",
+        fault: "failover, strict, both replicas",
+        hit: "a request not answered",
+        full: 100,
+        few: 6,
+    },
+    Scenario {
+        number: "S5",
+        test: "a_node_cut_off_from_redis_both_ways_or_one_way_writes_nothing_late",
+        fault: "cut between a node and Redis",
+        hit: "a commit of that node within 5 ms of the cut or during it, or a request it had not answered",
+        full: 100,
+        few: 10,
+    },
+    Scenario {
+        number: "S6",
+        test: "a_commit_that_arrives_after_the_next_owners_is_refused",
+        fault: "SIGSTOP of an owner, its commit held",
+        hit: "the commit was held until another owner had committed",
+        full: 100,
+        few: 10,
+    },
+    Scenario {
+        number: "S7",
+        test: "a_node_whose_date_jumps_closes_nothing_early",
+        fault: "clock of a node jumps",
+        hit: "a timer of that node fell due within 3 s",
+        full: 30,
+        few: 3,
+    },
+    Scenario {
+        number: "S7",
+        test: "a_redis_whose_date_jumps_closes_nothing_early",
+        fault: "clock of Redis jumps",
+        hit: "a timer fell due within 3 s",
+        full: 32,
+        few: 4,
+    },
+    Scenario {
+        number: "S8",
+        test: "slow_broken_and_lost_answers_of_redis_double_nothing",
+        fault: "latency 50-500 ms, resets, lost answers",
+        hit: "a commit of that node within 5 ms, or a request it had not answered",
+        full: 60,
+        few: 6,
+    },
+    Scenario {
+        number: "S9",
+        test: "a_reply_that_races_its_deadline_wins_or_comes_after_it",
+        fault: "replies within 50 ms of the deadline",
+        hit: "accepted within 50 ms of the deadline",
+        full: 20_000,
+        few: 2_000,
+    },
+    Scenario {
+        number: "S13",
+        test: "scripts_taken_away_memory_and_settings_changed_under_way_lose_nothing",
+        fault: "SCRIPT FLUSH, full memory, appendfsync changed",
+        hit: "a commit within 5 ms, or a request not answered",
+        full: 40,
+        few: 4,
+    },
+    Scenario {
+        number: "-",
+        test: "planned_moves_and_rolling_restarts_lose_nothing",
+        fault: "planned moves, rolling restarts",
+        hit: "a commit came by meanwhile",
+        full: 40,
+        few: 4,
+    },
+];
+
+/// Its place in the table, counted from 1, and what it is.
+pub fn of(test: &str) -> (usize, &'static Scenario) {
+    let found = SCENARIOS.iter().enumerate().find(|(_, scenario)| scenario.test == test);
+    let (at, scenario) = found.unwrap_or_else(|| panic!("{test} is in no line of the table"));
+    (at + 1, scenario)
+}

@@ -1,0 +1,46 @@
+//! A power loss, for files that are only appended to: a few lines of C (`power_shim.c`), preloaded into a process, note how
+//! long each file was when it was last brought to the disk; once the process is killed, what came after is cut off.
+//!
+//! A real one may keep some of the rest, in any order; of what is only appended to, losing all of it is the worst.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Compiles the shim into `dir`, and lets the process that `command` starts note there what is safe.
+pub fn preload(dir: &Path, command: &mut Command) {
+    let (source, object) = (dir.join("power_shim.c"), dir.join("power_shim.so"));
+    if !object.exists() {
+        fs::write(&source, include_str!("power_shim.c")).unwrap();
+        let told = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(&object).arg(&source).output();
+        let told = told.expect("cc: Rust's linker, which compiles the power shim");
+        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    }
+    command.env("LD_PRELOAD", object).env("RIG_POWER_FILE", notes(dir));
+}
+
+/// Cuts each of these off where it was last synced; how many bytes that took. Nobody may have them open.
+pub fn lose(dir: &Path, files: &[PathBuf]) -> u64 {
+    let mut safe: BTreeMap<PathBuf, u64> = BTreeMap::new();
+    for line in fs::read_to_string(notes(dir)).expect("the shim noted something").lines() {
+        let (len, path) = line.split_once(' ').unwrap();
+        // Two threads may note in another order than they synced in: what was safe once is safe.
+        let len: u64 = len.parse().unwrap();
+        let known = safe.entry(path.into()).or_default();
+        *known = len.max(*known);
+    }
+    let mut lost = 0;
+    for path in files {
+        let (len, kept) = (fs::metadata(path).unwrap().len(), safe.get(path).copied().unwrap_or(0));
+        if kept < len {
+            OpenOptions::new().write(true).open(path).unwrap().set_len(kept).unwrap();
+            lost += len - kept;
+        }
+    }
+    lost
+}
+
+fn notes(dir: &Path) -> PathBuf {
+    dir.join("synced")
+}
