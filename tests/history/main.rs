@@ -28,6 +28,7 @@ mod plan;
 #[cfg(feature = "faults")]
 mod planted;
 mod poison;
+mod post;
 mod process;
 mod run;
 mod shrink;

@@ -131,6 +131,12 @@ pub enum Fault {
     FailOver {
         lag_ms: u64,
     },
+    /// A claim that the replica never hears of: the node has a token that another will be given again, and commits held by it.
+    LostClaim {
+        partition: u16,
+        node: usize,
+        hold_ms: u64,
+    },
     StoreClock {
         by_ms: Ms,
         for_ms: u64,
@@ -297,7 +303,7 @@ impl Draw {
         let conversation = self.rng.below(self.size.conversations);
         let some = 1 + self.rng.below(3) as u32;
         let clock = [1_000, 30_000, 5 * MINUTE, 60 * MINUTE][self.rng.below(4) as usize] * (1 - 2 * self.rng.below(2) as Ms);
-        match self.rng.below(26) {
+        match self.rng.below(27) {
             0 => Fault::Kill { node, back_ms: self.rng.below(9_000) },
             1..4 => {
                 Fault::KillAtCall { node, calls: self.rng.below(40) as u32, before: self.rng.percent(50), back_ms: self.rng.below(9_000) }
@@ -318,7 +324,11 @@ impl Draw {
             21 => Fault::Poison { conversation },
             22 => Fault::Deadly { conversation },
             23 => Fault::Garbage { partition: self.rng.below(u64::from(partitions)) as u16 },
-            24 => Fault::Restart { node },
+            24 => {
+                let partition = self.rng.below(u64::from(partitions)) as u16;
+                Fault::LostClaim { partition, node, hold_ms: 4_000 + self.rng.below(5_000) }
+            }
+            25 => Fault::Restart { node },
             _ => Fault::Move { partition: self.rng.below(u64::from(partitions)) as u16, node },
         }
     }

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use adjourn::actors::{Cursor, Fed, Node, NodeOptions, Verdict};
 use adjourn::chance;
-use adjourn::domain::event::EventKind;
 use adjourn::domain::settings::{SettingsBounds, SettingsChange};
 use adjourn::domain::{Event, Settings, Span};
 use adjourn::store::{Entry, Store};
@@ -19,8 +18,9 @@ use super::end;
 use super::ground::Ground;
 use super::laws::{Law, Violation, violates};
 use super::line::Line;
-use super::plan::{Act, Draft, Kind, Plan};
+use super::plan::{Act, Draft, Plan};
 use super::poison;
+use super::post::event;
 use super::process::Process;
 use super::time::{Ms, SimClock};
 use super::trouble;
@@ -478,24 +478,4 @@ impl World {
 
 pub async fn pause(ms: u64) {
     tokio::time::sleep(Duration::from_millis(ms)).await;
-}
-
-fn event(draft: &Draft, now: Ms) -> Event {
-    use adjourn::domain::{ConversationKey, EventName, Timestamp};
-    let time = Timestamp::from_millis(now + draft.ahead_ms);
-    let kind = match &draft.kind {
-        Kind::Snooze(ms) => EventKind::Snoozed { until: time.plus(Span::from_millis(*ms)) },
-        Kind::Event(EventKind::Message { source, agent, .. }) => {
-            EventKind::Message { source: *source, agent: agent.clone(), message_id: Some(draft.id.as_str().into()) }
-        }
-        Kind::Event(kind) => kind.clone(),
-    };
-    let conversation = ConversationKey::new(WORKSPACE, &format!("c{:03}", draft.conversation)).unwrap();
-    Event { name: EventName::new("/sim", &draft.id).unwrap(), conversation, time, kind }
-}
-
-pub fn poisoned(prefix: &str, nth: usize, conversation: u64, now: Ms) -> Event {
-    let id = format!("{prefix}{nth}");
-    let kind = Kind::Event(EventKind::Message { source: adjourn::domain::event::MessageSource::User, agent: None, message_id: None });
-    event(&Draft { id, conversation, ahead_ms: 0, kind }, now)
 }

@@ -7,10 +7,12 @@ use adjourn::domain::PartitionId;
 use adjourn::store::{Entry, Store};
 use tokio::task::spawn_local;
 
+use super::ground::Mark;
 use super::line::Line;
 use super::plan::Fault;
 use super::poison::{KILLS, PANICS};
-use super::run::{World, pause, poisoned};
+use super::post::poisoned;
+use super::run::{World, pause};
 
 /// Faults after which a partition may rightly be without progress for longer: a call that never ends costs ten leases, and
 /// an event that kills costs its processes until it was found.
@@ -46,6 +48,9 @@ pub fn strike(world: &Rc<World>, fault: Fault) {
         Fault::SwallowCommits { node, commits } => world.process(node).line.troubles().swallow += commits,
         Fault::FailOver { lag_ms } => {
             spawn_local(fail_over(world.clone(), lag_ms));
+        }
+        Fault::LostClaim { partition, node, hold_ms } => {
+            spawn_local(lost_claim(world.clone(), PartitionId(partition), node, hold_ms));
         }
         Fault::StoreClock { by_ms, for_ms } => {
             let clock = world.ground.clock.clone();
@@ -90,6 +95,7 @@ fn lasts(fault: &Fault) -> i64 {
         Fault::LoseCalls { .. } | Fault::LoseAnswers { .. } | Fault::Refuse { .. } | Fault::DoubleCommits { .. } => 20_000,
         Fault::SwallowCommits { .. } => 60_000,
         Fault::FailOver { lag_ms } => *lag_ms + 2_000,
+        Fault::LostClaim { hold_ms, .. } => *hold_ms + 8_000,
         Fault::StoreClock { for_ms, .. } | Fault::NodeClock { for_ms, .. } => *for_ms,
         Fault::Poison { .. } | Fault::Garbage { .. } => 0,
         Fault::Deadly { .. } => 150_000,
@@ -134,14 +140,34 @@ fn garbage(world: &World, partition: u16) {
     }
 }
 
-/// A replica that hears nothing more takes over a while later; then the nodes that live tell it what they remember.
+async fn lost_claim(world: Rc<World>, partition: PartitionId, node: usize, hold_ms: u64) {
+    if world.ground.journal().doomed {
+        return; // one failover at a time
+    }
+    let mark = world.ground.mark();
+    let (to, asked, process) = (world.seats[node].name.into(), world.some_node(node), world.process(node));
+    {
+        let mut troubles = process.line.troubles();
+        (troubles.hold, troubles.hold_ms) = (4, hold_ms);
+    }
+    let _ = asked.move_shard(partition, Some(to), Duration::from_secs(1)).await;
+    pause(200).await;
+    take_over(&world, mark);
+}
+
+/// A replica that hears nothing more takes over a while later.
 async fn fail_over(world: Rc<World>, lag_ms: u64) {
     if world.ground.journal().doomed {
         return; // one at a time
     }
     let mark = world.ground.mark();
-    let nth = world.ledger.borrow().failovers;
     pause(lag_ms).await;
+    take_over(&world, mark);
+}
+
+/// Then the nodes that live tell it what they remember.
+fn take_over(world: &Rc<World>, mark: Mark) {
+    let nth = world.ledger.borrow().failovers;
     world.ground.fail_over(mark);
     // What was settled may not be any more.
     world.ground.journal().off_since = None;

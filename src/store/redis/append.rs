@@ -112,7 +112,7 @@ impl Inner {
         };
         let lots: Vec<(PartitionId, Vec<Cmd>)> = lots.into_iter().map(with_length).collect();
         if self.options.durability.replicas > 0 {
-            return futures_util::future::join_all(lots.into_iter().map(|(partition, cmds)| self.surely(partition, cmds))).await;
+            return futures_util::future::join_all(lots.into_iter().map(|(partition, cmds)| self.surely(partition, cmds, None))).await;
         }
         let partitions: Vec<PartitionId> = lots.iter().map(|(partition, _)| *partition).collect();
         let answers = self.link.pipelines(lots.into_iter().map(|(_, cmds)| cmds).collect()).await;
@@ -150,12 +150,14 @@ impl Inner {
     /// Where the server says of all that it has not run them, they are sent again over another connection, which knows the
     /// scripts and leads to who is the primary now.
     ///
+    /// `under`: not on a primary that was met since this generation.
+    ///
     /// # Errors
     /// `OutcomeUnknown`: it was written here, and too few replicas said that they have it.
-    pub async fn surely(&self, partition: PartitionId, cmds: Vec<Cmd>) -> Result<Answers, StoreError> {
+    pub async fn surely(&self, partition: PartitionId, cmds: Vec<Cmd>, under: Option<u64>) -> Result<Answers, StoreError> {
         let started = Stopwatch::start();
         loop {
-            let answers = self.surely_once(partition, cmds.clone()).await?;
+            let answers = self.surely_once(partition, cmds.clone(), under).await?;
             let none_ran = answers.iter().all(|answer| answer.as_ref().is_err_and(|error| error.remedy().is_some()));
             if !none_ran || started.elapsed() >= TRY_FOR {
                 return Ok(answers);
@@ -164,13 +166,13 @@ impl Inner {
         }
     }
 
-    async fn surely_once(&self, partition: PartitionId, mut cmds: Vec<Cmd>) -> Result<Answers, StoreError> {
+    async fn surely_once(&self, partition: PartitionId, mut cmds: Vec<Cmd>, under: Option<u64>) -> Result<Answers, StoreError> {
         let replicas = self.options.durability.replicas;
         let mut wait = redis::cmd("WAIT");
         wait.arg(replicas).arg(REPLICAS_WAIT.as_millis() as u64);
         cmds.push(wait);
         let mut connection = self.sure.0[usize::from(partition.0)].lock().await;
-        let sent = self.send_on(&mut connection, partition, cmds).await;
+        let sent = self.send_on(&mut connection, partition, cmds, under).await;
         let mut answers = match sent {
             Ok(answers) => answers,
             Err(error) => {
@@ -188,7 +190,13 @@ impl Inner {
         Err(StoreError::OutcomeUnknown(format!("{acknowledged} of {replicas} replicas have it").into()))
     }
 
-    async fn send_on(&self, connection: &mut Option<Dedicated>, partition: PartitionId, cmds: Vec<Cmd>) -> Result<Answers, LinkError> {
+    async fn send_on(
+        &self,
+        connection: &mut Option<Dedicated>,
+        partition: PartitionId,
+        cmds: Vec<Cmd>,
+        under: Option<u64>,
+    ) -> Result<Answers, LinkError> {
         // Used by whoever wants to be sure: an answer that is still owed would be taken for the next one's.
         let mut open = match connection.take() {
             Some(open) => open,
@@ -197,6 +205,9 @@ impl Inner {
                 self.link.dedicated(&self.keys.of(partition).lease, Some(limit)).await?
             }
         };
+        if under.is_some_and(|generation| generation != self.link.generation()) {
+            return Err(LinkError::Replaced);
+        }
         let answers = open.pipeline(cmds).await?;
         *connection = Some(open);
         Ok(answers)

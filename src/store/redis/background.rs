@@ -154,7 +154,7 @@ impl Inner {
         touch.arg(&*self.keys.of(partition).settings).arg("-");
         let mut write = redis::cmd("HSET");
         write.arg(&*self.keys.of(partition).settings).arg("").arg("");
-        self.surely(partition, vec![touch, write]).await.is_ok_and(|answers| answers.iter().all(Result::is_ok))
+        self.surely(partition, vec![touch, write], None).await.is_ok_and(|answers| answers.iter().all(Result::is_ok))
     }
 
     /// Moves events into their partitions' logs, each partition's by themselves. They are taken away once they are there.

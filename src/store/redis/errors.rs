@@ -14,6 +14,7 @@ pub fn of_write(partition: PartitionId, error: LinkError) -> StoreError {
             counter!("adjourn_redis_errors_total", "code" => "no-answer").increment(1);
             StoreError::OutcomeUnknown(reason)
         }
+        LinkError::Replaced => StoreError::Refused(error.to_string().into()),
         LinkError::Server(error) => of_server(partition, &error),
     }
 }

@@ -78,11 +78,12 @@ impl Inner {
         Ok(Claim { lease, head, checkpoint, last_notification, attempts, trying, numbered_from, settings })
     }
 
-    /// What was claimed under another primary is to be claimed and loaded anew.
-    fn same_primary(&self, lease: Lease) -> Result<(), StoreError> {
-        let claimed = self.leases.of(lease.partition).load(Ordering::Relaxed);
-        if claimed == NOT_HELD || claimed == self.link.generation() {
-            return Ok(()); // the script judges
+    /// What was claimed under another primary is to be claimed and loaded anew. Answers the generation to send under: the
+    /// script cannot see who it runs on, and a failover may have undone what a stale owner would be refused by.
+    fn same_primary(&self, lease: Lease) -> Result<u64, StoreError> {
+        let (claimed, now) = (self.leases.of(lease.partition).load(Ordering::Relaxed), self.link.generation());
+        if claimed == NOT_HELD || claimed == now {
+            return Ok(now); // the script judges
         }
         Err(StoreError::Refused("another Redis primary answers than when this partition was claimed".into()))
     }
@@ -108,16 +109,16 @@ impl Inner {
 
     pub async fn commit(&self, lease: Lease, batch: Batch) -> Result<(), StoreError> {
         self.known(lease.partition)?;
-        self.same_primary(lease)?;
+        let generation = self.same_primary(lease)?;
         let replicas = self.options.durability.replicas;
         let mode = CommitMode { keep_log: self.options.keep_log, tell: replicas == 0 };
         let last = batch.notifications.last().map(|notification| notification.number);
         let call = call(&self.scripts, &self.keys, lease, &batch, mode);
         drop(batch);
         if replicas == 0 {
-            self.link.run(call).await.map_err(|error| of_write(lease.partition, error))?;
+            self.link.run_under(generation, call).await.map_err(|error| of_write(lease.partition, error))?;
         } else {
-            let answers = self.surely(lease.partition, vec![call]).await?;
+            let answers = self.surely(lease.partition, vec![call], Some(generation)).await?;
             answers.into_iter().next().unwrap_or(Ok(Value::Nil)).map_err(|error| of_server(lease.partition, &error))?;
         }
         if let Some(last) = last {

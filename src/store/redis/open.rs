@@ -41,6 +41,7 @@ impl From<LinkError> for OpenError {
     fn from(error: LinkError) -> Self {
         match error {
             LinkError::Away(reason) | LinkError::Unknown(reason) => Self::Away(reason),
+            LinkError::Replaced => Self::Away(error.to_string().into()),
             LinkError::Server(error) => match &*error.code {
                 "LOADING" | "BUSY" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "READONLY" | "MISCONF" | "OOM" => {
                     Self::Away(error.to_string().into())

@@ -15,6 +15,8 @@ pub enum LinkError {
     Away(Arc<str>), // come back later
     #[error("Redis did not answer, the command may have run: {0}")]
     Unknown(Arc<str>), // reload and see
+    #[error("another Redis primary answers than when this was begun, nothing was sent")]
+    Replaced, // begin anew
     #[error("Redis answered: {0}")]
     Server(ServerError), // the code decides
 }

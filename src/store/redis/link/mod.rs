@@ -139,6 +139,15 @@ impl Link {
         Ok(self.pipeline(vec![cmd]).await?.swap_remove(0)?)
     }
 
+    /// Runs one command, unless another primary was met since `generation`.
+    ///
+    /// # Errors
+    /// See [`LinkError`]. `Replaced`: it was not run.
+    pub async fn run_under(&self, generation: u64, cmd: Cmd) -> Result<Value, LinkError> {
+        let router = Arc::clone(&self.router);
+        Ok(self.apart(async move { router.execute_under(generation, vec![cmd]).await }).await?.swap_remove(0)?)
+    }
+
     /// Sends commands together; all their keys share a slot. One answer for each.
     ///
     /// # Errors

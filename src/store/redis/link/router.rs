@@ -47,12 +47,14 @@ struct Errand {
     ask: Option<Address>,
     /// Scripts the next attempt brings along.
     loads: Vec<Cmd>,
+    /// Not for any primary but those of this generation.
+    under: Option<u64>,
 }
 
 impl Errand {
     fn new(cmds: Vec<Cmd>) -> Self {
         let slot = slots::slot_of(&cmds);
-        Self { cmds: pipeline(cmds), from: 0, slot, ask: None, loads: Vec::new() }
+        Self { cmds: pipeline(cmds), from: 0, slot, ask: None, loads: Vec::new(), under: None }
     }
 
     fn narrow(&mut self, from: usize) {
@@ -107,7 +109,15 @@ impl Router {
     /// Sends commands together and waits for their answers. Sent again is only a tail of them of which none was run: what
     /// stands behind another stays behind it.
     pub async fn execute(&self, cmds: Vec<Cmd>) -> Result<Answers, LinkError> {
-        let mut errand = Errand::new(cmds);
+        self.carry(Errand::new(cmds)).await
+    }
+
+    /// The same, but for no primary that was met since `generation`: to them nothing is sent, and they are `Replaced`.
+    pub async fn execute_under(&self, generation: u64, cmds: Vec<Cmd>) -> Result<Answers, LinkError> {
+        self.carry(Errand { under: Some(generation), ..Errand::new(cmds) }).await
+    }
+
+    async fn carry(&self, mut errand: Errand) -> Result<Answers, LinkError> {
         let mut answers = Answers::new();
         if errand.cmds.is_empty() {
             return Ok(answers);
@@ -173,6 +183,10 @@ impl Router {
             _ => self.node(errand.slot).await?,
         };
         let primary = node.shared().await?;
+        // A primary is counted before its connection is handed out: whoever has this one knows of it.
+        if errand.under.is_some_and(|generation| generation != self.ledger.generation()) {
+            return Err(LinkError::Replaced);
+        }
         let dressed = errand.dressed();
         match primary.wire.send(dressed.as_ref().unwrap_or(&errand.cmds), Some(self.response_timeout)).await {
             Ok(answers) => Ok((primary, errand.undress(answers))),
