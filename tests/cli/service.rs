@@ -116,12 +116,12 @@ fn nodes_and_shards_at_a_glance() {
         (&["shards", "move", "4", "only"], 3),
         (&["shards", "move", "3"], 2),
         (&["nodes", "drain", "other"], 3),
+        (&["nodes", "drain", "only"], 4),
     ] {
         assert_eq!(adjourn(&service.url, arguments).code, code, "{arguments:?}");
     }
-    service.ok(&["nodes", "drain", "only"]);
-    assert_eq!(service.json(&["nodes", "ls"])[0]["state"], "draining");
-    assert_eq!(service.json(&["shards", "ls"])[0]["node"], Value::Null);
+    assert_eq!(service.json(&["nodes", "ls"])[0]["state"], "live", "the last node is not drained");
+    assert_eq!(service.json(&["shards", "ls"])[0]["node"], "only");
 }
 
 #[test]

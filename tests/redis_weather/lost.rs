@@ -72,17 +72,28 @@ async fn a_commit_whose_answer_is_lost_is_found_by_who_reloads() {
 #[tokio::test]
 async fn events_whose_answer_is_lost_may_have_been_taken() {
     let far = Far::new().await;
+    far.bench.append(&["a"]).await; // from here on it is known that there is room
     far.wire.cut_to_client();
-    let taken = far.bench.store().append(vec![(P, entry("a"))]).await;
+    let taken = far.bench.store().append(vec![(P, entry("b"))]).await;
     assert!(matches!(taken, Err(StoreError::OutcomeUnknown(_))), "{taken:?}");
     far.wire.heal();
     // On a busy machine the request may still be on its way when its caller gives up.
-    eventually("what was sent arrives", async || far.bench.read(P, LogId::ZERO).await.len() == 1).await;
+    eventually("what was sent arrives", async || far.bench.read(P, LogId::ZERO).await.len() == 2).await;
     far.wire.refuse();
     far.wire.reset();
-    let away = async || matches!(far.bench.store().append(vec![(P, entry("b"))]).await, Err(StoreError::Unavailable(_)));
+    let away = async || matches!(far.bench.store().append(vec![(P, entry("c"))]).await, Err(StoreError::Unavailable(_)));
     eventually("nothing is sent to a server that is away", away).await;
-    assert_eq!(far.near().await.read(P, LogId::ZERO).await.len(), 1);
+    assert_eq!(far.near().await.read(P, LogId::ZERO).await.len(), 2);
+}
+
+/// Whether there is room is asked first: where that is not answered nothing was taken.
+#[tokio::test]
+async fn a_question_that_is_not_answered_takes_nothing() {
+    let far = Far::new().await;
+    far.wire.cut_to_client();
+    let asked = far.bench.store().append(vec![(P, entry("a"))]).await;
+    assert!(matches!(asked, Err(StoreError::Unavailable(_))), "{asked:?}");
+    assert_eq!(far.near().await.read(P, LogId::ZERO).await, []);
 }
 
 #[tokio::test]

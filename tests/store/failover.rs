@@ -32,8 +32,8 @@ async fn a_log_is_not_followed_on_a_primary_that_was_replaced() {
     write!(zombie, "*5\r\n$4\r\nXADD\r\n${}\r\n{key}\r\n$1\r\n*\r\n$1\r\nx\r\n$1\r\ny\r\n", key.len()).unwrap();
     redis.wait_for_new_primary(old);
     let asked = std::time::Instant::now();
-    while store.seize(P, Member::default()).await.is_err() {
-        assert!(asked.elapsed() < PATIENCE, "the new primary is not found");
+    while let Err(error) = store.seize(P, Member::default()).await {
+        assert!(asked.elapsed() < PATIENCE, "the new primary is not found: {error}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     redis.server(old).cont();

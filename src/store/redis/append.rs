@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redis::Cmd;
 
-use super::errors::{of_server, of_write};
+use super::errors::{of_read, of_server, of_write};
 use super::link::{Answers, Dedicated, LinkError};
 use super::value::{log_id, number, odd};
 use super::{Inner, entry};
@@ -94,7 +94,8 @@ impl Inner {
         }
         let asked = full.iter().map(|partition| vec![length(&self.keys.of(*partition).events)]).collect();
         for (partition, answers) in full.into_iter().zip(self.link.pipelines(asked).await) {
-            let answers = answers.map_err(|error| of_write(partition, error))?;
+            // Only asked so far: whatever became of that, nothing was taken.
+            let answers = answers.map_err(|error| of_read(partition, error))?;
             let unapplied = self.note_backlog(partition, answers).unwrap_or(0);
             if unapplied >= limit {
                 return Err(StoreError::Behind { unapplied, limit });
