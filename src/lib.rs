@@ -14,7 +14,8 @@
 //! | [`app`], [`config`], [`telemetry`], [`cli`] | everything is built, started and stopped here | - |
 //!
 //! [`clock`] is the only file that asks the machine for the time, [`chance`] the only one that asks it for chance: a
-//! simulation drives both (`tests/history`).
+//! simulation drives both (`tests/history`). [`faults`] is what that simulation and the crash tests break on purpose: without
+//! the feature of that name, which no release build takes, it is not there.
 //!
 //! [`faults`] lies under all of them: bugs to plant and places to die at, in builds for tests alone.
 //!

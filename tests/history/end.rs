@@ -81,7 +81,7 @@ fn accepted_is_applied(world: &World, journal: &Journal) -> Vec<Violation> {
     let ledger = world.ledger.borrow();
     let mut found = Vec::new();
     for (id, acknowledged) in &ledger.acknowledged {
-        if !logged.contains(id.as_str()) && !may_be_forgotten(world, acknowledged) {
+        if !logged.contains(id.as_str()) && !may_be_forgotten(world, ledger.failovers, acknowledged) {
             found.push(violates(Law::AcceptedIsApplied, format!("{id} was acknowledged ({acknowledged:?}) and is not in the log")));
         }
     }
@@ -95,10 +95,10 @@ fn accepted_is_applied(world: &World, journal: &Journal) -> Vec<Violation> {
 }
 
 /// By a store that is not strict, what was acknowledged while its replica heard nothing, if nobody lived on who could say so
-/// again.
-fn may_be_forgotten(world: &World, acknowledged: &Acknowledged) -> bool {
+/// again: after that failover, and after each that came so soon that it may have lost what was said again.
+fn may_be_forgotten(world: &World, failovers: u32, acknowledged: &Acknowledged) -> bool {
     let reminded = |serial: u64, nth: u32| world.seats.iter().any(|seat| seat.reminded.borrow().contains(&(serial, nth)));
-    let lost = |nth: u32| acknowledged.by.is_none_or(|serial| !reminded(serial, nth));
+    let lost = |first: u32| acknowledged.by.is_none_or(|serial| (first..failovers).any(|nth| !reminded(serial, nth)));
     !world.plan.strict && acknowledged.doomed_by.is_some_and(lost)
 }
 
@@ -215,7 +215,8 @@ pub fn quarantine(world: &World) {
             }
         }
     }
-    let poison = ledger.acknowledged.iter().filter(|(id, acknowledged)| is_poison(id) && !may_be_forgotten(world, acknowledged));
+    let poison =
+        ledger.acknowledged.iter().filter(|(id, acknowledged)| is_poison(id) && !may_be_forgotten(world, ledger.failovers, acknowledged));
     wrong.extend(poison.filter(|(id, _)| !found.contains(*id)).map(|(id, _)| format!("{id} is poison, and was not set aside")));
     let known: BTreeSet<_> = ledger.garbage.iter().copied().collect();
     if !garbage.is_superset(&known) && ledger.failovers == 0 {

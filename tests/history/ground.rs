@@ -1,6 +1,7 @@
 //! What all processes stand on: the model store, its clock, and a journal of what really happened in it. Nothing in the
 //! service can see the journal; the laws are asked of it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use adjourn::clock::Clock;
@@ -9,14 +10,19 @@ use adjourn::store::memory::{MemoryStore, Replica};
 use adjourn::store::{Batch, CommitId, Entry, Lease, LogId, Store, Unreadable};
 
 use super::judge::rng::Rng;
-use super::laws::{self, Violation};
+use super::laws::{self, Law, Violation, violates};
 use super::time::{Ms, SimClock, Time};
+
+/// Twenty times what a history takes.
+const CALLS_MAX: u64 = 1_000_000;
 
 pub struct Ground {
     pub store: Arc<MemoryStore>,
     pub time: Arc<Time>,
     /// The store's.
     pub clock: Arc<SimClock>,
+    /// Calls that were made, over all lines.
+    calls: AtomicU64,
     journal: Mutex<Journal>,
     dice: Mutex<Rng>,
 }
@@ -86,7 +92,7 @@ impl Ground {
         let partitions = vec![Book::default(); usize::from(partitions)];
         let journal =
             Journal { partitions, violations: Vec::new(), primary: 0, doomed: false, heads: Vec::new(), off_since: None, digest: 0 };
-        Arc::new(Self { store, time, clock, journal: Mutex::new(journal), dice: Mutex::new(Rng::new(seed)) })
+        Arc::new(Self { store, time, clock, calls: AtomicU64::new(0), journal: Mutex::new(journal), dice: Mutex::new(Rng::new(seed)) })
     }
 
     pub fn journal(&self) -> MutexGuard<'_, Journal> {
@@ -95,6 +101,15 @@ impl Ground {
 
     pub fn dice(&self) -> MutexGuard<'_, Rng> {
         self.dice.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a call; false when there were so many that somebody must be turning in circles.
+    pub fn may_call(&self) -> bool {
+        let calls = self.calls.fetch_add(1, Ordering::Relaxed);
+        if calls == CALLS_MAX {
+            self.report(violates(Law::NobodySpins, format!("{CALLS_MAX} calls of the store in one history")));
+        }
+        calls < CALLS_MAX
     }
 
     pub fn report(&self, violation: Violation) {

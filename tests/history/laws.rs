@@ -33,6 +33,8 @@ pub enum Law {
     Settles,
     /// I15: what was poison is set aside, and nothing else.
     QuarantineIsExact,
+    /// Nobody asks the store again and again in no time.
+    NobodySpins,
     /// I17: nothing panics but what is poison.
     NothingPanics,
     /// T1-T8, D2, D5-D9: what the independent reading of the rules says of conversations in which only messages happen.

@@ -234,7 +234,7 @@ impl Line {
 
     /// Whether the process is gone, be it by the step it has just taken.
     fn ends_here(&self) -> bool {
-        if poison::has_died() {
+        if poison::has_died() || !self.ground.may_call() {
             self.end();
         }
         self.is_ended()

@@ -467,7 +467,7 @@ impl World {
             let letters = self.ground.store.dead_letters(partition, adjourn::store::LogId::ZERO, usize::MAX).await.unwrap();
             for letter in letters {
                 let action = adjourn::store::DeadLetterAction::Dismiss;
-                let done = self.some_node(0).act_on_dead_letter(partition, letter.id, action, Duration::from_secs(10)).await;
+                let done = self.some_node(0).act_on_dead_letter(partition, letter.id, action, Duration::from_secs(60)).await;
                 if done.is_err() {
                     self.ground.report(violates(Law::Settles, format!("{} cannot be dismissed: {done:?}", letter.id)));
                 }

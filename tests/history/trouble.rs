@@ -150,7 +150,9 @@ async fn lost_claim(world: Rc<World>, partition: PartitionId, node: usize, hold_
         let mut troubles = process.line.troubles();
         (troubles.hold, troubles.hold_ms) = (4, hold_ms);
     }
-    let _ = asked.move_shard(partition, Some(to), Duration::from_secs(1)).await;
+    // Whoever is asked may be dead, and says nothing then.
+    let moved = asked.move_shard(partition, Some(to), Duration::from_secs(1));
+    let _ = tokio::time::timeout(Duration::from_secs(2), moved).await;
     pause(200).await;
     take_over(&world, mark);
 }
