@@ -19,6 +19,7 @@ mod facts;
 mod image;
 #[path = "../judge/mod.rs"]
 mod judge;
+#[allow(dead_code)] // the races of the fleet use more of it
 #[path = "../fleet/load.rs"]
 mod load;
 mod project;

@@ -67,7 +67,7 @@ impl Stage {
         let chores = Chores::start(nodes[0].url(""), names);
         let listener = Listener::start(&nodes.iter().map(|node| node.port).collect::<Vec<_>>(), QUIET);
         let _faithful = Listener::start(&[nodes[0].port], QUIET);
-        let load = Load::start(&nodes, PERIOD_MS, None, rng);
+        let load = Load::start(nodes.iter().map(Node::door).collect(), PERIOD_MS, None, rng);
         let stage = Self { redis, nodes, load, chores, listener, _faithful, client, dir };
         stage.put(&json!({"auto_close": {"enabled": true, "period": format!("{}s", PERIOD_MS / 1_000)}})).await;
         stage

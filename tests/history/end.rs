@@ -151,7 +151,7 @@ fn state_is_the_log(world: &World, journal: &Journal) -> Vec<Violation> {
         let (fold, wrong) = Fold::through(partition, book, &defaults);
         found.extend(wrong);
         let stored = world.ground.store.scan(partition, None, None, usize::MAX).now_or_never().unwrap().unwrap();
-        let differs = fold.rows.iter().map(|(key, row)| (key, row)).ne(stored.iter().map(|(key, row)| (key, row)));
+        let differs = fold.rows.iter().ne(stored.iter().map(|(key, row)| (key, row)));
         found.extend(differs.then(|| violates(Law::StateIsTheLog, format!("{partition}: what is stored is not what was committed"))));
         for (key, row) in &stored {
             let settings = fold.settings_of(key.workspace());

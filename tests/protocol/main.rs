@@ -117,7 +117,7 @@ fn holds(name: &str, protocol: Protocol) {
     let checker = protocol.checker().spawn_bfs().join();
     let (states, depth) = (checker.unique_state_count(), checker.max_depth());
     println!("{name}: holds in {states} states, {depth} steps deep, {:.1?}", begun.elapsed());
-    for (law, path) in checker.discoveries() {
+    if let Some((law, path)) = checker.discoveries().into_iter().next() {
         panic!("{name}: {law} is broken:\n{}", told(path.into_vec()));
     }
     assert!(states > 10_000, "{name} explored next to nothing");
