@@ -179,6 +179,9 @@ impl Fleet {
 
     /// How many timers of these partitions run out within `ms`.
     pub fn due_within(&self, partitions: &[u16], ms: u64) -> u64 {
+        if partitions.is_empty() {
+            return 0; // a node that has none just now
+        }
         let mut pipe = redis::pipe();
         let until = super::load::now() + ms as i64;
         for partition in partitions {
