@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use adjourn::store::redis::{RedisOptions, RedisStore};
 use adjourn::store::{LogId, Store};
@@ -19,7 +19,7 @@ use super::judge::history::{History, Ms};
 use super::judge::listener::Listener;
 use super::judge::record::{self, ALL, Histories};
 use super::judge::rng::Rng;
-use super::load::{Door, Load, WORKSPACE};
+use super::load::{Door, Load, WORKSPACE, now};
 use super::project::Project;
 
 const API: u16 = 8080;
@@ -178,8 +178,4 @@ async fn come_to_rest(gates: &[Gate], url: &str, listener: &Listener) -> History
     };
     store.close();
     history
-}
-
-fn now() -> Ms {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as Ms
 }
