@@ -1,10 +1,14 @@
 //! The whole engine but for HTTP, on Redis, beside raw Redis in the same run: `cargo bench --bench redis -- [ingest] [storm]
 //! [restart] [memory]`.
 //!
-//! One redis-server of our own on the same machine, append-only file with `everysec`. Not criterion: each figure is one run
+//! One redis-server of our own on the same machine, append-only file with `everysec` that is not rewritten meanwhile. Not criterion: each figure is one run
 //! over many events, as a load would make it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+/// As in the service: with the system's own the figures are of that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[path = "../tests/rig/mod.rs"]
 mod rig;
@@ -87,6 +91,11 @@ impl Engine {
     }
 }
 
+/// Not rewriting its file: that takes a core for seconds, at a moment that is chance, and here are but two.
+fn server() -> Server {
+    Server::start(Options::aof(Aof::Everysec).line("auto-aof-rewrite-percentage 0"))
+}
+
 /// Writes into the logs as a pipeline that is fast enough never to be waited for, on a thread of its own.
 fn produce(server: &Server, events: u64) -> std::thread::JoinHandle<()> {
     let url = server.url();
@@ -137,10 +146,27 @@ fn raw(server: &Server, events: u64) -> f64 {
     rate
 }
 
+/// What the server was asked since its figures were reset, the costliest first: calls, and its time in them.
+fn spent(server: &Server) -> Vec<String> {
+    let info: String = redis::cmd("INFO").arg("commandstats").query(&mut server.connection()).unwrap();
+    let mut lines: Vec<(u64, String)> = info
+        .lines()
+        .filter_map(|line| {
+            let (command, figures) = line.strip_prefix("cmdstat_")?.split_once(':')?;
+            let figure = |name: &str| figures.split(',').find_map(|figure| figure.strip_prefix(name)?.strip_prefix('=')?.parse().ok());
+            let (calls, micros): (u64, u64) = (figure("calls")?, figure("usec")?);
+            Some((micros, format!("{command} {calls} times, {} ms", micros / 1_000)))
+        })
+        .collect();
+    lines.sort_unstable_by(|one, other| other.cmp(one));
+    lines.into_iter().take(12).map(|(_, line)| line).collect()
+}
+
 async fn ingest() {
-    let server = Server::start(Options::aof(Aof::Everysec));
+    let server = server();
     let raw_before = raw(&server, EVENTS);
     let engine = Engine::start(&server, Span::from_hours(24)).await;
+    redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut server.connection()).unwrap();
     let stopwatch = Stopwatch::start();
     let producer = produce(&server, EVENTS);
     while !producer.is_finished() {
@@ -151,11 +177,13 @@ async fn ingest() {
     engine.applied().await;
     let rate = |took: Duration| EVENTS as f64 / took.as_secs_f64();
     let (durable, applied) = (rate(accepted), rate(stopwatch.elapsed()));
+    let spent = spent(&server);
     engine.stop().await;
     let raw_after = raw(&server, EVENTS);
     let raw = (raw_before + raw_after) / 2.0;
     println!("ingest: {EVENTS} events, appended {durable:.0}/s, applied {applied:.0}/s");
     println!("ingest: raw HSET+ZADD / HDEL+ZREM in pipelines of {RAW_PIPELINE}: {raw_before:.0}/s before, {raw_after:.0}/s after");
+    println!("ingest: Redis spent (what scripts call is also in evalsha) {}", spent.join("; "));
     println!("ingest: applied is {:.0} % of raw", applied / raw * 100.0);
 }
 
@@ -194,7 +222,7 @@ fn quantiles(what: &str, mut values: Vec<i64>) {
 }
 
 async fn storm() {
-    let server = Server::start(Options::aof(Aof::Everysec));
+    let server = server();
     let period = Span::from_secs(1);
     let engine = Engine::start(&server, period).await;
     let first = WallClock.now().plus(Span::from_secs(8));
@@ -210,7 +238,7 @@ async fn storm() {
 
 /// A node that finds everything overdue, from being ready on.
 async fn restart() {
-    let server = Server::start(Options::aof(Aof::Everysec));
+    let server = server();
     let period = Span::from_secs(3);
     let engine = Engine::start(&server, period).await;
     let first = WallClock.now().plus(Span::from_secs(8));
