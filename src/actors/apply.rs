@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use futures_util::future::join_all;
-
 use super::conversation::{Applied, Hold, Take, Taken};
 use super::draft::Draft;
 use super::meter;
@@ -154,8 +152,9 @@ impl Owner<'_> {
             sent.push(resident.address.send(Take { events, replayed_at, settings }));
             places.push((key, ids, resident.indexed_at, resident.last_notification));
         }
-        for (taken, (key, ids, indexed_at, previous)) in join_all(sent).await.into_iter().zip(places) {
-            let taken = taken.map_err(|_| actor_died(&key))?;
+        // All of them are on their way; in order each answer is there, or is the next to come.
+        for (taken, (key, ids, indexed_at, previous)) in sent.into_iter().zip(places) {
+            let taken = taken.await.map_err(|_| actor_died(&key))?;
             self.note_outcomes(draft, &ids, &taken, outcomes).await?;
             if taken.outcomes.iter().any(|outcome| *outcome != Applied::Duplicate) {
                 draft.take(&key, taken, indexed_at, previous);

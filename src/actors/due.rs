@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
-
 use super::apply::actor_died;
 use super::conversation::{Applied, Wake};
 use super::owner::Owner;
@@ -50,8 +48,8 @@ impl Owner<'_> {
             places.push((key, resident.indexed_at, resident.last_notification));
         }
         let mut draft = self.draft();
-        for (taken, (key, indexed_at, previous)) in join_all(sent).await.into_iter().zip(places) {
-            let taken = taken.map_err(|_| actor_died(&key))?;
+        for (taken, (key, indexed_at, previous)) in sent.into_iter().zip(places) {
+            let taken = taken.await.map_err(|_| actor_died(&key))?;
             // An index that no longer agrees with the state is put right, be it only that.
             if taken.outcomes.contains(&Applied::Changed) || taken.look_at != indexed_at {
                 draft.take(&key, taken, indexed_at, previous);

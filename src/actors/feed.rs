@@ -1,15 +1,20 @@
 //! Following the notifications of all partitions: what a subscriber holds, and how it goes on where it stopped.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::future::join_all;
 
 use crate::domain::PartitionId;
-use crate::store::{Notification, Store, StoreError};
+use crate::store::{Notification, NotificationPage, Store, StoreError};
 
 /// Notifications taken from one partition at a time, so that a busy one does not keep the others waiting.
 const PAGE: usize = 512;
+/// Notifications asked for at a time, of all partitions: those of one partition after the other would each wait for an
+/// answer. About 1 KB each, for every subscriber that is behind.
+const ROUND: usize = 1_024;
 
 /// Where a subscriber stands: the last number seen of every partition, of one incarnation of the store. May be resumed on
 /// any node; repeats what was sent after it was handed out, never skips.
@@ -75,6 +80,8 @@ pub struct Feed {
     cursor: Cursor,
     signal: tokio::sync::watch::Receiver<u64>,
     next_partition: u16,
+    /// Fetched and not given out: the cursor does not know of them.
+    ahead: VecDeque<(u16, Vec<Notification>)>,
     /// Nothing between the cursor and the heads has been trimmed, as far as anybody knows.
     settled: bool,
     /// Whether what was trimmed is told of. Whoever asked for the oldest kept asked for what is kept.
@@ -105,7 +112,7 @@ impl Feed {
 
     fn new(store: Arc<dyn Store>, cursor: Cursor) -> Self {
         let signal = store.notification_signal();
-        Self { store, cursor, signal, next_partition: 0, settled: false, told: true, reset: false }
+        Self { store, cursor, signal, next_partition: 0, ahead: VecDeque::new(), settled: false, told: true, reset: false }
     }
 
     /// Whether [`cursor`](Self::cursor) may be handed out: before, resuming from it would hide what was trimmed.
@@ -130,23 +137,29 @@ impl Feed {
             if std::mem::take(&mut self.reset) {
                 return Ok(Fed::Reset);
             }
-            self.signal.borrow_and_update();
-            let heads = self.store.notification_heads();
-            if let Some(partition) = self.behind(&heads) {
-                if let Some(fed) = self.take_from(partition, heads[partition as usize]).await? {
-                    return Ok(fed);
-                }
-                continue;
+            if let Some(fed) = self.give() {
+                return Ok(fed);
             }
-            if self.signal.changed().await.is_err() {
+            self.signal.borrow_and_update();
+            let behind = self.behind(&self.store.notification_heads());
+            if !behind.is_empty() {
+                self.fetch(behind).await?;
+            } else if self.signal.changed().await.is_err() {
                 return Err(StoreError::Unavailable("the store was closed".into()));
             }
         }
     }
 
+    fn give(&mut self) -> Option<Fed> {
+        let (partition, items) = self.ahead.pop_front()?;
+        self.cursor.positions[usize::from(partition)] = items.last()?.number;
+        Some(Fed::Notifications(items))
+    }
+
     /// Moves the cursor up to what is kept, in all partitions at once: however many were trimmed, a subscriber starts
     /// over once. Zero is a position like any other: a cursor taken before a partition's first notification stands there.
     async fn settle(&mut self) -> Result<(), StoreError> {
+        self.ahead.clear();
         let mut positions = self.cursor.positions.clone();
         for (partition, head) in self.store.notification_heads().into_iter().enumerate() {
             let position = &mut positions[partition];
@@ -161,35 +174,64 @@ impl Feed {
         Ok(())
     }
 
-    /// The next partition in turn with something new.
-    fn behind(&mut self, heads: &[u64]) -> Option<u16> {
-        let count = heads.len();
-        let start = self.next_partition as usize;
-        let found = (0..count).map(|i| (start + i) % count).find(|&p| heads[p] > self.cursor.positions[p])?;
-        self.next_partition = ((found + 1) % count) as u16;
-        Some(found as u16)
+    /// The next partitions in turn with something new, and how far: as many as a round takes.
+    fn behind(&mut self, heads: &[u64]) -> Vec<(u16, u64)> {
+        let (count, start) = (heads.len(), usize::from(self.next_partition));
+        let mut room = ROUND;
+        let mut found = Vec::new();
+        for partition in (start..start + count).map(|p| p % count) {
+            let head = heads[partition];
+            let rows = self.rows(partition as u16, head);
+            if rows == 0 {
+                continue;
+            }
+            if room == 0 {
+                break;
+            }
+            room = room.saturating_sub(rows);
+            found.push((partition as u16, head));
+            self.next_partition = ((partition + 1) % count) as u16;
+        }
+        found
     }
 
-    /// `head` was the partition's before its page is read: what is committed meanwhile lies above it.
-    async fn take_from(&mut self, partition: u16, head: u64) -> Result<Option<Fed>, StoreError> {
-        let position = self.cursor.positions[partition as usize];
-        // No more than there is: a store reads a few without ado.
-        let rows = usize::try_from(head.saturating_sub(position)).unwrap_or(PAGE).min(PAGE);
-        let mut page = self.store.notifications(PartitionId(partition), position, rows).await?;
+    /// How many to ask a partition for: no more than there are, a store reads a few without ado.
+    fn rows(&self, partition: u16, head: u64) -> usize {
+        let left = head.saturating_sub(self.cursor.positions[usize::from(partition)]);
+        usize::try_from(left).unwrap_or(PAGE).min(PAGE)
+    }
+
+    /// The heads were the partitions' before their pages are read: what is committed meanwhile lies above them. Of some
+    /// that fail and some that answer, those are given; whoever failed is asked again.
+    async fn fetch(&mut self, behind: Vec<(u16, u64)>) -> Result<(), StoreError> {
+        let asked = behind.iter().map(|(partition, head)| {
+            let position = self.cursor.positions[usize::from(*partition)];
+            self.store.notifications(PartitionId(*partition), position, self.rows(*partition, *head))
+        });
+        let pages = join_all(asked).await;
+        let mut failed = Ok(());
+        for ((partition, head), page) in behind.into_iter().zip(pages) {
+            match page {
+                Ok(page) => self.note(partition, head, page),
+                Err(error) => failed = Err(error),
+            }
+        }
+        if self.ahead.is_empty() { failed } else { Ok(()) }
+    }
+
+    fn note(&mut self, partition: u16, head: u64, mut page: NotificationPage) {
+        let position = &mut self.cursor.positions[usize::from(partition)];
         // Where numbers were skipped, that many lie beyond the head as well, and not all the replicas may have those yet.
         page.items.retain(|notification| notification.number <= head);
-        if position + 1 < page.oldest {
+        if *position + 1 < page.oldest {
             // Trimmed while this subscriber was slow.
             self.settled = false;
-            return Ok(None);
-        }
-        let Some(last) = page.items.last() else {
+        } else if page.items.is_empty() {
             // None of what is left can be read: there is nothing to give.
-            self.cursor.positions[partition as usize] = head.max(position);
-            return Ok(None);
-        };
-        self.cursor.positions[partition as usize] = last.number;
-        Ok(Some(Fed::Notifications(page.items)))
+            *position = head.max(*position);
+        } else {
+            self.ahead.push_back((partition, page.items));
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use actix::prelude::*;
-use tokio::sync::{Notify, RwLock, Semaphore, oneshot};
+use tokio::sync::{Notify, RwLock, Semaphore, SemaphorePermit, oneshot};
 
 use super::conversation::StepFn;
 use super::options::NodeOptions;
@@ -27,6 +27,9 @@ use crate::store::{LogId, Store};
 
 /// Repeats remembered for those who wait to hear whether theirs was one: more than one request may bring.
 const DUPLICATES_REMEMBERED: usize = 16_384;
+/// Entries or wake-ups from which on a turn is large: less takes the thread for a fraction of a millisecond.
+const LARGE_TURN: usize = 64;
+
 /// What a shard is made of.
 #[derive(Clone)]
 pub struct ShardParts {
@@ -46,6 +49,16 @@ pub struct ShardParts {
     /// Written by the shard that tries a suspect entry alone, read by all others of the node that apply entries: were anything
     /// else applied meanwhile, a death of that would be blamed on the suspect, each time anew.
     pub suspects: Arc<RwLock<()>>,
+}
+
+impl ShardParts {
+    /// The right to a turn that carries so much; a small one needs none. Not to be asked for by whoever has one.
+    pub(super) async fn large_turn(&self, load: usize) -> Option<SemaphorePermit<'_>> {
+        if load <= LARGE_TURN {
+            return None;
+        }
+        self.turns.acquire().await.ok() // never closed
+    }
 }
 
 /// What everybody may see of a shard.

@@ -14,8 +14,6 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::SemaphorePermit;
-
 use super::conversation::{Bell, Surroundings};
 use super::meter;
 use super::owner::{Owner, Woken};
@@ -31,8 +29,6 @@ const CLAIM_RETRY: [Duration; 4] =
 
 /// Between attempts to renew a lease.
 const RENEWAL_RETRY: Duration = Duration::from_millis(100);
-/// Entries or wake-ups from which on a turn is large: less takes the thread for a fraction of a millisecond.
-const LARGE_TURN: usize = 64;
 /// Leases a turn may take. One that is far behind on a busy machine takes seconds; one that waits for what never comes is to
 /// be somebody else's.
 const TURN_MAX_LEASES: u32 = 10;
@@ -315,14 +311,6 @@ async fn keep(parts: &ShardParts, clock: &LeaseClock, lease: Lease) -> StoreErro
     }
 }
 
-/// The right to a turn that carries so much; a small one needs none.
-async fn large_turn(parts: &ShardParts, load: usize) -> Option<SemaphorePermit<'_>> {
-    if load <= LARGE_TURN {
-        return None;
-    }
-    parts.turns.acquire().await.ok() // never closed
-}
-
 /// Turns, until told to part (`Ok`) or a store call failed (`Err`: memory is not to be trusted).
 async fn work(owner: &mut Owner<'_>, inbox: &Inbox, bell: &Bell, lease: Lease) -> Result<Parted, StoreError> {
     let parts = owner.parts;
@@ -350,12 +338,12 @@ async fn work(owner: &mut Owner<'_>, inbox: &Inbox, bell: &Bell, lease: Lease) -
         match woken {
             Woken::Called => {}
             Woken::Entries(entries) => {
-                let _turn = large_turn(parts, entries.len()).await;
+                let _turn = parts.large_turn(entries.len()).await;
                 owner.apply(entries).await?;
             }
             Woken::Rung => {
                 let keys = bell.take(parts.options.due_batch);
-                let _turn = large_turn(parts, keys.len()).await;
+                let _turn = parts.large_turn(keys.len()).await;
                 owner.wake(keys).await?;
             }
             Woken::Tick => {

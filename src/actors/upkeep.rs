@@ -74,6 +74,8 @@ impl Owner<'_> {
         let mut after = self.rounds.looked_ahead.clone().filter(|_| planted(Bug::WakeUpFromCursor));
         loop {
             let page = self.parts.store.due(self.parts.partition, until, after.take(), limit).await?;
+            // After a stop everything is overdue at once: some close while others wait, not all of them at the very end.
+            let _turn = self.parts.large_turn(page.len()).await;
             let full = page.len() >= limit;
             after = page.last().cloned();
             let mut keys: Vec<ConversationKey> = page.into_iter().map(|due| due.key).filter(|key| !self.unreadable.contains(key)).collect();
@@ -100,6 +102,7 @@ impl Owner<'_> {
         let until = self.parts.steady.now().plus(if self.is_full() { AT_ONCE } else { options.horizon });
         let after = self.rounds.looked_ahead.take();
         let page = self.parts.store.due(self.parts.partition, until, after.clone(), LOOK_AHEAD_PAGE).await?;
+        let _turn = self.parts.large_turn(page.len()).await;
         self.rounds.more |= page.len() >= LOOK_AHEAD_PAGE;
         self.rounds.looked_ahead = page.last().cloned().or(after);
         let keys: Vec<ConversationKey> = page.into_iter().map(|due| due.key).filter(|key| !self.unreadable.contains(key)).collect();
