@@ -137,6 +137,11 @@ impl Node {
         self.standing().unheard.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
+    /// Why nothing closes at present ([`Store::held`](crate::store::Store::held)).
+    pub fn held(&self) -> Option<std::sync::Arc<str>> {
+        self.store().held()
+    }
+
     /// # Errors
     /// The store's.
     pub async fn nodes(&self) -> Result<Vec<NodeView>, StoreError> {

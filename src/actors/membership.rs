@@ -55,9 +55,9 @@ pub struct Standing {
     leaving: AtomicBool,
     pub seen: watch::Sender<Arc<Seen>>,
     name_lost: watch::Sender<bool>,
-    /// Rung when it is worth looking round.
     /// Why the last sign of life was not taken: a store that can be read may refuse whatever is written.
     pub unheard: Mutex<Option<Box<str>>>,
+    /// Rung when it is worth looking round.
     pub news: Arc<Notify>,
 }
 

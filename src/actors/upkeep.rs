@@ -70,6 +70,9 @@ impl Owner<'_> {
         if self.rounds.ticks.is_multiple_of(SLOW_ROUND) {
             super::meter::log_ahead(self.parts.partition, barrier.last.accepted_at().since(barrier.clock));
         }
+        if barrier.held {
+            return Ok(());
+        }
         let until = self.trusted(&barrier).minus(Span::from_millis(1));
         let mut after = self.rounds.looked_ahead.clone().filter(|_| planted(Bug::WakeUpFromCursor));
         loop {
@@ -115,6 +118,10 @@ impl Owner<'_> {
     async fn sweep(&mut self) -> Result<(), StoreError> {
         let Some((workspace, place)) = self.sweeps.pop_front() else { return Ok(()) };
         let barrier = self.caught_up().await?;
+        if barrier.held {
+            self.sweeps.push_front((workspace, place));
+            return Ok(());
+        }
         let page = self.parts.store.walk(self.parts.partition, place, SWEEP_PAGE).await?;
         let told = |(key, row): &(ConversationKey, Conversation)| key.workspace() == &*workspace && row.told.timer != ToldTimer::None;
         let keys: Vec<ConversationKey> = page.rows.into_iter().filter(told).map(|(key, _)| key).collect();

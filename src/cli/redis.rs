@@ -14,7 +14,8 @@ use crate::config::{Config, ConfigArgs, RedisChoice, StoreChoice};
 use crate::domain::id::is_name;
 use crate::store::redis::acl::{acl_line, acl_optional_line};
 use crate::store::redis::check::{Row, Verdict, check};
-use crate::store::redis::{RedisOptions, RedisStore};
+use crate::store::redis::link::Link;
+use crate::store::redis::{RedisOptions, RedisStore, hold};
 
 /// The user and the prefix where nothing is said of either.
 const USUAL: &str = "adjourn";
@@ -23,13 +24,17 @@ const USUAL: &str = "adjourn";
 pub enum RedisVerb {
     /// Say whether a Redis is fit for `adjourn serve`, as it would at its start
     Check(CheckArgs),
+    /// Let nothing close from now on: before a backup is restored under nodes that are stopped
+    Hold(StoreArgs),
+    /// Let closing go on, after a backup was restored or `hold`
+    Resume(StoreArgs),
     /// Print the command that makes a user who may do what adjourn needs, and nothing else
     Acl(AclArgs),
 }
 
 /// What `adjourn serve` would be told: the file and the environment count as they do there.
 #[derive(Args)]
-struct StoreArgs {
+pub struct StoreArgs {
     /// Configuration file, TOML
     #[arg(long, value_name = "FILE", env = "ADJOURN_CONFIG")]
     config: Option<PathBuf>,
@@ -69,6 +74,8 @@ fn name(text: &str) -> Result<String, &'static str> {
 pub async fn run(verb: RedisVerb, format: Option<Format>) -> Result<(), Failure> {
     match verb {
         RedisVerb::Check(args) => look(args, format.unwrap_or(Format::Table)).await,
+        RedisVerb::Hold(args) => hold_closes(args).await,
+        RedisVerb::Resume(args) => resume_closes(args).await,
         RedisVerb::Acl(args) => print_acl(args, format),
     }
 }
@@ -80,12 +87,32 @@ fn configured(store: StoreArgs, durability: Option<String>) -> Result<StoreChoic
     Ok(config.store)
 }
 
-async fn look(args: CheckArgs, format: Format) -> Result<(), Failure> {
-    let StoreChoice::Redis(choice) = configured(args.store, args.durability)? else {
+fn linked(args: StoreArgs, durability: Option<String>) -> Result<(Link, RedisChoice), Failure> {
+    let StoreChoice::Redis(choice) = configured(args, durability)? else {
         return Err(Failure::usage("the configured store is no Redis: name one with --store redis://HOST"));
     };
-    let RedisChoice { target, prefix, durability } = *choice;
-    let link = RedisStore::link(target, &RedisOptions::new("check")).map_err(Failure::failed)?;
+    let link = RedisStore::link(choice.target.clone(), &RedisOptions::new("cli")).map_err(Failure::failed)?;
+    Ok((link, *choice))
+}
+
+async fn hold_closes(args: StoreArgs) -> Result<(), Failure> {
+    let (link, RedisChoice { prefix, .. }) = linked(args, None)?;
+    let begins = hold::hold(&link, &prefix, "an operator said so").await.map_err(Failure::failed)?;
+    note(if begins { "nothing closes from now on; `adjourn redis resume` ends that" } else { "it was held already" });
+    Ok(())
+}
+
+async fn resume_closes(args: StoreArgs) -> Result<(), Failure> {
+    let (link, RedisChoice { prefix, .. }) = linked(args, None)?;
+    match hold::resume(&link, &prefix).await.map_err(Failure::failed)? {
+        Some(why) => note(format_args!("closing goes on within a second; it was held: {why}")),
+        None => note("nothing was held"),
+    }
+    Ok(())
+}
+
+async fn look(args: CheckArgs, format: Format) -> Result<(), Failure> {
+    let (link, RedisChoice { prefix, durability, .. }) = linked(args.store, args.durability)?;
     let report = check(&link, durability, &prefix, &WallClock).await;
     let items: Vec<Finding> = report.rows.iter().map(Finding::of).collect();
     let columns = &["check", "verdict", "found", "advice"];

@@ -173,6 +173,12 @@ pub trait Store: Send + Sync + 'static {
     /// Gives a partition to a node for as long as that lives; `None`: wherever placement puts it.
     fn pin(&self, partition: PartitionId, to: Option<Box<str>>) -> BoxFuture<'_, Result<(), StoreError>>;
 
+    /// Why nothing may close at present, whatever its time: the store has lost what would have kept some open. An operator
+    /// ends it. `None`: as usual.
+    fn held(&self) -> Option<Arc<str>> {
+        None
+    }
+
     /// Hears of changes of the cluster. Hints may be lost.
     fn hints(&self) -> tokio::sync::broadcast::Receiver<Hint>;
 }
@@ -307,6 +313,8 @@ pub struct Unreadable {
 pub struct Barrier {
     pub clock: Timestamp,
     pub last: LogId,
+    /// Nothing may close now ([`Store::held`]).
+    pub held: bool,
 }
 
 /// The right to write a partition. Compared for equality, never for order: a count alone goes backwards when a store

@@ -12,7 +12,7 @@ use crate::domain::{Event, PartitionId, Timestamp};
 use crate::store::{Entry, LogId};
 
 /// More than the interval of an `fsync` or the delay of a replica that still is one.
-const KEPT: Duration = Duration::from_secs(10);
+pub const KEPT: Duration = Duration::from_secs(10);
 /// Events kept at most, about 40 MB: at a higher rate the oldest go before their time.
 const EVENTS_MAX: usize = 100_000;
 

@@ -8,6 +8,7 @@
 mod bench;
 mod dump;
 mod full;
+mod gone_back;
 mod ground;
 mod kinds;
 mod lost;

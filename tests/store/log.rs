@@ -99,10 +99,10 @@ pub async fn reading_gives_up_after_its_wait(bench: Bench) {
 
 pub async fn a_barrier_tells_the_clock_and_the_last_id(bench: Bench) {
     let barrier = async || bench.store().barrier(P).await.unwrap();
-    assert_eq!(barrier().await, Barrier { clock: at(START), last: LogId::ZERO });
+    assert_eq!(barrier().await, Barrier { clock: at(START), last: LogId::ZERO, held: false });
     let last = bench.append(&["a", "b"]).await[1];
     bench.clock.jump(7);
-    assert_eq!(barrier().await, Barrier { clock: at(START + 7), last });
+    assert_eq!(barrier().await, Barrier { clock: at(START + 7), last, held: false });
     assert_eq!(bench.store().barrier(OTHER).await.unwrap().last, LogId::ZERO);
     assert_eq!(bench.store().clock().await.unwrap(), at(START + 7));
 }

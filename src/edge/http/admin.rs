@@ -68,6 +68,8 @@ impl Admin {
                     .and_then(|_| node.unheard().map_or(Ok(String::new()), |why| Err(why.into()))),
             },
             Check { name: "clocks", result: clocks },
+            // Events are to come in meanwhile: no reason to send them elsewhere.
+            Check { name: "closing", result: Ok(node.held().map_or(String::new(), |why| format!("held: {why}"))) },
             Check { name: "partitions", result: shards },
         ]
     }

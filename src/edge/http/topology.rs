@@ -19,7 +19,8 @@ pub async fn topology(edge: web::Data<Edge>, request: HttpRequest) -> Result<Htt
     // As text: JSON's numbers lose the low bits of 64.
     let incarnation = format!("{:016x}", edge.node.follow().cursor().incarnation);
     let (partitions, node) = (edge.node.partitions(), edge.node.name());
-    Ok(HttpResponse::Ok().json(json!({"partitions": partitions, "hash": "crc32", "incarnation": incarnation, "node": node})))
+    Ok(HttpResponse::Ok().json(json!({"partitions": partitions, "hash": "crc32", "incarnation": incarnation, "node": node,
+                                       "closes_held": edge.node.held()})))
 }
 
 /// # Errors

@@ -77,7 +77,7 @@ impl Order {
     pub fn barrier(&mut self, partition: PartitionId) -> Barrier {
         let clock = self.clock.now();
         self.raise_floor(clock);
-        Barrier { clock, last: self.partitions[usize::from(partition.0)].last }
+        Barrier { clock, last: self.partitions[usize::from(partition.0)].last, held: false }
     }
 
     /// Whether closes with deadlines up to `not_before` may be written on top of `checkpoint` (D1, D2). Once allowed,

@@ -84,7 +84,7 @@ impl Partition {
 
     pub fn barrier(&mut self, clock: Timestamp) -> Barrier {
         self.raise_floor(clock);
-        Barrier { clock, last: self.last }
+        Barrier { clock, last: self.last, held: false }
     }
 
     fn raise_floor(&mut self, clock: Timestamp) {

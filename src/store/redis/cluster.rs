@@ -9,7 +9,7 @@ use super::commit::nonce;
 use super::errors::{general, of_read, of_server, of_write};
 use super::lease::{hex, read_holder};
 use super::value::{list, number, odd, pairs, text};
-use super::{Inner, heads};
+use super::{Inner, heads, hold};
 use crate::domain::{PartitionId, Timestamp};
 use crate::store::{ClusterView, Holder, Member, NodeRecord, StoreError};
 
@@ -52,10 +52,29 @@ impl Inner {
         let rest =
             Record { address: (&**address).into(), version: (&**version).into(), started_at_ms: started_at.as_millis(), beat: *beat };
         let rest = serde_json::to_string(&rest).map_err(|error| StoreError::Refused(error.to_string().into()))?;
-        let (instance, over) = (nonce(member.instance), over.map_or(String::new(), nonce));
-        let args = [&*member.node, &instance, &over, &rest, &self.keys.signals, heads::CHANGED].map(str::as_bytes);
-        let answer = self.link.script(&self.scripts.heartbeat, &[&self.keys.nodes], &args).await.map_err(general)?;
-        Ok(number(&answer) == Some(1))
+        let instance = nonce(member.instance);
+        let is_mine = member.node == self.options.node;
+        loop {
+            let over = if is_mine && self.hold.name_is_ours() { "*".to_owned() } else { over.map_or(String::new(), nonce) };
+            let left = self.hold.pulse().filter(|_| is_mine);
+            let (pulse, behind) = (left.map_or(String::new(), |left| left.to_string()), hold::behind_max().to_string());
+            let args = [&*member.node, &instance, &over, &rest, &self.keys.signals, heads::CHANGED, &pulse, &behind].map(str::as_bytes);
+            let answer = self.link.script(&self.scripts.heartbeat, &[&self.keys.nodes], &args).await.map_err(general)?;
+            let answer = list(answer).unwrap_or_default();
+            let [code, kept] = [0, 1].map(|at| answer.get(at).and_then(number));
+            match (code, kept) {
+                (Some(1), Some(pulse)) => {
+                    if is_mine {
+                        self.hold.left(pulse);
+                    }
+                    return Ok(true);
+                }
+                // Said to all before it is hidden by this sign of life.
+                (Some(2), Some(kept)) => self.hold_closes(left.unwrap_or(0), kept).await?,
+                (Some(0), _) => return Ok(false),
+                _ => return Err(odd("a heartbeat")),
+            }
+        }
     }
 
     pub async fn leave(&self, member: &Member) -> Result<(), StoreError> {

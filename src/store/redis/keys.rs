@@ -67,6 +67,11 @@ pub fn meta(prefix: &str) -> Box<str> {
     format!("{prefix}:meta").into()
 }
 
+/// A field of the nodes: when this one last gave a sign of life.
+pub fn pulse(node: &str) -> String {
+    format!("pulse/{node}")
+}
+
 impl PartitionKeys {
     fn new(prefix: &str, partition: PartitionId) -> Self {
         let key = |name: &str| format!("{prefix}:{{p{}}}:{name}", partition.0).into();

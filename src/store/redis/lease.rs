@@ -51,10 +51,9 @@ struct Claimed {
 impl Inner {
     pub async fn claim(&self, partition: PartitionId, by: Member, over: Option<Holder>) -> Result<Claim, StoreError> {
         self.known(partition)?;
-        if over.is_none() {
-            // Where a store was emptied nobody holds anything: a claim would begin another that knows neither its name nor its size.
-            self.is_the_same().await?;
-        }
+        // Where a store was emptied nobody holds anything: a claim would begin another that knows neither its name nor its size.
+        // And of one that has gone back it is known that it has, before anybody acts on what it holds.
+        self.is_the_same().await?;
         let of = self.keys.of(partition);
         let generation = self.link.generation();
         let primary = self.link.primary_id(&of.lease).await.map_err(|error| of_read(partition, error))?;
@@ -144,7 +143,7 @@ impl Inner {
         let of = self.keys.of(partition);
         let answer = self.link.script(&self.scripts.barrier, &[&of.lease, &of.events], &[]).await;
         let answer = list(answer.map_err(|error| of_read(partition, error))?).unwrap_or_default();
-        let read = || Some(Barrier { clock: clock(&answer)?, last: log_id(answer.get(2)?)? });
+        let read = || Some(Barrier { clock: clock(&answer)?, last: log_id(answer.get(2)?)?, held: self.hold.why().is_some() });
         read().ok_or_else(|| odd("a barrier"))
     }
 

@@ -21,6 +21,7 @@ mod commit;
 pub mod entry;
 mod errors;
 mod heads;
+pub mod hold;
 mod keys;
 mod lease;
 pub mod link;
@@ -101,6 +102,7 @@ struct Inner {
     sure: append::Sure,
     ring: crate::store::ring::Ring,
     memory: memory::Memory,
+    hold: hold::Hold,
     /// Why nothing is answered any more.
     ended: OnceLock<Arc<str>>,
 }

@@ -9,6 +9,7 @@ use super::append::{Backlogs, Sure};
 use super::check::{CONNECTION, Report, Row, Verdict, check};
 use super::errors::general;
 use super::heads::Heads;
+use super::hold::{self, Hold};
 use super::keys::{self, Keys};
 use super::lease::{Leases, hex};
 use super::link::{Link, LinkError, LinkOptions};
@@ -97,6 +98,7 @@ impl RedisStore {
             sure: Sure::new(partitions),
             ring: Ring::default(),
             memory: Memory::default(),
+            hold: Hold::default(),
             ended: OnceLock::new(),
             link,
             options,
@@ -111,20 +113,23 @@ impl RedisStore {
 
 impl Inner {
     /// Whether what answers is the store that was opened. Another one in its place, or none, is none of ours to go on with:
-    /// it has other numbers, other leases, perhaps other partitions.
+    /// it has other numbers, other leases, perhaps other partitions. Of the same, but as it was some time ago, all closes are
+    /// held (`hold`).
     ///
     /// # Errors
     /// `Unavailable`, for good, where it is another; whatever asking comes to.
     pub async fn is_the_same(&self) -> Result<(), StoreError> {
         self.serves()?;
         let key = keys::meta(&self.options.prefix);
-        let mut get = redis::cmd("HGET");
-        get.arg(&*key).arg("incarnation");
-        let found = self.link.run(get).await.map_err(general)?;
-        if text(&found).and_then(hex) == Some(self.incarnation) {
-            return Ok(());
+        let mut get = redis::cmd("HMGET");
+        get.arg(&*key).arg(&["incarnation", hold::FIELD]);
+        let found = list(self.link.run(get).await.map_err(general)?).unwrap_or_default();
+        let field = |nth: usize| found.get(nth).and_then(text);
+        if field(0).and_then(hex) == Some(self.incarnation) {
+            self.hold.note(field(1));
+            return self.has_not_gone_back().await;
         }
-        let is = if found == Value::Nil { "is gone: the store was emptied" } else { "is of another store than this process opened" };
+        let is = if field(0).is_none() { "is gone: the store was emptied" } else { "is of another store than this process opened" };
         let reason = format!("{key} {is}; restart this process if that was meant");
         if self.end(reason.as_str().into()) {
             counter!("adjourn_redis_errors_total", "code" => "another-store").increment(1);

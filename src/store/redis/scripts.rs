@@ -36,10 +36,12 @@ pub struct Scripts {
     pub due: Script,
     /// KEYS settings. ARGV workspace, version expected, document. Answer: 1 when it was replaced.
     pub put_settings: Script,
-    /// KEYS nodes. ARGV node, instance, instance displaced or empty, the rest of the record, channel, hint.
-    /// Effect: the record; a new process does not drain. Answer: 0 when the name is another's.
+    /// KEYS nodes. ARGV node, instance, instance displaced (empty: none, `*`: any), the rest of the record, channel, hint, the
+    /// pulse left last (empty: none), by how much it may be older.
+    /// Effect: the record, and the pulse: the clock, never less than it was; a new process does not drain. Answer: 1 when it was
+    /// taken, 0 when the name is another's, 2 when the pulse is older than that; and the pulse.
     pub heartbeat: Script,
-    /// KEYS nodes. ARGV node, instance, channel, hint. Effect: its record goes. Answer: 1 when it was there.
+    /// KEYS nodes. ARGV node, instance, channel, hint. Effect: its record and its pulse go. Answer: 1 when it was there.
     pub leave: Script,
 }
 

@@ -1,5 +1,6 @@
 //! [`Store`], by what the files beside this one do.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
@@ -171,6 +172,10 @@ impl Store for RedisStore {
 
     fn pin(&self, partition: PartitionId, to: Option<Box<str>>) -> Answer<'_, ()> {
         async move { self.inner.pin(partition, to.as_deref()).await }.boxed()
+    }
+
+    fn held(&self) -> Option<Arc<str>> {
+        self.inner.hold.why()
     }
 
     fn hints(&self) -> tokio::sync::broadcast::Receiver<Hint> {

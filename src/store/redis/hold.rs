@@ -1,0 +1,152 @@
+//! A store that has gone back: a backup was restored under nodes that run on. What was accepted since the backup is gone, a
+//! reply among it perhaps, so nothing closes until an operator says so. Events are taken and applied meanwhile: what the
+//! pipeline sends again is there before the first timer may run out.
+//!
+//! Each node leaves its pulse beside its record, the time of its last sign of life, and remembers it. One that finds an
+//! older pulse than it left, or none, has seen the store go back. A failover loses a little as well; that much each node
+//! appends again by itself ([`Ring`](crate::store::ring)), and nothing is held for it. Where no node lived through it
+//! nobody can tell: whoever restores a backup under nodes that are stopped holds it by hand first.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use metrics::{counter, gauge};
+
+use super::errors::general;
+use super::keys;
+use super::link::Link;
+use super::value::{list, number, text};
+use super::{Inner, open};
+use crate::clock::Stopwatch;
+use crate::store::StoreError;
+use crate::store::ring;
+
+/// In `adjourn:meta`: why closes are held.
+pub const FIELD: &str = "held";
+/// A node that gave no sign of life for longer may have been forgotten by the others, its pulse with it.
+const REMEMBERED_FOR: Duration = Duration::from_secs(1_800);
+
+/// The pulse this node left, and whether closes are held.
+#[derive(Default)]
+pub struct Hold {
+    /// As milliseconds of the store's clock; zero: none.
+    pulse: AtomicU64,
+    since: Mutex<Option<Stopwatch>>,
+    /// The store has a record of this node from before: it is ours, whichever process wrote it.
+    name_is_ours: AtomicBool,
+    why: Mutex<Option<Arc<str>>>,
+}
+
+impl Hold {
+    pub fn why(&self) -> Option<Arc<str>> {
+        self.why.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The pulse that must still be there, give or take what a failover may lose.
+    pub fn pulse(&self) -> Option<u64> {
+        let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.filter(|since| since.elapsed() < REMEMBERED_FOR).map(|_| self.pulse.load(Ordering::Relaxed))
+    }
+
+    pub fn left(&self, pulse: u64) {
+        self.pulse.store(pulse, Ordering::Relaxed);
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Stopwatch::start());
+        self.name_is_ours.store(false, Ordering::Relaxed);
+    }
+
+    pub fn name_is_ours(&self) -> bool {
+        self.name_is_ours.load(Ordering::Relaxed)
+    }
+
+    fn begin_anew(&self) {
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.name_is_ours.store(true, Ordering::Relaxed);
+    }
+
+    /// What the store says of it now.
+    pub fn note(&self, why: Option<&str>) {
+        let mut known = self.why.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.as_deref() == why {
+            return;
+        }
+        match why {
+            Some(why) => tracing::error!(why, "nothing closes until an operator says `adjourn redis resume`"),
+            None => tracing::warn!("an operator has said that closing may go on"),
+        }
+        gauge!("adjourn_closes_held").set(if why.is_some() { 1.0 } else { 0.0 });
+        *known = why.map(Into::into);
+    }
+}
+
+/// How far a store may fall behind a pulse before something was lost that no node can bring back, in ms.
+pub const fn behind_max() -> u64 {
+    ring::KEPT.as_millis() as u64
+}
+
+impl Inner {
+    /// Looks whether this node's pulse is still what it left, and holds all closes where it is not.
+    pub async fn has_not_gone_back(&self) -> Result<(), StoreError> {
+        let Some(left) = self.hold.pulse() else { return Ok(()) };
+        let mut get = redis::cmd("HGET");
+        get.arg(&*self.keys.nodes).arg(keys::pulse(&self.options.node));
+        let found = self.link.run(get).await.map_err(general)?;
+        let kept = number(&found).unwrap_or(0);
+        if left.saturating_sub(kept) > behind_max() { self.hold_closes(left, kept).await } else { Ok(()) }
+    }
+
+    /// All nodes, and those that start later, hold their closes once this is written. Only then this node's next sign of
+    /// life hides what gave it away.
+    pub async fn hold_closes(&self, left: u64, kept: u64) -> Result<(), StoreError> {
+        let back = match kept {
+            0 => "to before this node began".to_owned(),
+            kept => format!("by {} s", left.saturating_sub(kept) / 1_000),
+        };
+        let why =
+            format!("node {} saw the store go back {back}: a backup was restored, and what was accepted since is gone", self.options.node);
+        let mut set = redis::cmd("HSETNX");
+        set.arg(&*keys::meta(&self.options.prefix)).arg(FIELD).arg(&why);
+        self.link.run(set).await.map_err(general)?;
+        counter!("adjourn_redis_errors_total", "code" => "gone-back").increment(1);
+        self.hold.note(Some(&why));
+        self.hold.begin_anew();
+        Ok(())
+    }
+}
+
+/// Holds all closes of the store of this prefix, from the next second on. False: they are held already.
+///
+/// # Errors
+/// There is no store, or it does not answer.
+pub async fn hold(link: &Link, prefix: &str, why: &str) -> Result<bool, open::OpenError> {
+    must_exist(link, prefix).await?;
+    let mut set = redis::cmd("HSETNX");
+    set.arg(&*keys::meta(prefix)).arg(FIELD).arg(why);
+    Ok(number(&link.run(set).await?) == Some(1))
+}
+
+/// Lets closing go on: why it was held, if it was.
+///
+/// # Errors
+/// As [`hold`].
+pub async fn resume(link: &Link, prefix: &str) -> Result<Option<String>, open::OpenError> {
+    must_exist(link, prefix).await?;
+    let key = keys::meta(prefix);
+    let (mut get, mut delete) = (redis::cmd("HGET"), redis::cmd("HDEL"));
+    get.arg(&*key).arg(FIELD);
+    delete.arg(&*key).arg(FIELD);
+    let why = text(&link.run(get).await?).map(str::to_owned);
+    link.run(delete).await?;
+    Ok(why)
+}
+
+async fn must_exist(link: &Link, prefix: &str) -> Result<(), open::OpenError> {
+    let key = keys::meta(prefix);
+    let mut get = redis::cmd("HMGET");
+    get.arg(&*key).arg(&["incarnation"]);
+    let found = list(link.run(get).await?).unwrap_or_default();
+    match found.first().and_then(text) {
+        Some(_) => Ok(()),
+        None => Err(open::OpenError::Refused(format!("there is no store: {key} has no `incarnation`").into())),
+    }
+}
