@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::chain::{Call, lease_key};
+use super::judge::history::Ms;
 use super::judge::listener::Listener;
 use super::judge::rng::Rng;
 use super::load::{Dial, Load, Raw, WORKSPACE};
@@ -68,6 +69,9 @@ pub struct Fleet {
     pub load: Load,
     pub listener: Listener,
     pub client: reqwest::Client,
+    /// When Redis last forgot what it had answered, and with it what it had executed: a close of before may have had the name
+    /// of one that comes after.
+    pub forgot_at: Option<Ms>,
     /// Commits as they came by, of every node.
     pub calls: Arc<Mutex<Vec<(Instant, usize, Call)>>>,
     pub dir: TempDir,
@@ -104,7 +108,7 @@ impl Fleet {
         put_settings(&client, &nodes, &settings).await;
         let listener = Listener::start(&nodes.iter().map(|node| node.port).collect::<Vec<_>>(), QUIET);
         let load = Load::start(nodes.iter().map(Node::door).collect(), period_ms, raw(&redis, plan.backend), &mut rng);
-        Self { plan, period_ms, rng, nodes, redis, redis_clock, load, listener, client, calls, dir }
+        Self { plan, period_ms, rng, nodes, redis, redis_clock, load, listener, client, forgot_at: None, calls, dir }
     }
 
     /// Waits until every node has what it shall have.

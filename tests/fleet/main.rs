@@ -20,6 +20,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod chain;
+mod crowd;
 mod cuts;
 mod dates;
 mod failovers;
@@ -33,9 +34,11 @@ mod load;
 mod node;
 mod operators;
 mod planned;
+mod poison;
 mod power;
 mod races;
 mod report;
+mod restores;
 #[path = "../rig/mod.rs"]
 mod rig;
 mod scenarios;

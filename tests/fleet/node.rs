@@ -11,7 +11,7 @@ use super::rig::clock::ClockFile;
 use super::rig::process::{self, PATIENCE, Process, free_port};
 use super::rig::proxy::Proxy;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_adjourn");
+pub const BINARY: &str = env!("CARGO_BIN_EXE_adjourn");
 pub const PARTITIONS: u16 = 12;
 
 /// What every node of a fleet is started with.

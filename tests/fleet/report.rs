@@ -15,7 +15,7 @@ pub fn number_from(variable: &str) -> Option<u64> {
 }
 
 /// Whether all rounds are asked for.
-fn is_full() -> bool {
+pub fn is_full() -> bool {
     std::env::var("ADJOURN_FLEET").is_ok_and(|how| how == "full")
 }
 
@@ -66,6 +66,8 @@ pub struct Done {
     pub rounds: u64,
     /// Rounds in which the fault met something under way, as the scenario's line says.
     pub hits: u64,
+    /// Entries that nobody can read, put into the logs.
+    pub poison: usize,
     /// Figures of this scenario alone.
     pub notes: Vec<String>,
 }

@@ -8,7 +8,7 @@ use super::chain::{self, Proof};
 use super::fleet::{Backend, Fleet, Redis, keep, pause, put_settings};
 use super::judge::checker::{Violation, check};
 use super::judge::history::{Entry, History, Ms};
-use super::judge::record;
+use super::judge::record::{self, Histories};
 use super::load::{Load, WORKSPACE, now};
 use super::node::PARTITIONS;
 use super::report::{Classes, Done, Line, Run};
@@ -16,6 +16,8 @@ use super::report::{Classes, Done, Line, Run};
 /// What was left, after it was found to be right.
 pub struct Outcome {
     pub history: History,
+    /// Of other workspaces than the load's.
+    pub others: Histories,
     pub proof: Option<Proof>,
 }
 
@@ -45,10 +47,15 @@ pub async fn judge_with(
             scope.spawn(|| node.terminate());
         }
     });
-    let mut history = record::left_in_redis(&url, PARTITIONS).await.remove(WORKSPACE).unwrap();
+    let mut others = record::left_in_redis(&url, PARTITIONS).await;
+    let mut history = others.remove(WORKSPACE).unwrap();
     tell_the_rest(&mut fleet, &history).await;
     let resets = fleet.listener.heard.lock().unwrap().resets;
     history.heard = fleet.listener.heard.lock().unwrap().ids.clone();
+    others.values().flat_map(|other| &other.told).for_each(|told| {
+        history.heard.remove(&told.id);
+    });
+    history.poison = done.poison;
     let Load { ledger, .. } = &fleet.load;
     let longest_wait = {
         let mut ledger = ledger.lock().unwrap();
@@ -58,15 +65,16 @@ pub async fn judge_with(
     };
     let (mut violations, tally) = check(&history, as_of);
     // A primary that took over without the last commits never made what was heard of them (RULES.md, what is not promised).
-    let forgets = fleet.plan.backend == Backend::Watched { replicas: 0 };
+    let forgets = fleet.forgot_at.is_some() || fleet.plan.backend == Backend::Watched { replicas: 0 };
     let forgotten = |violation: &Violation| forgets && matches!(violation, Violation::HeardOnly(_));
     let heard_only = violations.iter().filter(|violation| forgotten(violation)).count();
-    violations.retain(|violation| !forgotten(violation));
-    let proof = prove(&fleet);
+    let of_before = |violation: &Violation| matches!(violation, Violation::HeardEarly { heard, .. } if fleet.forgot_at > Some(*heard));
+    violations.retain(|violation| !forgotten(violation) && !of_before(violation));
+    let proof = if fleet.forgot_at.is_some() { None } else { prove(&fleet) };
     let mut classes = Classes::of(&violations);
     let mut wrong: Vec<String> = violations.iter().map(|violation| format!("{violation:?}")).collect();
     wrong.extend(proof.iter().flat_map(|proof| proof.violations.iter().cloned()));
-    wrong.extend((resets > 0).then(|| format!("the listener was told {resets} times to start over")));
+    wrong.extend((resets > 0 && fleet.forgot_at.is_none()).then(|| format!("the listener was told {resets} times to start over")));
     classes.other += wrong.len() - violations.len();
 
     look(&history, &mut done);
@@ -97,7 +105,7 @@ pub async fn judge_with(
     }
     line.is_worth_something(&run);
     assert!(tally.closes > 0 && tally.events > 0, "nothing happened: {tally:?}");
-    Outcome { history, proof }
+    Outcome { history, others, proof }
 }
 
 /// Which close came latest, for whoever wonders why.

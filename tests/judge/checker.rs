@@ -114,6 +114,7 @@ pub struct Tally {
 
 /// Everything that is wrong; timers with a deadline before `as_of` must have closed.
 pub fn check(history: &History, as_of: Ms) -> (Vec<Violation>, Tally) {
+    assert_eq!(history.commands, 0, "only what was said in messages can be judged");
     let mut check = Check { history, as_of, violations: Vec::new(), tally: Tally::default() };
     check.log();
     check.conversations();
@@ -160,7 +161,7 @@ impl Check<'_> {
 
     /// What was acknowledged is there, as it was sent, and nothing else is.
     fn log(&mut self) {
-        let History { sent, acknowledged, log, dead_letters, unapplied, .. } = self.history;
+        let History { sent, acknowledged, log, dead_letters, poison, unapplied, .. } = self.history;
         let by_name: BTreeMap<&Name, &Message> = sent.iter().map(|message| (&message.name, message)).collect();
         let mut logged = BTreeSet::new();
         let mut clocks: BTreeMap<u16, Ms> = BTreeMap::new();
@@ -184,7 +185,7 @@ impl Check<'_> {
         for lost in acknowledged.iter().filter(|name| !logged.contains(name)) {
             self.report(Violation::Lost(lost.clone()));
         }
-        if *dead_letters > 0 {
+        if dead_letters != poison {
             self.report(Violation::SetAside { letters: *dead_letters });
         }
         if *unapplied > 0 {

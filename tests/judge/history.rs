@@ -142,7 +142,11 @@ pub struct History {
     pub states: BTreeMap<String, State>,
     /// Ids of notifications that a subscriber heard, and when by its own clock.
     pub heard: BTreeMap<String, Ms>,
+    /// Events that are no messages: what they ought to do, this judge does not know.
+    pub commands: usize,
     pub dead_letters: usize,
+    /// How many of those there are to be: somebody wrote that much into the logs that nobody can read.
+    pub poison: usize,
     /// Entries accepted and not applied.
     pub unapplied: u64,
 }

@@ -70,7 +70,13 @@ pub async fn open_redis(url: &str, partitions: u16) -> Arc<RedisStore> {
 /// Takes down an entry of a log.
 pub fn log(histories: &mut Histories, partition: PartitionId, logged: LogEntry) {
     let accepted_at = logged.id.accepted_at().as_millis();
-    let (workspace, entry) = match logged.entry.unwrap() {
+    // What nobody can read is with the dead letters, and they are counted.
+    let Ok(entry) = logged.entry else { return };
+    if let Some(event) = entry.event().filter(|event| !matches!(event.kind, EventKind::Message { .. })) {
+        histories.entry(event.conversation.workspace().to_owned()).or_default().commands += 1;
+        return;
+    }
+    let (workspace, entry) = match entry {
         adjourn::store::Entry::Event(event) => (event.conversation.workspace().to_owned(), Entry::Message(message(event))),
         adjourn::store::Entry::Again { event, accepted_at: first } => {
             let first = first.as_millis().min(accepted_at);

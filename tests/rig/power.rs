@@ -1,7 +1,9 @@
 //! A power loss, for files that are only appended to: a few lines of C (`power_shim.c`), preloaded into a process, note how
 //! long each file was when it was last brought to the disk; once the process is killed, what came after is cut off.
 //!
-//! A real one may keep some of the rest, in any order; of what is only appended to, losing all of it is the worst.
+//! The same lines let a disk be full.
+//!
+//! A real power loss may keep some of the rest, in any order; of what is only appended to, losing all of it is the worst.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -17,7 +19,7 @@ pub fn preload(dir: &Path, command: &mut Command) {
         let told = told.expect("cc: Rust's linker, which compiles the power shim");
         assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
     }
-    command.env("LD_PRELOAD", object).env("RIG_POWER_FILE", notes(dir));
+    command.env("LD_PRELOAD", object).env("RIG_POWER_FILE", notes(dir)).env("RIG_FULL_FILE", full(dir));
 }
 
 /// Cuts each of these off where it was last synced; how many bytes that took. Nobody may have them open.
@@ -39,6 +41,11 @@ pub fn lose(dir: &Path, files: &[PathBuf]) -> u64 {
         }
     }
     lost
+}
+
+/// While this file is there, nothing can be written to what is appended to: the disk is full.
+pub fn full(dir: &Path) -> PathBuf {
+    dir.join("full")
 }
 
 fn notes(dir: &Path) -> PathBuf {

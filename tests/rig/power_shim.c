@@ -1,5 +1,7 @@
 // Preloaded into a process, this notes how far each of its files was on the disk: see power.rs.
 //
+// While the file named in RIG_FULL_FILE is there, nothing is appended to any file.
+//
 // A line for every fsync or fdatasync that came back well: the length the file had before it began, and its path.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -12,10 +14,12 @@
 #include <unistd.h>
 
 static int notes = -1;
+static const char *full;
 
 __attribute__((constructor)) static void open_notes(void) {
     const char *path = getenv("RIG_POWER_FILE");
     if (path) notes = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    full = getenv("RIG_FULL_FILE");
 }
 
 static int synced(int file, long call) {
@@ -35,6 +39,22 @@ static int synced(int file, long call) {
     }
     errno = kept;
     return 0;
+}
+
+// A disk that is full for what is appended to, as long as a certain file is there.
+ssize_t write(int file, const void *bytes, size_t count) {
+    if (full && file != notes) {
+        int flags = fcntl(file, F_GETFL), kept = errno;
+        if (flags >= 0 && (flags & O_APPEND) && access(full, F_OK) == 0) {
+            struct stat about;
+            if (fstat(file, &about) == 0 && S_ISREG(about.st_mode)) {
+                errno = ENOSPC;
+                return -1;
+            }
+        }
+        errno = kept;
+    }
+    return syscall(SYS_write, file, bytes, count);
 }
 
 int fsync(int file) { return synced(file, SYS_fsync); }

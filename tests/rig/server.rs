@@ -107,6 +107,16 @@ impl Server {
         power::lose(self.dir.path(), &appended)
     }
 
+    /// From now on nothing can be appended to its file.
+    pub fn fill_disk(&self) {
+        assert!(self.power, "started with the shim that can do it");
+        fs::write(power::full(self.dir.path()), "").unwrap();
+    }
+
+    pub fn free_disk(&self) {
+        fs::remove_file(power::full(self.dir.path())).unwrap();
+    }
+
     /// SIGTERM: it writes what it has and goes.
     pub fn terminate(&mut self) -> ExitStatus {
         self.process.take().expect("it runs").terminate()
