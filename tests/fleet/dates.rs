@@ -11,6 +11,7 @@ use super::verdict::judge;
 
 const MINUTE: Ms = 60_000;
 const HOUR: Ms = 60 * MINUTE;
+const DAY: Ms = 24 * HOUR;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_whose_date_jumps_closes_nothing_early() {
@@ -57,19 +58,28 @@ async fn restart(fleet: &mut Fleet, node: usize) {
     }
 }
 
-/// One of its jumps a round, there and back. Those forwards come last: what is accepted meanwhile is accepted in the future.
+fn jump(fleet: &Fleet, by: Ms, with_nodes: bool) {
+    fleet.redis_clock.as_ref().unwrap().jump(by);
+    let nodes = fleet.nodes.iter().filter(|_| with_nodes);
+    nodes.for_each(|node| node.clock.as_ref().unwrap().jump(by));
+}
+
+/// One of its jumps a round, there and back; in every second fleet the nodes go back with it. One forwards comes last: what is accepted meanwhile is
+/// accepted in the future.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_whose_date_jumps_closes_nothing_early() {
-    const JUMPS: [Ms; 4] = [-MINUTE, -HOUR, MINUTE, HOUR];
+    const BACK: [Ms; 3] = [-MINUTE, -HOUR, -DAY];
+    const FORWARD: [Ms; 3] = [MINUTE, HOUR, DAY];
+    const ROUNDS: u64 = 4;
     let run = Run::of("a_redis_whose_date_jumps_closes_nothing_early");
     let mut rng = run.rng();
-    for fleet_nth in 0..run.rounds.div_ceil(JUMPS.len() as u64) {
+    for fleet_nth in 0..run.rounds.div_ceil(ROUNDS) {
         let began = Instant::now();
         let plan = Plan { redis_clock: true, node_clocks: true, ..Plan::new("clock of Redis jumps") };
         let mut fleet = Fleet::start(plan, super::judge::rng::Rng::new(rng.next())).await;
         let mut done = Done::default();
-        let left = run.rounds - fleet_nth * JUMPS.len() as u64;
-        for by in JUMPS.into_iter().take(left as usize) {
+        let left = run.rounds - fleet_nth * ROUNDS;
+        for by in BACK.into_iter().chain([FORWARD[fleet_nth as usize % 3]]).take(left as usize) {
             pause(fleet.rng.between(1_000, 2_500)).await;
             let all: Vec<u16> = (0..super::node::PARTITIONS).collect();
             let (asked, mut due) = (Instant::now(), 0);
@@ -78,15 +88,17 @@ async fn a_redis_whose_date_jumps_closes_nothing_early() {
                 pause(20).await;
             }
             // An event a whole hour ahead of that clock is no event (D9), and would be a dead letter.
-            fleet.load.raw_pause.store(by == -HOUR, Ordering::SeqCst);
-            pause(if by == -HOUR { 300 } else { 0 }).await;
-            fleet.redis_clock.as_ref().unwrap().jump(by);
+            let is_far_back = by <= -HOUR;
+            fleet.load.raw_pause.store(is_far_back, Ordering::SeqCst);
+            pause(if is_far_back { 300 } else { 0 }).await;
+            let with_nodes = by < 0 && fleet_nth % 2 == 1;
+            jump(&fleet, by, with_nodes);
             pause(fleet.rng.between(1_000, 2_500)).await;
-            fleet.redis_clock.as_ref().unwrap().jump(-by);
+            jump(&fleet, -by, with_nodes);
             fleet.load.raw_pause.store(false, Ordering::SeqCst);
             done.rounds += 1;
             done.hits += u64::from(due > 0);
-            run.progress(fleet_nth * JUMPS.len() as u64 + done.rounds);
+            run.progress(fleet_nth * ROUNDS + done.rounds);
         }
         fleet.settled().await;
         let rejected = fleet.load.ledger.lock().unwrap().rejected;

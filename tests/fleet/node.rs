@@ -34,6 +34,8 @@ pub struct Node {
     pub pending: Arc<AtomicUsize>,
     store: String,
     setup: Setup,
+    /// The program: this build's, or one of another version.
+    pub binary: PathBuf,
     log: PathBuf,
     running: Option<Process>,
 }
@@ -43,7 +45,19 @@ impl Node {
         let name = format!("node-{nth}");
         let log = dir.join(format!("{name}.log"));
         let pending = Arc::default();
-        Self { name, port: free_port(), admin_port: free_port(), proxy, clock: None, pending, store, setup, log, running: None }
+        Self {
+            name,
+            port: free_port(),
+            admin_port: free_port(),
+            proxy,
+            clock: None,
+            pending,
+            store,
+            setup,
+            binary: BINARY.into(),
+            log,
+            running: None,
+        }
     }
 
     pub fn start(&mut self) {
@@ -53,7 +67,7 @@ impl Node {
     /// With more of the environment, this time.
     pub fn start_with(&mut self, more: &[(&str, &str)]) {
         assert!(self.running.is_none(), "it runs");
-        let mut command = process::command(BINARY);
+        let mut command = process::command(&self.binary);
         command.arg("serve").env_clear();
         command.args(["--listen", &format!("127.0.0.1:{}", self.port), "--admin-listen", &format!("127.0.0.1:{}", self.admin_port)]);
         command.args(["--store", &self.store, "--partitions", &PARTITIONS.to_string(), "--node", &self.name]);

@@ -1,4 +1,5 @@
-//! What an operator does: moves a partition, restarts all nodes one after the other.
+//! What an operator does: moves a partition, restarts all nodes one after the other. `ADJOURN_FLEET_OTHER=path/to/adjourn` makes every
+//! second of these restarts one to that version, and the next one back (S12).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +10,7 @@ use serde_json::json;
 use super::chain::lease_key;
 use super::fleet::{Fleet, NODES, Plan, pause};
 use super::judge::history::Ms;
-use super::node::PARTITIONS;
+use super::node::{BINARY, PARTITIONS};
 use super::report::{Done, Run, percentiles};
 use super::verdict::judge;
 
@@ -35,8 +36,11 @@ async fn planned_moves_and_rolling_restarts_lose_nothing() {
             }
             moves.extend(watch.end());
         } else {
+            // To another version and back, where one is named.
+            let other = std::env::var("ADJOURN_FLEET_OTHER").ok().filter(|_| round % 4 == 1);
             for node in 0..NODES {
                 fleet.nodes[node].terminate();
+                fleet.nodes[node].binary = other.as_deref().unwrap_or(BINARY).into();
                 fleet.nodes[node].start();
                 fleet.settled().await;
             }

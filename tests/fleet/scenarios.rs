@@ -92,7 +92,7 @@ pub const SCENARIOS: &[Scenario] = &[
         test: "a_redis_whose_date_jumps_closes_nothing_early",
         fault: "clock of Redis jumps",
         hit: "a timer fell due within 3 s",
-        full: 32,
+        full: 36,
         few: 4,
     },
     Scenario {
@@ -144,9 +144,9 @@ pub const SCENARIOS: &[Scenario] = &[
         few: 1,
     },
     Scenario {
-        number: "-",
+        number: "S12",
         test: "planned_moves_and_rolling_restarts_lose_nothing",
-        fault: "planned moves, rolling restarts",
+        fault: "planned moves, rolling restarts, to another version where one is named",
         hit: "a commit came by meanwhile",
         full: 40,
         few: 4,
