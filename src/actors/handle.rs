@@ -287,7 +287,7 @@ impl Node {
     async fn newest_settings(&self, workspace: &str, master: &Settings) -> Result<Settings, Unready> {
         let applied = self.store().partitions().all().map(|partition| self.settings_applied(partition, workspace));
         let applied = futures_util::future::try_join_all(applied).await?;
-        Ok(applied.into_iter().fold(master.clone(), |newest, applied| if applied.outrank(&newest) { applied } else { newest }))
+        Ok(applied.into_iter().fold(master.clone(), |newest, applied| if applied.outranks(&newest) { applied } else { newest }))
     }
 
     async fn apply_settings(&self, workspace: &str, settings: &Settings, timeout: Duration) -> Result<(), Unready> {

@@ -123,10 +123,10 @@ impl<'a> Owner<'a> {
         self.settings.get(workspace).unwrap_or(&self.defaults).clone()
     }
 
-    /// The highest version wins ([`Settings::outrank`]). True when this one did.
+    /// The highest version wins ([`Settings::outranks`]). True when this one did.
     pub(super) fn adopt_settings(&mut self, workspace: &str, settings: &Settings) -> bool {
         let before = self.settings_of(workspace);
-        if (!settings.outrank(&before) && !planted(Bug::SettingsByArrival)) || planted(Bug::CachedSettings) {
+        if (!settings.outranks(&before) && !planted(Bug::SettingsByArrival)) || planted(Bug::CachedSettings) {
             return false;
         }
         self.settings.insert(workspace.into(), Arc::new(settings.clone()));

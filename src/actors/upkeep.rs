@@ -155,14 +155,14 @@ impl Owner<'_> {
         let masters: BTreeMap<Box<str>, Settings> = store.all_settings().await?.into_iter().collect();
         for (workspace, applied) in self.settings() {
             let known = masters.get(workspace);
-            if known.is_none_or(|master| applied.outrank(master)) {
+            if known.is_none_or(|master| applied.outranks(master)) {
                 // Where somebody else was first, the next round compares again.
                 let version = known.map_or(0, |master| master.version);
                 store.put_settings(workspace.clone(), version, (**applied).clone()).await?;
             }
         }
         for (workspace, settings) in masters {
-            if settings.outrank(&self.settings_of(&workspace)) {
+            if settings.outranks(&self.settings_of(&workspace)) {
                 let marker = Entry::Settings { workspace, settings: Box::new(settings) };
                 // A full log is no reason to drop what is in memory: the next round tries again.
                 if let Err(error) = store.append(vec![(partition, marker)]).await {

@@ -54,7 +54,7 @@ impl Settings {
 
     /// Whether these take the place of `other`: the higher version does. Two documents of one version there are only after a
     /// store has lost its last second; of those every partition must choose the same, and one that is off does no harm.
-    pub fn outrank(&self, other: &Self) -> bool {
+    pub fn outranks(&self, other: &Self) -> bool {
         self.rank() > other.rank()
     }
 
@@ -192,9 +192,9 @@ mod tests {
     fn t22_of_two_documents_of_one_version_the_same_counts_whatever_the_order() {
         let on = Settings { enabled: true, enable_epoch: 3, version: 2, ..Settings::default() };
         let (off, later) = (Settings { enabled: false, ..on.clone() }, Settings { version: 3, ..on.clone() });
-        assert!(off.outrank(&on) && !on.outrank(&off));
-        assert!(later.outrank(&off) && !off.outrank(&later));
-        assert!(!on.outrank(&on.clone()), "one that is known is no news");
+        assert!(off.outranks(&on) && !on.outranks(&off));
+        assert!(later.outranks(&off) && !off.outranks(&later));
+        assert!(!on.outranks(&on.clone()), "one that is known is no news");
     }
 
     #[test]

@@ -25,7 +25,7 @@ const BATCH: u64 = 250;
 const PERIOD_MS: Ms = 1_000;
 /// Timers in a round, and until when they are snoozed: of few rounds, of all.
 const FEW: (u64, Ms) = (5_000, 15_000);
-const FULL: (u64, Ms) = (100_000, 90_000);
+const FULL: (u64, Ms) = (50_000, 45_000);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_change_without_end_while_a_tenants_timers_all_run_out_at_once() {

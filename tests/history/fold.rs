@@ -85,7 +85,7 @@ impl<'a> Fold<'a> {
                 }
             }
             Ok(Entry::Settings { workspace, settings }) => {
-                if settings.outrank(&self.settings_of(workspace)) {
+                if settings.outranks(&self.settings_of(workspace)) {
                     self.settings.insert(workspace.clone(), (**settings).clone());
                 }
             }
