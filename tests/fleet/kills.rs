@@ -1,9 +1,11 @@
 //! SIGKILL: of a node at any moment, of Redis while it writes.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use super::fleet::{Fleet, NODES, Plan, pause};
 use super::judge::history::Ms;
+use super::judge::rng::Rng;
 use super::load::{WORKSPACE, now};
 use super::node::PARTITIONS;
 use super::report::{Done, Run, percentiles};
@@ -84,12 +86,22 @@ async fn kill_9_of_redis_that_writes_before_it_answers_loses_nothing() {
     redis_is_killed(run, Plan::new("kill -9 of Redis")).await;
 }
 
+/// Deaths of one fleet's Redis: it reads all there ever was at each start.
+const ROUNDS: u64 = 50;
+
 /// Its process alone, or with the power.
 pub async fn redis_is_killed(run: Run, plan: Plan) {
+    let mut rng = run.rng();
+    for before in (0..run.rounds).step_by(ROUNDS as usize) {
+        a_fleets_redis_is_killed(run, plan.clone(), Rng::new(rng.next()), before..run.rounds.min(before + ROUNDS)).await;
+    }
+}
+
+async fn a_fleets_redis_is_killed(run: Run, plan: Plan, rng: Rng, rounds: Range<u64>) {
     let began = Instant::now();
-    let mut fleet = Fleet::start(plan, run.rng()).await;
+    let mut fleet = Fleet::start(plan, rng).await;
     let (mut done, mut bytes) = (Done::default(), 0);
-    for _ in 0..run.rounds {
+    for round in rounds {
         fleet.settled().await;
         pause(fleet.rng.between(100, 600)).await;
         let under_way = fleet.await_in_flight(None).await;
@@ -102,7 +114,7 @@ pub async fn redis_is_killed(run: Run, plan: Plan) {
         done.hits += u64::from(under_way);
         pause(fleet.rng.below(600)).await;
         fleet.server().restart();
-        run.progress(done.rounds);
+        run.progress(round + 1);
     }
     fleet.settled().await;
     done.notes.extend(fleet.plan.redis_power.then(|| format!("{bytes} bytes were not on the disk")));
