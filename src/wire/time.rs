@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Datelike};
+use chrono::DateTime;
 use serde::{Serialize, Serializer};
 
 use crate::domain::Timestamp;
@@ -18,8 +18,9 @@ pub fn parse(text: &str) -> Option<Timestamp> {
     if text.len() > 64 {
         return None;
     }
-    let instant = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
-    (1970..=9999).contains(&instant.year()).then(|| Timestamp::from_millis(instant.timestamp_millis()))
+    // In milliseconds: the leap second at the end of the last year is beyond it.
+    let ms = DateTime::parse_from_rfc3339(text).ok()?.timestamp_millis();
+    (0..=LAST_MS).contains(&ms).then(|| Timestamp::from_millis(ms))
 }
 
 /// An instant that shows itself as `2026-11-22T10:00:00.000Z`. Outside 1970..=9999 it shows the nearer end.
@@ -96,7 +97,16 @@ mod tests {
         assert_eq!(ten, Some(Timestamp::from_millis(1_795_341_600_000)));
         assert_eq!(parse("2026-11-22T12:00:00+02:00"), ten);
         assert_eq!(parse("2026-11-22T10:00:00.0004Z"), ten);
-        for bad in ["2026-11-22T10:00:00", "2026-11-22", "1795341600", "", "yesterday", "1969-12-31T23:59:59Z", "2026-13-01T00:00:00Z"] {
+        for bad in [
+            "2026-11-22T10:00:00",
+            "2026-11-22",
+            "1795341600",
+            "",
+            "yesterday",
+            "1969-12-31T23:59:59Z",
+            "2026-13-01T00:00:00Z",
+            "9999-12-31T23:59:60Z",
+        ] {
             assert_eq!(parse(bad), None, "{bad:?}");
         }
     }

@@ -55,6 +55,9 @@ pub fn duration(data: &[u8]) {
     }
 }
 
+/// What is shown in a password's place.
+const MASK: &str = "***";
+
 /// The password is shown nowhere.
 pub fn store_url(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -66,7 +69,8 @@ pub fn store_url(data: &[u8]) {
     let shown = format!("{target} {target:?}");
     // One that is a part of something else that is shown says nothing.
     let without = shown_without_password(text);
-    if without.is_some_and(|others| !others.contains(&secret)) {
+    let is_telling = |others: String| !others.contains(&secret) && !MASK.contains(&secret);
+    if without.is_some_and(is_telling) {
         assert!(!shown.contains(&secret), "{shown}");
     }
 }
