@@ -105,21 +105,18 @@ impl<'a> CloudEvent<'a> {
             cause: CauseView::new(cause),
             closed: (*kind == NoticeKind::Closed).then(|| ClosedView::new(notice)),
         };
-        Self {
-            subject: Some(key.conversation()),
-            sequence: sequence(snapshot.created_at, snapshot.version),
-            ..Self::envelope(&name, *kind, snapshot.version, *at, data)
-        }
+        let sequence = sequence(snapshot.created_at, snapshot.version);
+        Self { subject: Some(key.conversation()), ..Self::envelope(&name, *kind, snapshot.version, *at, sequence, data) }
     }
 
     fn of_settings(workspace: &'a str, at: Timestamp, settings: &'a Settings) -> Self {
         let version = settings.version;
         let name = Named { workspace, conversation: "", opened_at: None };
         let data = DataView::Settings { settings: SettingsView::new(settings), cause: CauseView::Settings { version } };
-        Self::envelope(&name, NoticeKind::SettingsChanged, version, at, data)
+        Self::envelope(&name, NoticeKind::SettingsChanged, version, at, sequence(Timestamp::from_millis(0), version), data)
     }
 
-    fn envelope(name: &Named<'a>, kind: NoticeKind, version: u64, at: Timestamp, data: DataView<'a>) -> Self {
+    fn envelope(name: &Named<'a>, kind: NoticeKind, version: u64, at: Timestamp, sequence: String, data: DataView<'a>) -> Self {
         Self {
             specversion: "1.0",
             id: name.id(version, kind),
@@ -128,7 +125,7 @@ impl<'a> CloudEvent<'a> {
             subject: None,
             workspace: name.workspace,
             time: Rfc3339(at),
-            sequence: sequence(Timestamp::from_millis(0), version),
+            sequence,
             datacontenttype: "application/json",
             data,
         }
@@ -148,14 +145,28 @@ impl Named<'_> {
             return Uuid::new_v4().hyphenated().to_string();
         }
         let opened_at = self.opened_at.map(time::format).unwrap_or_default();
-        let text = format!("{}/{}/{opened_at}/{version}/{}", self.workspace, self.conversation, kind.as_str());
-        Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()).hyphenated().to_string()
+        let mut digits = itoa::Buffer::new();
+        let text = [self.workspace, self.conversation, &opened_at, digits.format(version), kind.as_str()].join("/");
+        let id = Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes());
+        id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
     }
 }
 
 /// Sorts as text: a conversation's notifications by version, those of a later life after those of an earlier one.
 fn sequence(created_at: Timestamp, version: u64) -> String {
-    format!("{:015}-{version:010}", created_at.as_millis())
+    let mut text = String::with_capacity(26);
+    push_padded(&mut text, created_at.as_millis(), 15);
+    text.push('-');
+    push_padded(&mut text, version, 10);
+    text
+}
+
+/// At least so many digits.
+fn push_padded(text: &mut String, number: impl itoa::Integer, width: usize) {
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(number);
+    text.extend(std::iter::repeat_n('0', width.saturating_sub(digits.len())));
+    text.push_str(digits);
 }
 
 impl<'a> ClosedView<'a> {
