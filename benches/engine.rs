@@ -14,6 +14,10 @@ use adjourn::domain::{ConversationKey, Event, EventName, Notice, NoticeKind, Par
 use adjourn::store::Store;
 use adjourn::store::embedded::{EmbeddedOptions, EmbeddedStore};
 
+/// As in the service: with the system's own the figures are of that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const BATCH: u64 = 500;
 const SENDERS: u64 = 8;
 const EVENTS: u64 = 240_000;

@@ -110,7 +110,10 @@ async fn health_and_metrics() {
     let (status, text) = app.admin("/readyz?verbose").await;
     assert_eq!(
         (status.as_u16(), text.as_str()),
-        (200, "[+]serving ok\n[+]store ok\n[+]clocks ok\n[+]closing ok\n[+]partitions ok: 4 run here, 0 in the cluster have no owner\nok\n")
+        (
+            200,
+            "[+]serving ok\n[+]store ok\n[+]clocks ok\n[+]closing ok\n[+]partitions ok: 4 run here, 0 in the cluster have no owner\nok\n"
+        )
     );
     assert_eq!(app.admin("/startupz").await.0, 200);
     let (_, metrics) = app.admin("/metrics").await;

@@ -28,6 +28,26 @@ fn a_killed_server_is_gone_and_comes_back_on_its_port_with_what_it_wrote_always(
     assert_eq!(get(&server).as_deref(), Some("kept"));
 }
 
+/// Without `redis-check-aof` what is written after such a crash is lost with the next.
+#[test]
+fn a_transaction_cut_off_within_a_command_is_gone_and_what_follows_it_stays() {
+    let mut server = Server::start(Options::aof(Aof::Always));
+    let mut transaction = redis::pipe();
+    transaction.atomic().set("torn", 1).set("torn too", 2);
+    transaction.exec(&mut server.connection()).unwrap();
+    server.kill();
+    let file = server.dir().join("appendonlydir/appendonly.aof.1.incr.aof");
+    let length = std::fs::metadata(&file).unwrap().len();
+    // Within EXEC.
+    std::fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(length - 5).unwrap();
+    server.restart();
+    set(&server, "kept");
+    server.kill();
+    server.restart();
+    let torn: Option<String> = cmd("GET").arg("torn").query(&mut server.connection()).unwrap();
+    assert_eq!((torn, get(&server).as_deref()), (None, Some("kept")));
+}
+
 #[test]
 fn a_killed_server_without_a_file_comes_back_empty() {
     let mut server = Server::start(Options::default());
