@@ -146,7 +146,9 @@ impl World {
             pause(planned.after_ms).await;
             world.perform(planned.act);
         }
-        // What is under way strikes: nothing may be forgotten once all is judged to be well.
+        // What is under way strikes, the last act's fault too, which has yet to begin: nothing may be forgotten once all is judged
+        // to be well.
+        pause(1).await;
         while world.ground.journal().doomed {
             pause(100).await;
         }
