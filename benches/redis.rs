@@ -1,8 +1,8 @@
 //! The whole engine but for HTTP, on Redis, beside raw Redis in the same run: `cargo bench --bench redis -- [ingest] [storm]
 //! [restart] [memory]`.
 //!
-//! One redis-server of our own on the same machine, append-only file with `everysec` that is not rewritten meanwhile. Not criterion: each figure is one run
-//! over many events, as a load would make it.
+//! One redis-server of our own on the same machine, append-only file with `everysec` that is not rewritten
+//! meanwhile. Not criterion: each figure is one run over many events, as a load would make it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 

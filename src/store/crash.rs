@@ -199,6 +199,10 @@ impl Store for Crashing {
         around_call("pin", move || self.0.pin(partition, to))
     }
 
+    fn held(&self) -> Option<Arc<str>> {
+        self.0.held()
+    }
+
     fn hints(&self) -> tokio::sync::broadcast::Receiver<Hint> {
         self.0.hints()
     }

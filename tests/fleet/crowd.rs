@@ -10,7 +10,7 @@ use adjourn::domain::Timestamp;
 use adjourn::wire::time;
 use serde_json::{Value, json};
 
-use super::fleet::{Fleet, Plan, pause};
+use super::fleet::{Fleet, Plan, pause, put_settings, settings_url, try_put_settings};
 use super::judge::history::Ms;
 use super::load::{WORKSPACE, now};
 use super::report::{Done, Run, number_from, percentiles};
@@ -38,7 +38,13 @@ async fn settings_change_without_end_while_a_tenants_timers_all_run_out_at_once(
     let mut changes = 0;
     for round in 0..run.rounds {
         fleet.settled().await;
-        put(&fleet, CROWD, &json!({"auto_close": {"enabled": true, "period": format!("{}s", PERIOD_MS / 1_000)}})).await;
+        put_settings(
+            &fleet.client,
+            &fleet.nodes,
+            CROWD,
+            &json!({"auto_close": {"enabled": true, "period": format!("{}s", PERIOD_MS / 1_000)}}),
+        )
+        .await;
         let storm = Storm::begin(&fleet);
         let at = now();
         for from in (0..timers).step_by(BATCH as usize) {
@@ -50,7 +56,7 @@ async fn settings_change_without_end_while_a_tenants_timers_all_run_out_at_once(
         let ahead = at + snoozed - now();
         assert!(ahead > 0, "sending took longer than the snooze");
         // From here on what was armed stays as it was armed (T23).
-        put(&fleet, CROWD, &json!({"auto_close": {"period": "1h"}})).await;
+        put_settings(&fleet.client, &fleet.nodes, CROWD, &json!({"auto_close": {"period": "1h"}})).await;
         pause(ahead as u64).await;
         let before = storm.changes();
         while waiting(&fleet).await > 0 {
@@ -122,19 +128,6 @@ async fn waiting(fleet: &Fleet) -> u64 {
     list["items"].as_array().map_or(1, |items| items.len() as u64)
 }
 
-async fn put(fleet: &Fleet, workspace: &str, settings: &Value) {
-    let asked = Instant::now();
-    while !try_put(&fleet.client, &fleet.nodes[0].url(&format!("/v1/workspaces/{workspace}/settings")), settings).await {
-        assert!(asked.elapsed() < PATIENCE, "the settings are not taken");
-        pause(100).await;
-    }
-}
-
-async fn try_put(client: &reqwest::Client, url: &str, settings: &Value) -> bool {
-    let put = client.put(url).header("content-type", "application/json").body(settings.to_string());
-    put.send().await.is_ok_and(|answer| answer.status() == 200)
-}
-
 /// Changes the period of the load's workspace, by one node after the other, as fast as they say that it is done.
 struct Storm {
     stop: Arc<AtomicBool>,
@@ -145,14 +138,14 @@ struct Storm {
 impl Storm {
     fn begin(fleet: &Fleet) -> Self {
         let (stop, changes) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
-        let urls: Vec<String> = fleet.nodes.iter().map(|node| node.url(&format!("/v1/workspaces/{WORKSPACE}/settings"))).collect();
+        let urls: Vec<String> = fleet.nodes.iter().map(|node| settings_url(node, WORKSPACE)).collect();
         let (client, until, done, usual) = (fleet.client.clone(), stop.clone(), changes.clone(), fleet.period_ms / 1_000);
         let task = tokio::spawn(async move {
             let mut nth = 0;
             while !until.load(Ordering::SeqCst) {
                 let settings = json!({"auto_close": {"period": format!("{}s", 1 + (usual + nth) % 3)}});
-                let taken = try_put(&client, &urls[nth as usize % urls.len()], &settings).await;
-                done.fetch_add(u64::from(taken), Ordering::SeqCst);
+                let taken = try_put_settings(&client, &urls[nth as usize % urls.len()], &settings).await;
+                done.fetch_add(u64::from(taken.is_ok()), Ordering::SeqCst);
                 nth += 1;
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }

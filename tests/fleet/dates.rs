@@ -64,8 +64,8 @@ fn jump(fleet: &Fleet, by: Ms, with_nodes: bool) {
     nodes.for_each(|node| node.clock.as_ref().unwrap().jump(by));
 }
 
-/// One of its jumps a round, there and back; in every second fleet the nodes go back with it. One forwards comes last: what is accepted meanwhile is
-/// accepted in the future.
+/// One of its jumps a round, there and back; in every second fleet the nodes go back with it. One forwards comes last: what
+/// is accepted meanwhile is accepted in the future.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_whose_date_jumps_closes_nothing_early() {
     const BACK: [Ms; 3] = [-MINUTE, -HOUR, -DAY];

@@ -105,7 +105,7 @@ impl Fleet {
         }
         let period_ms = 1_000 * rng.between(1, 3);
         let settings = json!({"auto_close": {"enabled": true, "period": format!("{}s", period_ms / 1_000)}});
-        put_settings(&client, &nodes, &settings).await;
+        put_settings(&client, &nodes, WORKSPACE, &settings).await;
         let listener = Listener::start(&nodes.iter().map(|node| node.port).collect::<Vec<_>>(), QUIET);
         let load = Load::start(nodes.iter().map(Node::door).collect(), period_ms, raw(&redis, plan.backend), &mut rng);
         Self { plan, period_ms, rng, nodes, redis, redis_clock, load, listener, client, forgot_at: None, calls, dir }
@@ -317,17 +317,26 @@ fn note_calls(node: usize, watched: mpsc::Receiver<Vec<u8>>, calls: Arc<Mutex<Ve
 }
 
 /// Answered when every partition has applied it; whichever node can answer.
-pub async fn put_settings(client: &reqwest::Client, nodes: &[Node], settings: &Value) {
+pub async fn put_settings(client: &reqwest::Client, nodes: &[Node], workspace: &str, settings: &Value) {
     let asked = Instant::now();
     for node in nodes.iter().cycle() {
-        let put = client.put(node.url(&format!("/v1/workspaces/{WORKSPACE}/settings")));
-        let said = match put.header("content-type", "application/json").body(settings.to_string()).send().await {
-            Ok(answer) if answer.status() == 200 => return,
-            Ok(answer) => format!("{} {}", answer.status(), answer.text().await.unwrap_or_default()),
-            Err(error) => error.to_string(),
-        };
+        let Err(said) = try_put_settings(client, &settings_url(node, workspace), settings).await else { return };
         assert!(asked.elapsed() < PATIENCE, "the settings are not taken: {said}");
         pause(100).await;
+    }
+}
+
+pub fn settings_url(node: &Node, workspace: &str) -> String {
+    node.url(&format!("/v1/workspaces/{workspace}/settings"))
+}
+
+/// What the node says, where it does not take them.
+pub async fn try_put_settings(client: &reqwest::Client, url: &str, settings: &Value) -> Result<(), String> {
+    let put = client.put(url).header("content-type", "application/json").body(settings.to_string());
+    match put.send().await {
+        Ok(answer) if answer.status() == 200 => Ok(()),
+        Ok(answer) => Err(format!("{} {}", answer.status(), answer.text().await.unwrap_or_default())),
+        Err(error) => Err(error.to_string()),
     }
 }
 

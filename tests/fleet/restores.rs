@@ -1,8 +1,7 @@
 //! A backup is restored under nodes that run on (S15): all of them notice, nothing closes, the pipeline sends again what was
 //! accepted since, and when an operator says so it all comes out as if nothing had been lost.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -32,10 +31,11 @@ async fn a_restored_backup_is_noticed_and_nothing_closes_until_an_operator_says_
     for _ in 0..run.rounds {
         fleet.settled().await;
         let backup = tempfile::tempdir().unwrap();
-        copy(&fleet.server().dir().join("appendonlydir"), backup.path());
+        fleet.server().back_up(backup.path());
         let from = fleet.load.ledger.lock().unwrap().sent.len().saturating_sub(UNDER_WAY);
         pause(AGE_MS).await;
-        restore(&mut fleet, backup.path());
+        fleet.server().restore(backup.path());
+        fleet.forgot_at = Some(now());
         held(&fleet, true).await;
         let closes = closes(&fleet);
         pause(TICKS_MS).await;
@@ -55,19 +55,6 @@ async fn a_restored_backup_is_noticed_and_nothing_closes_until_an_operator_says_
     fleet.settled().await;
     done.notes.push(format!("{overdue} timers were overdue while closes were held; {again} events were sent again"));
     judge(fleet, run, began, done, false).await;
-}
-
-fn restore(fleet: &mut Fleet, backup: &Path) {
-    let server = fleet.server();
-    server.kill();
-    std::fs::remove_dir_all(server.dir().join("appendonlydir")).unwrap();
-    copy(&backup.join("appendonlydir"), server.dir());
-    server.restart();
-    fleet.forgot_at = Some(now());
-}
-
-fn copy(from: &Path, to: &Path) {
-    assert!(Command::new("cp").arg("-r").arg(from).arg(to).status().unwrap().success());
 }
 
 /// Waits until every node says that closes are held, or that they are not.

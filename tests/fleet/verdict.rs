@@ -118,7 +118,7 @@ fn latest(history: &History) -> Option<String> {
 /// Waits until everything due has closed; where that does not come true, the checker will say what is missing.
 async fn quiet(fleet: &Fleet, only_due: bool) {
     for _ in 0..2 {
-        put_settings(&fleet.client, &fleet.nodes, &json!({})).await;
+        put_settings(&fleet.client, &fleet.nodes, WORKSPACE, &json!({})).await;
         let asked = Instant::now();
         while timers(fleet, only_due).await > 0 && asked.elapsed() < Duration::from_secs(20) {
             pause(50).await;

@@ -42,20 +42,12 @@ impl Restored {
         Self { ground, clock, backup: tempfile::tempdir().unwrap() }
     }
 
-    fn copy(from: &std::path::Path, to: &std::path::Path) {
-        assert!(std::process::Command::new("cp").arg("-r").arg(from).arg(to).status().unwrap().success());
-    }
-
     fn back_up(&self) {
-        Self::copy(&self.ground.server.dir().join("appendonlydir"), self.backup.path());
+        self.ground.server.back_up(self.backup.path());
     }
 
     fn restore(&mut self) {
-        let files = self.ground.server.dir().join("appendonlydir");
-        self.ground.server.kill();
-        std::fs::remove_dir_all(&files).unwrap();
-        Self::copy(&self.backup.path().join("appendonlydir"), self.ground.server.dir());
-        self.ground.server.restart();
+        self.ground.server.restore(self.backup.path());
     }
 }
 

@@ -50,6 +50,9 @@ impl Options {
     }
 }
 
+/// The directory of the append-only file's parts, as Redis calls it.
+const APPENDED: &str = "appendonlydir";
+
 /// One server. It ends when this is dropped.
 pub struct Server {
     process: Option<Process>,
@@ -58,6 +61,11 @@ pub struct Server {
     clock: Option<Arc<ClockFile>>,
     power: bool,
     dir: TempDir,
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-r").arg(from).arg(to).status().unwrap();
+    assert!(copied.success(), "{} cannot be copied to {}", from.display(), to.display());
 }
 
 impl Server {
@@ -99,7 +107,7 @@ impl Server {
     /// Redis leaves the beginning of a transaction in its file that a crash cut off within a command, and takes what it writes
     /// from then on for the rest of it: at the next start that runs late, or not at all (valkey-io/valkey#4342).
     fn mend_append_only_file(&self) {
-        let manifest = self.file("appendonlydir").join("appendonly.aof.manifest");
+        let manifest = self.file(APPENDED).join("appendonly.aof.manifest");
         if !manifest.exists() {
             return;
         }
@@ -120,9 +128,22 @@ impl Server {
     /// What was not brought to the disk is lost, of the append-only file: how many bytes.
     pub fn lose_power(&mut self) -> u64 {
         self.kill();
-        let entries = fs::read_dir(self.file("appendonlydir")).unwrap().map(|entry| entry.unwrap().path());
+        let entries = fs::read_dir(self.file(APPENDED)).unwrap().map(|entry| entry.unwrap().path());
         let appended: Vec<PathBuf> = entries.filter(|path| path.to_string_lossy().ends_with(".incr.aof")).collect();
         power::lose(self.dir.path(), &appended)
+    }
+
+    /// Copies its append-only file into this directory, while it writes or not.
+    pub fn back_up(&self, to: &Path) {
+        copy(&self.file(APPENDED), to);
+    }
+
+    /// SIGKILL; it comes back with what [`Self::back_up`] put there.
+    pub fn restore(&mut self, from: &Path) {
+        self.kill();
+        fs::remove_dir_all(self.file(APPENDED)).unwrap();
+        copy(&from.join(APPENDED), self.dir.path());
+        self.restart();
     }
 
     /// From now on nothing can be appended to its file.

@@ -7,8 +7,7 @@
 //! appends again by itself ([`Ring`](crate::store::ring)), and nothing is held for it. Where no node lived through it
 //! nobody can tell: whoever restores a backup under nodes that are stopped holds it by hand first.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use metrics::{counter, gauge};
@@ -16,7 +15,7 @@ use metrics::{counter, gauge};
 use super::errors::general;
 use super::keys;
 use super::link::Link;
-use super::value::{list, number, text};
+use super::value::{number, text};
 use super::{Inner, open};
 use crate::clock::Stopwatch;
 use crate::store::StoreError;
@@ -27,14 +26,22 @@ pub const FIELD: &str = "held";
 /// A node that gave no sign of life for longer may have been forgotten by the others, its pulse with it.
 const REMEMBERED_FOR: Duration = Duration::from_secs(1_800);
 
+/// What a node knows of its pulse.
+#[derive(Clone, Copy, Default)]
+enum Pulse {
+    /// Left none yet.
+    #[default]
+    None,
+    /// As milliseconds of the store's clock, and since when.
+    Left(u64, Stopwatch),
+    /// The store lost it. What it has of this node is a record from before: ours, whichever process wrote it.
+    Lost,
+}
+
 /// The pulse this node left, and whether closes are held.
 #[derive(Default)]
 pub struct Hold {
-    /// As milliseconds of the store's clock; zero: none.
-    pulse: AtomicU64,
-    since: Mutex<Option<Stopwatch>>,
-    /// The store has a record of this node from before: it is ours, whichever process wrote it.
-    name_is_ours: AtomicBool,
+    pulse: Mutex<Pulse>,
     why: Mutex<Option<Arc<str>>>,
 }
 
@@ -43,25 +50,24 @@ impl Hold {
         self.why.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn known(&self) -> MutexGuard<'_, Pulse> {
+        self.pulse.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The pulse that must still be there, give or take what a failover may lose.
     pub fn pulse(&self) -> Option<u64> {
-        let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
-        since.filter(|since| since.elapsed() < REMEMBERED_FOR).map(|_| self.pulse.load(Ordering::Relaxed))
+        match *self.known() {
+            Pulse::Left(at, since) if since.elapsed() < REMEMBERED_FOR => Some(at),
+            Pulse::Left(..) | Pulse::None | Pulse::Lost => None,
+        }
     }
 
     pub fn left(&self, pulse: u64) {
-        self.pulse.store(pulse, Ordering::Relaxed);
-        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Stopwatch::start());
-        self.name_is_ours.store(false, Ordering::Relaxed);
+        *self.known() = Pulse::Left(pulse, Stopwatch::start());
     }
 
     pub fn name_is_ours(&self) -> bool {
-        self.name_is_ours.load(Ordering::Relaxed)
-    }
-
-    fn begin_anew(&self) {
-        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        self.name_is_ours.store(true, Ordering::Relaxed);
+        matches!(*self.known(), Pulse::Lost)
     }
 
     /// What the store says of it now.
@@ -109,7 +115,7 @@ impl Inner {
         self.link.run(set).await.map_err(general)?;
         counter!("adjourn_redis_errors_total", "code" => "gone-back").increment(1);
         self.hold.note(Some(&why));
-        self.hold.begin_anew();
+        *self.hold.known() = Pulse::Lost;
         Ok(())
     }
 }
@@ -142,10 +148,9 @@ pub async fn resume(link: &Link, prefix: &str) -> Result<Option<String>, open::O
 
 async fn must_exist(link: &Link, prefix: &str) -> Result<(), open::OpenError> {
     let key = keys::meta(prefix);
-    let mut get = redis::cmd("HMGET");
-    get.arg(&*key).arg(&["incarnation"]);
-    let found = list(link.run(get).await?).unwrap_or_default();
-    match found.first().and_then(text) {
+    let mut get = redis::cmd("HGET");
+    get.arg(&*key).arg("incarnation");
+    match text(&link.run(get).await?) {
         Some(_) => Ok(()),
         None => Err(open::OpenError::Refused(format!("there is no store: {key} has no `incarnation`").into())),
     }
