@@ -176,7 +176,7 @@ impl Node {
         let now = self.store().clock().await?;
         let timer = deadline(&conversation, &settings).map(|due| WhyDeadline {
             at: due.at,
-            armed_by: due.armed_by.position.name.id.clone(),
+            armed_by: due.armed_by.position.name.id().into(),
             armed_at: due.armed_by.position.time,
             period: due.armed_by.period,
         });

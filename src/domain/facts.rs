@@ -57,7 +57,7 @@ pub struct HumanMessage {
 
 impl HumanMessage {
     fn message_id(&self) -> &str {
-        self.message_id.as_deref().unwrap_or(&self.position.name.id)
+        self.message_id.as_deref().unwrap_or(self.position.name.id())
     }
 }
 

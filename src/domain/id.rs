@@ -1,5 +1,6 @@
 //! Names: of conversations, events, partitions. A value of these types is valid; nobody checks it again.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::hash::Hasher;
 use std::sync::Arc;
@@ -125,10 +126,12 @@ impl PartitionCount {
 
 /// The name of an event, for ever: (`source`, `id`) of its CloudEvent.
 /// Ordered by id, then source, bytewise: the last tie-break of "later".
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+///
+/// Both halves in one shared text: a name stands in up to a dozen places of a conversation, which is copied at each step.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EventName {
-    pub id: Box<str>,
-    pub source: Box<str>,
+    text: Arc<str>,
+    id_bytes: u8,
 }
 
 impl EventName {
@@ -138,7 +141,18 @@ impl EventName {
         if !is_printable(source) || !is_printable(id) {
             return Err(NameError::Printable);
         }
-        Ok(Self { id: id.into(), source: source.into() })
+        let mut text = String::with_capacity(id.len() + source.len());
+        text.push_str(id);
+        text.push_str(source);
+        Ok(Self { text: text.into(), id_bytes: id.len() as u8 })
+    }
+
+    pub fn id(&self) -> &str {
+        &self.text[..self.id_bytes as usize]
+    }
+
+    pub fn source(&self) -> &str {
+        &self.text[self.id_bytes as usize..]
     }
 
     /// A stable 64-bit hash of the name, for remembering that it was seen (D6). Keyed with nothing: it is stored, so it
@@ -146,10 +160,28 @@ impl EventName {
     /// in 2^58.
     pub fn fingerprint(&self) -> Fingerprint {
         let mut hasher = siphasher::sip::SipHasher13::new();
-        hasher.write(self.source.as_bytes());
+        hasher.write(self.source().as_bytes());
         hasher.write_u8(0);
-        hasher.write(self.id.as_bytes());
+        hasher.write(self.id().as_bytes());
         Fingerprint(hasher.finish())
+    }
+}
+
+impl Ord for EventName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.id().cmp(other.id()).then_with(|| self.source().cmp(other.source()))
+    }
+}
+
+impl PartialOrd for EventName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Debug for EventName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} of {:?}", self.id(), self.source())
     }
 }
 

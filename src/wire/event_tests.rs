@@ -158,7 +158,7 @@ fn what_nobody_asked_for_is_skipped() {
     assert!(parse(&with(json!({"data": {"source": "user", "text": 7, "attachments": [{}]}}))).is_ok());
     let doubled = message().to_string().replacen('{', r#"{"id":"first","i\u0064":"second","#, 1);
     let Ok(Parsed::Event(event)) = parse_json(doubled.as_bytes()) else { panic!() };
-    assert_eq!(&*event.name.id, "m-8812", "the last one counts");
+    assert_eq!(event.name.id(), "m-8812", "the last one counts");
 }
 
 #[test]
@@ -217,7 +217,7 @@ proptest! {
         let place = at % bytes.len();
         bytes[place] = byte;
         if let Ok(Parsed::Event(event)) = parse_json(&bytes) {
-            prop_assert!(is_printable(&event.name.id) && is_name(event.conversation.workspace()));
+            prop_assert!(is_printable(event.name.id()) && is_name(event.conversation.workspace()));
         }
         let mut packed = rmp_serde::to_vec(&message()).unwrap();
         let place = at % packed.len();

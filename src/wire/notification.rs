@@ -9,7 +9,7 @@ use super::settings::SettingsView;
 use super::time::{self, Rfc3339};
 use crate::domain::event::ClosingSource;
 use crate::domain::notice::Cause;
-use crate::domain::{ConversationNotice, EventName, Notice, NoticeKind, Settings, Timestamp};
+use crate::domain::{ConversationNotice, Notice, NoticeKind, Settings, Timestamp};
 use crate::faults::{Bug, planted};
 
 /// A notification as the CloudEvent everybody gets.
@@ -189,12 +189,12 @@ impl<'a> ClosedView<'a> {
 impl<'a> CauseView<'a> {
     fn new(cause: &'a Cause) -> Self {
         match cause {
-            Cause::Event { name: EventName { id, source }, type_name, time } => Self::Event { id, source, type_name, time: Rfc3339(*time) },
-            Cause::AutoClose { deadline, late, period, armed_by: EventName { id, source }, armed_at } => Self::AutoClose {
+            Cause::Event { name, type_name, time } => Self::Event { id: name.id(), source: name.source(), type_name, time: Rfc3339(*time) },
+            Cause::AutoClose { deadline, late, period, armed_by, armed_at } => Self::AutoClose {
                 deadline: Rfc3339(*deadline),
                 late_ms: late.as_millis(),
                 period: period.to_string(),
-                armed_by: ArmedByView { id, source, time: Rfc3339(*armed_at) },
+                armed_by: ArmedByView { id: armed_by.id(), source: armed_by.source(), time: Rfc3339(*armed_at) },
             },
             Cause::SnoozeElapsed => Self::SnoozeElapsed,
             Cause::Settings { version } => Self::Settings { version: *version },
@@ -208,7 +208,7 @@ mod tests {
 
     use super::super::conversation::samples;
     use super::*;
-    use crate::domain::Span;
+    use crate::domain::{EventName, Span};
     use crate::domain::notice::Status;
 
     fn armed_by() -> EventName {

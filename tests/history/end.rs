@@ -76,7 +76,7 @@ fn accepted_is_applied(world: &World, journal: &Journal) -> Vec<Violation> {
         .partitions
         .iter()
         .flat_map(|book| &book.log)
-        .filter_map(|logged| Some(&*logged.entry.as_ref().ok()?.event()?.name.id))
+        .filter_map(|logged| Some(logged.entry.as_ref().ok()?.event()?.name.id()))
         .collect();
     let ledger = world.ledger.borrow();
     let mut found = Vec::new();
@@ -206,7 +206,7 @@ pub fn quarantine(world: &World) {
     let mut garbage = BTreeSet::new();
     for partition in world.ground.store.partitions().all() {
         for letter in world.ground.store.dead_letters(partition, LogId::ZERO, usize::MAX).now_or_never().unwrap().unwrap() {
-            match letter.entry.as_ref().map(|entry| entry.event().map(|event| event.name.id.to_string())) {
+            match letter.entry.as_ref().map(|entry| entry.event().map(|event| event.name.id().to_string())) {
                 Ok(Some(id)) if is_poison(&id) => _ = found.insert(id),
                 // Stamped too far ahead by the store's clock, which a producer of the log never asked, and a node a second ago (D9).
                 Ok(Some(id)) if letter.conversation.is_none() && letter.reason.contains("ahead of") => _ = found.insert(id),
@@ -290,7 +290,7 @@ fn is_judged(logged: &Logged) -> bool {
     use adjourn::store::Entry;
     match &logged.entry {
         Ok(entry @ (Entry::Event(_) | Entry::Again { .. })) => {
-            entry.event().is_some_and(|event| judged(event.conversation.conversation()) && !is_poison(&event.name.id))
+            entry.event().is_some_and(|event| judged(event.conversation.conversation()) && !is_poison(event.name.id()))
         }
         Ok(Entry::Settings { .. }) => true,
         Ok(Entry::Ignored { .. } | Entry::DeadLetter { .. }) | Err(_) => false,

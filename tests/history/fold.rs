@@ -76,7 +76,7 @@ impl<'a> Fold<'a> {
             Err(_) => self.wrong(format!("{id} cannot be read, and was not set aside")),
             Ok(entry @ (Entry::Event(_) | Entry::Again { .. })) => {
                 if let Some((event, accepted_at)) = entry.clone().into_event(id) {
-                    if is_poison(&event.name.id) {
+                    if is_poison(event.name.id()) {
                         // Applied once, it would have left no trace but its letter; a repeat of it likewise.
                         return self.wrong(format!("{id} is poison, and was not set aside"));
                     }

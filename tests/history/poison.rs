@@ -19,7 +19,7 @@ pub fn has_died() -> bool {
 
 pub fn step(key: &ConversationKey, before: Conversation, input: &Input, settings: &Settings, now: Timestamp) -> Step {
     if let Input::Event(accepted) = input {
-        let id = &accepted.event.name.id;
+        let id = accepted.event.name.id();
         if id.starts_with(KILLS) {
             DIED.set(true);
         }

@@ -284,8 +284,8 @@ impl World {
         let now = self.ground.time.now();
         let events: Vec<Event> = drafts.into_iter().map(|draft| event(&draft, now)).collect();
         let mut ledger = self.ledger.borrow_mut();
-        ledger.bursts.push(events.iter().map(|event| event.name.id.to_string()).collect());
-        ledger.sent.extend(events.iter().map(|event| (event.name.id.to_string(), event.clone())));
+        ledger.bursts.push(events.iter().map(|event| event.name.id().to_string()).collect());
+        ledger.sent.extend(events.iter().map(|event| (event.name.id().to_string(), event.clone())));
         events
     }
 
@@ -305,7 +305,7 @@ impl World {
                     for (event, verdict) in events.iter().zip(verdicts) {
                         if let Verdict::Accepted(_) = verdict {
                             let first = Acknowledged { by: Some(serial), doomed_by };
-                            ledger.acknowledged.entry(event.name.id.to_string()).or_insert(first);
+                            ledger.acknowledged.entry(event.name.id().to_string()).or_insert(first);
                         }
                     }
                     return;
@@ -323,7 +323,7 @@ impl World {
         if doomed_by.is_none() && !ids.is_empty() {
             let mut ledger = self.ledger.borrow_mut();
             for event in events {
-                ledger.acknowledged.entry(event.name.id.to_string()).or_insert(Acknowledged { by: None, doomed_by });
+                ledger.acknowledged.entry(event.name.id().to_string()).or_insert(Acknowledged { by: None, doomed_by });
             }
         }
         ids

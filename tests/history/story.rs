@@ -41,7 +41,7 @@ pub fn of_conversation(world: &World, journal: &Journal, name: &str) -> String {
                 let again = if matches!(entry, Entry::Again { .. }) { "again " } else { "" };
                 let stamp = Time::of_story(event.time.as_millis());
                 let accepted = Time::of_story(entry.accepted_at(logged.id).as_millis());
-                format!("log {} {again}{} {:?}, stamped {stamp}, accepted {accepted}", logged.id, event.name.id, event.kind)
+                format!("log {} {again}{} {:?}, stamped {stamp}, accepted {accepted}", logged.id, event.name.id(), event.kind)
             }
             Ok(Entry::Settings { settings, .. }) => format!(
                 "log {} settings {}: {}, epoch {}, period {} s",

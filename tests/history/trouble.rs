@@ -126,7 +126,7 @@ async fn restart(world: Rc<World>, node: usize) {
 fn poison(world: &Rc<World>, prefix: &str, conversation: u64) {
     let nth = world.ledger.borrow().sent.len();
     let event = poisoned(prefix, nth, conversation, world.ground.time.now());
-    world.ledger.borrow_mut().sent.insert(event.name.id.to_string(), event.clone());
+    world.ledger.borrow_mut().sent.insert(event.name.id().to_string(), event.clone());
     spawn_local(world.clone().deliver(nth, vec![event]));
 }
 

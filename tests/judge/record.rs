@@ -141,7 +141,7 @@ pub fn message(event: adjourn::domain::Event) -> Message {
 }
 
 fn name(name: &adjourn::domain::EventName) -> Name {
-    Name { id: name.id.to_string(), source: name.source.to_string() }
+    Name { id: name.id().to_string(), source: name.source().to_string() }
 }
 
 fn policy(settings: &Settings) -> Policy {

@@ -57,7 +57,7 @@ async fn an_event_of_another_program_is_read_in_json_and_in_msgpack() {
     for (kind, bytes) in [(JSON, &text), (MSGPACK, &packed), (&charset, &text), ("application/json", &text)] {
         let read = read(&ground, &[("ct", kind.as_bytes()), ("ce", bytes)]).await.unwrap();
         let Entry::Event(event) = read else { panic!("{read:?}") };
-        assert_eq!((&*event.name.id, &*event.name.source), ("x1", "/outside"), "{kind}");
+        assert_eq!((event.name.id(), event.name.source()), ("x1", "/outside"), "{kind}");
         assert_eq!(event.conversation, key(&format!("acme/{}", ours())));
     }
 }
@@ -198,7 +198,7 @@ async fn events_without_a_partition_are_moved_where_they_belong() {
 
 fn named(entry: LogEntry) -> String {
     match entry.entry {
-        Ok(Entry::Event(event)) => event.name.id.to_string(),
+        Ok(Entry::Event(event)) => event.name.id().to_string(),
         Ok(Entry::Ignored { type_name }) => format!("ignored {type_name}"),
         Ok(other) => format!("{other:?}"),
         Err(unreadable) => format!("unreadable {}", String::from_utf8_lossy(&unreadable.bytes)),

@@ -138,7 +138,7 @@ async fn a_restart_by_the_same_name_watches_the_old_record_first() {
 /// The state machine, but for one event that keeps its thread busy for long, once.
 fn hanging(key: &ConversationKey, before: Conversation, input: &Input, settings: &Settings, now: Timestamp) -> Step {
     static HUNG: AtomicBool = AtomicBool::new(false);
-    let is_it = matches!(input, Input::Event(accepted) if &*accepted.event.name.id == "hang");
+    let is_it = matches!(input, Input::Event(accepted) if accepted.event.name.id() == "hang");
     if is_it && !HUNG.swap(true, Ordering::Relaxed) {
         std::thread::sleep(LEASE * 4);
     }
@@ -161,7 +161,7 @@ static KILLED: AtomicUsize = AtomicUsize::new(0);
 
 /// The state machine, but for one event that never returns: as a process that runs out of memory or stack, its node is gone.
 fn fatal(key: &ConversationKey, before: Conversation, input: &Input, settings: &Settings, now: Timestamp) -> Step {
-    if matches!(input, Input::Event(accepted) if &*accepted.event.name.id == "fatal") {
+    if matches!(input, Input::Event(accepted) if accepted.event.name.id() == "fatal") {
         KILLED.fetch_add(1, Ordering::Relaxed);
         loop {
             std::thread::park();

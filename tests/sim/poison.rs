@@ -9,7 +9,7 @@ use crate::world::{PATIENCE, World, key, minute, options};
 /// The state machine, but for one event.
 pub fn poisoned(key: &ConversationKey, before: Conversation, input: &Input, settings: &Settings, now: Timestamp) -> Step {
     if let Input::Event(accepted) = input {
-        assert!(!accepted.event.name.id.starts_with("poison"), "an event that nobody can apply");
+        assert!(!accepted.event.name.id().starts_with("poison"), "an event that nobody can apply");
     }
     step(key, before, input, settings, now)
 }

@@ -190,8 +190,8 @@ fn contact(minute: i64) -> Event {
 }
 
 fn failed(minute: i64, of: &Event) -> Event {
-    let id = format!("failed-{}@{minute}", of.name.id);
-    event(&id, minute, EventKind::MessageFailed { message_id: of.name.id.clone() })
+    let id = format!("failed-{}@{minute}", of.name.id());
+    event(&id, minute, EventKind::MessageFailed { message_id: of.name.id().into() })
 }
 
 fn assigned(minute: i64, kind: AssigneeKind) -> Event {

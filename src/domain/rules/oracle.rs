@@ -43,7 +43,7 @@ impl Reader {
             EventKind::Message { source, .. } => match source.speaker() {
                 Speaker::Contact => (self.message, self.snoozed_until) = (None, None),
                 Speaker::Machine => {}
-                Speaker::Human | Speaker::HumanElsewhere if failed(&event.name.id) => {}
+                Speaker::Human | Speaker::HumanElsewhere if failed(event.name.id()) => {}
                 Speaker::Human | Speaker::HumanElsewhere => {
                     self.message = Some((time, *accepted_at));
                     (self.cancelled, self.grace_from) = (false, None);

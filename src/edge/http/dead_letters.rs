@@ -43,7 +43,7 @@ fn view(letter: &DeadLetter) -> Value {
     let conversation = letter.conversation.as_ref().or(event.map(|event| &event.conversation));
     let event = event.map(|event| {
         let name = &event.name;
-        json!({"id": name.id, "source": name.source, "type": event.kind.type_name(), "time": Rfc3339(event.time)})
+        json!({"id": name.id(), "source": name.source(), "type": event.kind.type_name(), "time": Rfc3339(event.time)})
     });
     json!({
         "partition": letter.partition.0,

@@ -106,7 +106,7 @@ impl Batch {
         self.count += 1;
         match parsed {
             Ok(Parsed::Event(event)) => {
-                self.names.push(Name { index, id: event.name.id.clone(), conversation: event.conversation.clone() });
+                self.names.push(Name { index, id: event.name.id().into(), conversation: event.conversation.clone() });
                 self.events.push(event);
             }
             Ok(Parsed::Ignored { type_name }) => {

@@ -59,7 +59,7 @@ fn entry(name: &str) -> Entry {
 fn names(entries: &[LogEntry]) -> Vec<&str> {
     fn name(entry: &LogEntry) -> &str {
         match &entry.entry {
-            Ok(Entry::Event(event)) => &event.name.id,
+            Ok(Entry::Event(event)) => event.name.id(),
             other => panic!("not an event: {other:?}"),
         }
     }

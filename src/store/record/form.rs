@@ -9,7 +9,7 @@ use rmp::decode::{NumValueReadError, ValueReadError};
 use rmp::{Marker, decode, encode};
 
 use super::{FORM_VERSION, RecordError};
-use crate::domain::id::{NameError, is_printable};
+
 use crate::domain::order::Position;
 use crate::domain::{ConversationKey, EventName, Span, Timestamp};
 
@@ -98,19 +98,9 @@ pub struct Reader<'b> {
     time: i64,
     span: i64,
     texts: Vec<&'b str>,
-    positions: Vec<KnownPosition<'b>>,
+    positions: Vec<Position>,
     /// Bytes of text that were named by a number so far.
     repeated: usize,
-}
-
-/// A position that was read, with its name still where it was read from: most occur once, and need no copy of it.
-#[derive(Clone, Copy)]
-struct KnownPosition<'b> {
-    effective: Timestamp,
-    time: Timestamp,
-    contact_message: bool,
-    id: &'b str,
-    source: &'b str,
 }
 
 impl<'b> Reader<'b> {
@@ -238,32 +228,6 @@ impl<'b> Reader<'b> {
     fn repeat(&mut self, bytes: usize, expected: &'static str) -> Result<(), RecordError> {
         self.repeated = self.repeated.saturating_add(bytes);
         if self.repeated > REPEATED_BYTES_MAX { Err(self.unexpected(expected, "one text too many times")) } else { Ok(()) }
-    }
-
-    /// Id and source, both checked.
-    fn event_name(&mut self) -> Result<(&'b str, &'b str), RecordError> {
-        self.array(2, "an event's name")?;
-        let (id, source) = (self.text("an event's id")?, self.text("an event's source")?);
-        match is_printable(id) && is_printable(source) {
-            true => Ok((id, source)),
-            false => Err(self.unexpected("an event's name", NameError::Printable)),
-        }
-    }
-
-    fn position(&mut self) -> Result<KnownPosition<'b>, RecordError> {
-        if !self.is_array() {
-            let number: usize = self.int("a position")?;
-            let known = self.positions.get(number).copied();
-            let position = known.ok_or_else(|| self.unexpected("a position", format_args!("position number {number}")))?;
-            return self.repeat(position.id.len() + position.source.len(), "a position").map(|()| position);
-        }
-        self.array(4, "a position")?;
-        let (effective, time) = (Form::read(self)?, Form::read(self)?);
-        let contact_message = self.bool("whether a contact wrote")?;
-        let (id, source) = self.event_name()?;
-        let position = KnownPosition { effective, time, contact_message, id, source };
-        self.positions.push(position);
-        Ok(position)
     }
 }
 
@@ -467,13 +431,14 @@ impl Form for ConversationKey {
 impl Form for EventName {
     fn write<'a>(&'a self, to: &mut Writer<'a>) {
         to.array(2);
-        to.text(&self.id);
-        to.text(&self.source);
+        to.text(self.id());
+        to.text(self.source());
     }
 
     fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
-        let (id, source) = from.event_name()?;
-        Ok(Self { id: id.into(), source: source.into() })
+        from.array(2, "an event's name")?;
+        let (id, source) = (from.text("an event's id")?, from.text("an event's source")?);
+        Self::new(source, id).map_err(|e| from.unexpected("an event's name", e))
     }
 }
 
@@ -493,7 +458,16 @@ impl Form for Position {
     }
 
     fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
-        let KnownPosition { effective, time, contact_message, id, source } = from.position()?;
-        Ok(Self { effective, time, contact_message, name: EventName { id: id.into(), source: source.into() } })
+        if !from.is_array() {
+            let number: usize = from.int("a position")?;
+            let known = from.positions.get(number).cloned();
+            return known.ok_or_else(|| from.unexpected("a position", format_args!("position number {number}")));
+        }
+        from.array(4, "a position")?;
+        let (effective, time) = (Form::read(from)?, Form::read(from)?);
+        let contact_message = from.bool("whether a contact wrote")?;
+        let position = Self { effective, time, contact_message, name: Form::read(from)? };
+        from.positions.push(position.clone());
+        Ok(position)
     }
 }

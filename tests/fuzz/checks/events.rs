@@ -139,7 +139,7 @@ fn agrees(event: &Event) {
 fn members(event: &Event) -> Value {
     let Event { name, conversation, time, kind } = event;
     json!({
-        "specversion": "1.0", "id": name.id, "source": name.source, "type": kind.type_name(), "subject": conversation.conversation(),
+        "specversion": "1.0", "id": name.id(), "source": name.source(), "type": kind.type_name(), "subject": conversation.conversation(),
         "workspace": conversation.workspace(), "time": time::format(*time), "data": data(kind),
     })
 }
