@@ -86,14 +86,16 @@ impl Segment {
         Ok(Self { file, number, len: HEADER_BYTES as u64, incarnation, buffer: Vec::new() })
     }
 
-    /// Goes on behind the last sound frame; whatever follows it is cut off, durably.
+    /// Goes on behind the last sound frame; whatever follows it is cut off. All that was found is durable when this returns: a
+    /// process that was killed may have written the last frame, or begun the file, and not have come to that.
     pub fn reopen(dir: &Path, number: u64, incarnation: u64, sound_bytes: u64) -> io::Result<Self> {
         use std::io::Seek;
         let mut file = OpenOptions::new().write(true).open(segment_path(dir, number))?;
         if file.metadata()?.len() != sound_bytes {
             file.set_len(sound_bytes)?;
-            file.sync_all()?;
         }
+        file.sync_all()?;
+        sync_dir(dir)?;
         file.seek(io::SeekFrom::Start(sound_bytes))?;
         Ok(Self { file, number, len: sound_bytes, incarnation, buffer: Vec::new() })
     }
