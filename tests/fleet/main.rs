@@ -8,6 +8,8 @@
 //!                                                          ▼ log, outbox, rows, append-only file
 //!                                                      verdict.rs ──▶ tests/judge, chain.rs, report.rs
 //! ```
+//! The embedded store needs no others: one node, and a disk that loses its power (`outages.rs`).
+//!
 //! The scenarios and their rounds are in `scenarios.rs`: a few of each by default, all of them with
 //!
 //! ```text
@@ -33,6 +35,7 @@ mod load;
 #[allow(dead_code)] // what tests/crash does besides
 mod node;
 mod operators;
+mod outages;
 mod planned;
 mod poison;
 mod power;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::load::Door;
 use super::rig::clock::ClockFile;
+use super::rig::disk::Disk;
 use super::rig::process::{self, PATIENCE, Process, free_port};
 use super::rig::proxy::Proxy;
 
@@ -30,6 +31,8 @@ pub struct Node {
     pub proxy: Option<Proxy>,
     /// How far its date is off, believed when it starts.
     pub clock: Option<ClockFile>,
+    /// What its store is on, where that can lose its power; its date is the machine's then.
+    pub disk: Option<Disk>,
     /// Requests of the load that it has not answered.
     pub pending: Arc<AtomicUsize>,
     store: String,
@@ -51,6 +54,7 @@ impl Node {
             admin_port: free_port(),
             proxy,
             clock: None,
+            disk: None,
             pending,
             store,
             setup,
@@ -79,6 +83,10 @@ impl Node {
         command.envs(self.setup.environment.iter().map(|(name, value)| (name, value))).envs(more.iter().copied());
         if let Some(clock) = &self.clock {
             clock.preload(&mut command);
+        }
+        if let Some(disk) = &self.disk {
+            assert!(self.clock.is_none(), "one library is preloaded, not two");
+            disk.preload(&mut command);
         }
         self.running = Some(Process::start(command, &self.log));
     }

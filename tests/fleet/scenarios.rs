@@ -48,6 +48,14 @@ pub const SCENARIOS: &[Scenario] = &[
         few: 10,
     },
     Scenario {
+        number: "S3",
+        test: "a_power_loss_of_a_node_on_the_embedded_store_loses_nothing",
+        fault: "power loss of the embedded store",
+        hit: "a write that was not on the disk, or a request not answered",
+        full: 100,
+        few: 10,
+    },
+    Scenario {
         number: "S4",
         test: "a_failover_loses_nothing_that_a_node_remembers",
         fault: "failover, standard",
@@ -98,10 +106,10 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         number: "S8",
         test: "slow_broken_and_lost_answers_of_redis_double_nothing",
-        fault: "latency 50-500 ms, resets, lost answers",
+        fault: "latency 50-500 ms, 1-byte slices, resets, lost answers",
         hit: "a commit of that node within 5 ms, or a request it had not answered",
-        full: 60,
-        few: 6,
+        full: 80,
+        few: 8,
     },
     Scenario {
         number: "S9",

@@ -1,16 +1,18 @@
 //! The end of every scenario: the weather clears, what is due closes, the nodes stop, and the judge looks at what is left.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::chain::{self, Proof};
 use super::fleet::{Backend, Fleet, Redis, keep, pause, put_settings};
-use super::judge::checker::{Violation, check};
+use super::judge::checker::{Tally, Violation, check};
 use super::judge::history::{Entry, History, Ms};
+use super::judge::listener::Listener;
 use super::judge::record::{self, Histories};
 use super::load::{Load, WORKSPACE, now};
-use super::node::PARTITIONS;
+use super::node::{Node, PARTITIONS};
 use super::report::{Classes, Done, Line, Run};
 
 /// What was left, after it was found to be right.
@@ -37,7 +39,7 @@ pub async fn judge_with(
 ) -> Outcome {
     fleet.load.stop().await;
     fleet.owned().await;
-    quiet(&fleet, only_due).await;
+    quiet(&fleet.client, &fleet.nodes, only_due).await;
     let as_of = if only_due { now() - 2_000 } else { Ms::MAX };
     let url = fleet.store_url();
     hear_out(&fleet, &url).await;
@@ -49,20 +51,14 @@ pub async fn judge_with(
     });
     let mut others = record::left_in_redis(&url, PARTITIONS).await;
     let mut history = others.remove(WORKSPACE).unwrap();
-    tell_the_rest(&mut fleet, &history).await;
+    tell_the_rest(&mut fleet.nodes[0], &fleet.listener, &history).await;
     let resets = fleet.listener.heard.lock().unwrap().resets;
     history.heard = fleet.listener.heard.lock().unwrap().ids.clone();
     others.values().flat_map(|other| &other.told).for_each(|told| {
         history.heard.remove(&told.id);
     });
     history.poison = done.poison;
-    let Load { ledger, .. } = &fleet.load;
-    let longest_wait = {
-        let mut ledger = ledger.lock().unwrap();
-        history.sent = std::mem::take(&mut ledger.sent);
-        history.acknowledged = std::mem::take(&mut ledger.acknowledged);
-        ledger.longest_wait
-    };
+    let longest_wait = said(&mut history, &fleet.load);
     let (mut violations, tally) = check(&history, as_of);
     // A primary that took over without the last commits never made what was heard of them (RULES.md, what is not promised).
     let forgets = fleet.forgot_at.is_some() || fleet.plan.backend == Backend::Watched { replicas: 0 };
@@ -78,34 +74,54 @@ pub async fn judge_with(
     classes.other += wrong.len() - violations.len();
 
     look(&history, &mut done);
-    done.notes.extend(latest(&history));
     done.notes.extend((heard_only > 0).then(|| format!("{heard_only} notifications were heard and then forgotten by a failover")));
-    classes.other += wrong.len() - violations.len();
+    let scenario = format!("{} (lease {} ms, period {} ms)", fleet.plan.scenario, fleet.plan.lease_ms, fleet.period_ms);
     let line = Line {
-        scenario: format!("{} (lease {} ms, period {} ms)", fleet.plan.scenario, fleet.plan.lease_ms, fleet.period_ms),
-        done: done.clone(),
+        commits: proof.as_ref().map_or(0, |proof| proof.commits),
+        claims: proof.as_ref().map_or(0, |proof| proof.claims),
+        refused: proof.as_ref().map_or(0, |proof| proof.refused.len()),
+        classes,
+        ..line(scenario, done, &history, tally, longest_wait, began)
+    };
+    let Fleet { dir, redis, .. } = fleet;
+    pronounce(&run, &line, &wrong, || keep(dir, &redis));
+    Outcome { history, others, proof }
+}
+
+/// Puts into the history what was sent and acknowledged; how long the longest acknowledgement took.
+pub fn said(history: &mut History, load: &Load) -> Duration {
+    let mut ledger = load.ledger.lock().unwrap();
+    history.sent = std::mem::take(&mut ledger.sent);
+    history.acknowledged = std::mem::take(&mut ledger.acknowledged);
+    ledger.longest_wait
+}
+
+/// What a history comes to in the table.
+pub fn line(scenario: String, mut done: Done, history: &History, tally: Tally, longest_wait: Duration, began: Instant) -> Line {
+    done.notes.extend(latest(history));
+    Line {
+        scenario,
+        done,
         events: tally.events,
         closes: tally.closes,
         reversals: tally.reversals,
         late: history.told.iter().filter_map(|told| told.close.as_ref()).map(|close| close.at - close.deadline).collect(),
         longest_wait,
-        commits: proof.as_ref().map_or(0, |proof| proof.commits),
-        claims: proof.as_ref().map_or(0, |proof| proof.claims),
-        refused: proof.as_ref().map_or(0, |proof| proof.refused.len()),
         again: history.log.iter().filter(|logged| matches!(logged.entry, Entry::Again { .. })).count(),
-        classes,
         seconds: began.elapsed().as_secs(),
-    };
-    line.print(&run);
+        ..Line::default()
+    }
+}
+
+/// Prints the line; fails where anything is wrong, or nothing happened. What was left is kept by `left`, which says where.
+pub fn pronounce(run: &Run, line: &Line, wrong: &[String], left: impl FnOnce() -> PathBuf) {
+    line.print(run);
     if !wrong.is_empty() {
         let some = wrong[..wrong.len().min(10)].join("\n");
-        let Fleet { dir, redis, .. } = fleet;
-        let kept = keep(dir, &redis);
-        panic!("{} violations, among them\n{some}\nwhat it left is in {}\nagain: {}", wrong.len(), kept.display(), run.again());
+        panic!("{} violations, among them\n{some}\nwhat it left is in {}\nagain: {}", wrong.len(), left().display(), run.again());
     }
-    line.is_worth_something(&run);
-    assert!(tally.closes > 0 && tally.events > 0, "nothing happened: {tally:?}");
-    Outcome { history, others, proof }
+    line.is_worth_something(run);
+    assert!(line.closes > 0 && line.events > 0, "nothing happened: {line:?}");
 }
 
 /// Which close came latest, for whoever wonders why.
@@ -116,21 +132,21 @@ fn latest(history: &History) -> Option<String> {
 }
 
 /// Waits until everything due has closed; where that does not come true, the checker will say what is missing.
-async fn quiet(fleet: &Fleet, only_due: bool) {
+pub async fn quiet(client: &reqwest::Client, nodes: &[Node], only_due: bool) {
     for _ in 0..2 {
-        put_settings(&fleet.client, &fleet.nodes, WORKSPACE, &json!({})).await;
+        put_settings(client, nodes, WORKSPACE, &json!({})).await;
         let asked = Instant::now();
-        while timers(fleet, only_due).await > 0 && asked.elapsed() < Duration::from_secs(20) {
+        while timers(client, &nodes[0], only_due).await > 0 && asked.elapsed() < Duration::from_secs(20) {
             pause(50).await;
         }
     }
 }
 
-async fn timers(fleet: &Fleet, only_due: bool) -> usize {
+async fn timers(client: &reqwest::Client, node: &Node, only_due: bool) -> usize {
     use adjourn::domain::Timestamp;
     let until = if only_due { adjourn::wire::time::format(Timestamp::from_millis(now() - 1_000)) } else { "9999-01-01T00:00:00Z".into() };
-    let url = fleet.nodes[0].url(&format!("/v1/workspaces/{WORKSPACE}/conversations?due_before={until}&limit=200"));
-    let Ok(answer) = fleet.client.get(url).send().await else { return 1 };
+    let url = node.url(&format!("/v1/workspaces/{WORKSPACE}/conversations?due_before={until}&limit=200"));
+    let Ok(answer) = client.get(url).send().await else { return 1 };
     let Ok(list) = answer.json::<Value>().await else { return 1 };
     list["items"].as_array().map_or(1, Vec::len)
 }
@@ -152,24 +168,25 @@ async fn hear_out(fleet: &Fleet, url: &str) {
     }
 }
 
-/// What was told while the nodes were stopping is heard from one that comes back, with a date so old that it closes nothing.
-async fn tell_the_rest(fleet: &mut Fleet, history: &History) {
-    let not_heard = |fleet: &Fleet| {
-        let heard = fleet.listener.heard.lock().unwrap();
+/// What was told while the nodes were stopping is heard from one that comes back, with a date so old that it closes nothing
+/// where its date can be moved.
+pub async fn tell_the_rest(node: &mut Node, listener: &Listener, history: &History) {
+    let not_heard = || {
+        let heard = listener.heard.lock().unwrap();
         history.told.iter().any(|told| !heard.ids.contains_key(&told.id))
     };
-    if !not_heard(fleet) {
+    if !not_heard() {
         return;
     }
-    if let Some(clock) = &fleet.nodes[0].clock {
+    if let Some(clock) = &node.clock {
         clock.jump(-10_800_000);
     }
-    fleet.nodes[0].start();
+    node.start();
     let asked = Instant::now();
-    while not_heard(fleet) && asked.elapsed() < Duration::from_secs(20) {
+    while not_heard() && asked.elapsed() < Duration::from_secs(20) {
         pause(50).await;
     }
-    fleet.nodes[0].kill();
+    node.kill();
 }
 
 /// Where there is one Redis, and one way to it.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // clippy.toml excuses test functions, not their helpers
 
 mod clocks;
+mod disks;
 mod ladder;
 mod proxies;
 #[path = "../rig/mod.rs"]

@@ -159,6 +159,38 @@ fn a_delay_is_added_each_way() {
     assert!(took < Duration::from_millis(2_000), "a delay is no limit on how much passes: {took:?}");
 }
 
+/// All that a client reads, read by read, until there is as much.
+fn reads(client: &mut Client, len: usize) -> Vec<Vec<u8>> {
+    client.0.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let (mut pieces, mut buffer) = (Vec::new(), [0; 64]);
+    while pieces.iter().map(Vec::len).sum::<usize>() < len {
+        let read = client.0.read(&mut buffer).unwrap();
+        assert!(read > 0, "it ended");
+        pieces.push(buffer[..read].to_vec());
+    }
+    pieces
+}
+
+#[test]
+fn a_sliced_wire_passes_everything_byte_by_byte_and_a_whole_one_does_not() {
+    const PINGS: usize = 50;
+    let (server, proxy) = behind_proxy();
+    let mut client = Client::of(&proxy);
+    proxy.slice();
+    (0..PINGS).for_each(|_| client.send(&["PING"]));
+    let pieces = reads(&mut client, PINGS * PONG.len());
+    assert_eq!(pieces.concat(), PONG.repeat(PINGS));
+    // On a busy machine many wait for others; of a wire that is whole nearly all would.
+    let alone = pieces.iter().filter(|piece| piece.len() == 1).count();
+    assert!(alone > PINGS * PONG.len() / 10, "{alone} of {} bytes were read alone", PINGS * PONG.len());
+    let both_ways = PINGS * ("*1\r\n$4\r\nPING\r\n".len() + PONG.len());
+    wait_until("every byte is counted", || proxy.counts().bytes_alone as usize == both_ways);
+    proxy.heal();
+    client.ask(&["SET", "key", "x"], b"+OK\r\n");
+    assert_eq!(get(&mut server.connection(), "key").as_deref(), Some("x"));
+    assert_eq!(proxy.counts().bytes_alone as usize, both_ways);
+}
+
 #[test]
 fn a_reset_ends_every_connection_and_takes_new_ones() {
     let (server, proxy) = behind_proxy();

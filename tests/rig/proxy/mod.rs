@@ -57,7 +57,7 @@ impl Proxy {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Whole again: no cut, no delay, new connections are taken.
+    /// Whole again: no cut, no delay, no slices, new connections are taken.
     pub fn heal(&self) {
         self.wire.rules.send_modify(|rules| *rules = Rules::default());
         self.listen(true);
@@ -66,6 +66,11 @@ impl Proxy {
     /// Everything takes this much longer, each way.
     pub fn delay(&self, by: Duration) {
         self.wire.rules.send_modify(|rules| rules.delay = by);
+    }
+
+    /// Everything passes byte by byte, each way: whoever reads meets a cut at every place.
+    pub fn slice(&self) {
+        self.wire.rules.send_modify(|rules| rules.sliced = true);
     }
 
     /// Nothing passes, neither way; connections stay.
@@ -121,6 +126,7 @@ impl Proxy {
             open: read(&counters.accepted) - read(&counters.ended),
             bytes_to_server: read(&counters.bytes[Way::ToServer as usize]),
             bytes_to_client: read(&counters.bytes[Way::ToClient as usize]),
+            bytes_alone: read(&counters.alone),
         }
     }
 
@@ -149,6 +155,8 @@ pub struct Counts {
     pub open: u64,
     pub bytes_to_server: u64,
     pub bytes_to_client: u64,
+    /// Of both, those that passed one by one.
+    pub bytes_alone: u64,
 }
 
 /// A request that was or will be held back. Dropped, the request is lost, and its connection with it.
@@ -197,11 +205,12 @@ struct Rules {
     /// By [`Way`].
     open: [bool; 2],
     delay: Duration,
+    sliced: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { open: [true, true], delay: Duration::ZERO }
+        Self { open: [true, true], delay: Duration::ZERO, sliced: false }
     }
 }
 
@@ -228,6 +237,7 @@ struct Counters {
     ended: AtomicU64,
     /// By [`Way`].
     bytes: [AtomicU64; 2],
+    alone: AtomicU64,
 }
 
 impl Wire {

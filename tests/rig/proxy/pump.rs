@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -16,6 +17,8 @@ use super::{Hold, Rules, Way, Wire};
 const CHUNK: usize = 16 * 1024;
 /// Chunks on the way; whoever sends more than these is held up, as a full socket would.
 const CHUNKS_MAX: usize = 1_024;
+/// Between a byte that passes alone and the next, for the first to be read alone.
+const APART: Duration = Duration::from_micros(20);
 
 /// Bytes on their way.
 struct Parcel {
@@ -107,10 +110,19 @@ async fn deliver(way: Way, to: &WriteHalf<'_>, mut bytes: &[u8], rules: &mut wat
         to.writable().await?;
         // Looked at once more and kept from changing while the bytes go: a cut that has returned lets nothing pass.
         let now = rules.borrow();
-        match to.try_write(if now.open[way as usize] { bytes } else { &[] }) {
+        let (is_open, sliced) = (now.open[way as usize], now.sliced);
+        let piece = if sliced { &bytes[..1] } else { bytes };
+        let written = to.try_write(if is_open { piece } else { &[] });
+        drop(now);
+        match written {
             Ok(written) => {
                 bytes = &bytes[written..];
                 wire.counters.bytes[way as usize].fetch_add(written as u64, Ordering::SeqCst);
+                if sliced && written > 0 {
+                    wire.counters.alone.fetch_add(1, Ordering::SeqCst);
+                    // All connections wait with it: shorter than the runtime could let one of them sleep.
+                    std::thread::sleep(APART);
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
