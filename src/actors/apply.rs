@@ -14,6 +14,11 @@ use crate::store::{DeadLetter, DeadLetterAction, Entry, LogEntry, LogId, StoreEr
 /// somebody kills the process for another reason has to have that bad luck three times running.
 const TRIED_ALONE_MAX: u32 = 3;
 
+/// How the reason of a letter begins that no row counts.
+const ROW_UNREADABLE: &str = "its conversation's record cannot be read";
+/// Letters read at a time.
+const LETTERS_PAGE: usize = 500;
+
 /// What one commit's worth of entries came to, besides the commit.
 #[derive(Default)]
 struct Outcomes {
@@ -64,6 +69,8 @@ impl Owner<'_> {
                 self.set_aside_unapplied(entry).await?;
                 continue;
             }
+            // Each in a turn's time: among a thousand suspects the lease is not to be given up for the turn's length.
+            self.lease_clock.turn_begins();
             // A turn of another shard that does not end is no reason to wait for ever.
             let _alone = tokio::time::timeout(self.parts.options.lease / 3, self.parts.suspects.write()).await;
             let mut mark = self.draft();
@@ -80,10 +87,13 @@ impl Owner<'_> {
     async fn set_aside_unapplied(&mut self, entry: LogEntry) -> Result<(), StoreError> {
         let mut draft = self.draft();
         draft.advance(entry.id);
-        let reason = format!("the process died {TRIED_ALONE_MAX} times while applying it");
+        let mut reason = format!("the process died {TRIED_ALONE_MAX} times while applying it");
         if let Some(event) = entry.entry.as_ref().ok().and_then(Entry::event) {
             let key = event.conversation.clone();
-            self.hold(&mut draft, &key, Input::SetAside, entry.id).await?;
+            if !self.hold(&mut draft, &key, Input::SetAside, entry.id).await? {
+                self.uncounted.entry(key).or_default().insert(entry.id);
+                reason = format!("{ROW_UNREADABLE}, and {reason}");
+            }
         }
         self.bury(&mut draft, entry.id, entry.entry, &reason);
         self.commit(draft).await?;
@@ -203,10 +213,34 @@ impl Owner<'_> {
     }
 
     /// Sets aside what cannot be applied because its conversation's row cannot be read.
-    fn bury_unreadable(&self, draft: &mut Draft, groups: &mut Vec<Group>) {
-        for group in groups.extract_if(.., |group| self.unreadable.contains(&group.key)) {
-            for (id, accepted) in group.ids.into_iter().zip(group.events) {
-                self.bury(draft, id, Ok(Entry::Event(accepted.event)), "its conversation's record cannot be read");
+    fn bury_unreadable(&mut self, draft: &mut Draft, groups: &mut Vec<Group>) {
+        let unreadable: Vec<Group> = groups.extract_if(.., |group| self.unreadable.contains(&group.key)).collect();
+        for Group { key, ids, events } in unreadable {
+            self.uncounted.entry(key).or_default().extend(&ids);
+            for (id, Accepted { event, accepted_at }) in ids.into_iter().zip(events) {
+                let entry = match accepted_at == id.accepted_at() {
+                    true => Entry::Event(event),
+                    false => Entry::Again { event: Box::new(event), accepted_at },
+                };
+                self.bury(draft, id, Ok(entry), ROW_UNREADABLE);
+            }
+        }
+    }
+
+    /// What owners before this one set aside without a row to count it in. Asked before anything is closed.
+    pub(super) async fn find_uncounted(&mut self) -> Result<(), StoreError> {
+        let mut after = LogId::ZERO;
+        loop {
+            let page = self.parts.store.dead_letters(self.parts.partition, after, LETTERS_PAGE).await?;
+            let full = page.len() == LETTERS_PAGE;
+            after = page.last().map_or(after, |letter| letter.id);
+            for letter in page.into_iter().filter(|letter| letter.reason.starts_with(ROW_UNREADABLE)) {
+                if let Some(key) = letter.conversation {
+                    self.uncounted.entry(key).or_default().insert(letter.id);
+                }
+            }
+            if !full {
+                return Ok(());
             }
         }
     }
@@ -254,22 +288,26 @@ impl Owner<'_> {
         } else {
             return Ok(()); // nobody can read it: it can only be dismissed
         }
-        match letter.conversation {
-            Some(key) => self.hold(draft, &key, Input::Released, id).await,
-            None => Ok(()),
+        let Some(key) = letter.conversation else { return Ok(()) };
+        if let Some(ids) = self.uncounted.get_mut(&key).filter(|ids| ids.contains(&id)) {
+            if draft.removes_dead(id) && ids.remove(&id) && ids.is_empty() {
+                self.uncounted.remove(&key);
+            }
+            return Ok(()); // another letter's count is not this one's to take
         }
+        self.hold(draft, &key, Input::Released, id).await.map(|_| ())
     }
 
-    /// Tells a conversation that an event of it went to the dead letters, or came back.
-    async fn hold(&mut self, draft: &mut Draft, key: &ConversationKey, input: Input, id: LogId) -> Result<(), StoreError> {
+    /// Tells a conversation that an event of it went to the dead letters, or came back. False: its row cannot be read.
+    async fn hold(&mut self, draft: &mut Draft, key: &ConversationKey, input: Input, id: LogId) -> Result<bool, StoreError> {
         self.admit(std::iter::once(key.clone())).await?;
         let settings = self.settings_of(key.workspace());
-        let Some(resident) = self.residents.get_mut(key) else { return Ok(()) };
+        let Some(resident) = self.residents.get_mut(key) else { return Ok(false) };
         let (indexed_at, previous) = (resident.indexed_at, resident.last_notification);
         let sent = resident.address.send(Hold { input, settings, now: id.accepted_at() });
         let taken = sent.await.map_err(|_| actor_died(key))?;
         draft.take(key, taken, indexed_at, previous);
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::store::{ClusterView, Holder, NodeRecord, PartitionStats, StoreError};
 /// For everything to be given away when a node stops; what is left then is taken when the leases have run out.
 const GIVING_UP: Duration = Duration::from_secs(10);
 /// Between two looks at whether a move is done.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Whether a node can be given work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -161,9 +161,7 @@ impl Node {
     /// The store's.
     pub async fn shards(&self) -> Result<Vec<ShardView>, StoreError> {
         let (view, stats) = tokio::try_join!(self.store().cluster(), self.stats())?;
-        let seen = self.seen();
-        let nodes = if self.store().is_exclusive() { vec![self.name()] } else { takers(&view, &seen.lost) };
-        let desired = placed(&view, &nodes);
+        let (seen, desired) = (self.seen(), self.desired(&view));
         let shown = |(place, (holder, stats)): (usize, (&Option<Holder>, PartitionStats))| {
             let partition = PartitionId(place as u16);
             let held = holder.as_ref().and_then(|holder| seen.since.get(&partition).filter(|(lease, _)| *lease == holder.lease));
@@ -177,6 +175,12 @@ impl Node {
             }
         };
         Ok(view.holders.iter().zip(stats).enumerate().map(shown).collect())
+    }
+
+    /// Which node each partition is to be on.
+    fn desired<'a>(&'a self, view: &'a ClusterView) -> Vec<Option<&'a str>> {
+        let nodes = if self.store().is_exclusive() { vec![self.name()] } else { takers(view, &self.seen().lost) };
+        placed(view, &nodes)
     }
 
     /// Gives a partition to a node for as long as that lives, or to whichever placement puts it on; answers when that node
@@ -196,9 +200,12 @@ impl Node {
         self.standing().news.notify_one();
         let arrived = async {
             loop {
-                let shard = self.shards().await?.swap_remove(usize::from(partition.0));
-                if shard.node.is_some() && shard.node == to.clone().or_else(|| shard.desired.clone()) {
-                    return Ok(shard);
+                // Only who has what: each partition's figures are many times as much to read.
+                let view = self.store().cluster().await?;
+                let place = usize::from(partition.0);
+                let node = view.holders[place].as_ref().map(|holder| &*holder.member.node);
+                if node.is_some() && node == to.as_deref().or(self.desired(&view)[place]) {
+                    return Ok(self.shards().await?.swap_remove(place));
                 }
                 tokio::time::sleep(LOOK_AGAIN).await;
             }

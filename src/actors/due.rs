@@ -44,7 +44,7 @@ impl Owner<'_> {
         let trusted = self.trusted(barrier);
         let mut sent = Vec::with_capacity(keys.len());
         let mut places = Vec::with_capacity(keys.len());
-        for key in keys {
+        for key in keys.into_iter().filter(|key| !self.uncounted.contains_key(key)) {
             let settings = self.settings_of(key.workspace());
             let Some(resident) = self.residents.get_mut(&key) else { continue };
             sent.push(resident.address.send(Wake { clock: barrier.clock, trusted, settings }));

@@ -11,7 +11,7 @@ use super::membership::Standing;
 use super::node::NodeActor;
 use super::options::NodeOptions;
 use super::shard::Door;
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, Stopwatch};
 use crate::domain::notice::Status;
 use crate::domain::settings::{SettingsChange, SettingsError};
 use crate::domain::{Conversation, ConversationKey, NoDeadline, PartitionId, Settings, Snapshot, Span, Timestamp, deadline};
@@ -21,6 +21,8 @@ use crate::store::{DeadLetter, DeadLetterAction, Entry, Loaded, LogId, Notificat
 const LIST_ROWS_MAX: usize = 20_000;
 /// Rows read from one partition at a time while merging a list.
 const LIST_CHUNK: usize = 64;
+/// Where so few fit that one partition is asked again and again: each time costs it all its names (Redis), so each brings more.
+const LIST_CHUNK_MAX: usize = 1_024;
 /// Notifications walked back for one conversation's history: some 50 ms of reading; what is older is left out.
 const HISTORY_MAX: usize = 10_000;
 #[derive(Clone)]
@@ -48,6 +50,9 @@ pub enum Unready {
     NotYetApplied(Box<str>),
     #[error("not done within the time given; it was asked for and goes on")]
     NotYetMoved,
+    /// Others changed the same document all the time.
+    #[error("others changed the same settings all the while: read them, and try again")]
+    NotYetChanged,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -265,7 +270,8 @@ impl Node {
         expected: Option<u64>,
         timeout: Duration,
     ) -> Result<Settings, SettingsRefused> {
-        loop {
+        let begun = Stopwatch::start();
+        while begun.elapsed() < timeout {
             let master = self.settings(workspace).await.map_err(Unready::from)?;
             let before = self.newest_settings(workspace, &master).await?;
             if let Some(current) = expected.map(|_| before.version).filter(|v| Some(*v) != expected) {
@@ -274,12 +280,20 @@ impl Node {
             let settings = before.changed(change.clone(), &self.inner.options.bounds)?;
             if self.store().put_settings(workspace.into(), master.version, settings.clone()).await.map_err(Unready::from)? {
                 self.apply_settings(workspace, &settings, timeout).await?;
-                if self.newest_settings(workspace, &settings).await? == settings {
+                if self.took_effect(workspace, &settings).await? {
                     return Ok(settings);
                 }
                 // Another of that version, forgotten by the master, was on its way to the partitions: the next one is ours.
             }
         }
+        Err(Unready::NotYetChanged.into())
+    }
+
+    /// Whether these settings, applied by every partition, were in force there: they still are, or others followed that were
+    /// made of them, by a PUT that came meanwhile.
+    async fn took_effect(&self, workspace: &str, settings: &Settings) -> Result<bool, Unready> {
+        let master = self.settings(workspace).await?;
+        Ok(master.version > settings.version || self.newest_settings(workspace, settings).await? == *settings)
     }
 
     /// The latest version that anybody has. A store that lost its last second may have forgotten the master document that its
@@ -411,22 +425,25 @@ struct Merge {
 struct Buffer {
     rows: VecDeque<(ConversationKey, Conversation)>,
     after: Option<ConversationKey>,
+    chunk: usize,
     exhausted: bool,
 }
 
 impl Merge {
     fn new(store: Arc<dyn Store>, workspace: &str, after: Option<&str>) -> Self {
         let after = after.and_then(|after| ConversationKey::new(workspace, after).ok());
-        let buffers = store.partitions().all().map(|_| Buffer { rows: VecDeque::new(), after: after.clone(), exhausted: false }).collect();
+        let buffer = |_| Buffer { rows: VecDeque::new(), after: after.clone(), chunk: LIST_CHUNK, exhausted: false };
+        let buffers = store.partitions().all().map(buffer).collect();
         Self { store, workspace: workspace.into(), buffers }
     }
 
     async fn next(&mut self) -> Result<Option<(ConversationKey, Conversation)>, StoreError> {
         for (partition, buffer) in self.buffers.iter_mut().enumerate() {
             if buffer.rows.is_empty() && !buffer.exhausted {
-                let scan = self.store.scan(PartitionId(partition as u16), Some(self.workspace.clone()), buffer.after.clone(), LIST_CHUNK);
+                let scan = self.store.scan(PartitionId(partition as u16), Some(self.workspace.clone()), buffer.after.clone(), buffer.chunk);
                 buffer.rows = scan.await?.into();
-                buffer.exhausted = buffer.rows.len() < LIST_CHUNK;
+                buffer.exhausted = buffer.rows.len() < buffer.chunk;
+                buffer.chunk = (2 * buffer.chunk).min(LIST_CHUNK_MAX);
                 buffer.after = buffer.rows.back().map(|(key, _)| key.clone()).or(buffer.after.take());
             }
         }

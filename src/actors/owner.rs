@@ -2,7 +2,7 @@
 //!
 //! `apply.rs` has what the log brings, `due.rs` what falls due, `upkeep.rs` what is done on the side.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +42,9 @@ pub struct Owner<'a> {
     defaults: Arc<Settings>,
     /// Conversations whose row cannot be read: nothing of theirs is applied, and the index is paged past them.
     pub(super) unreadable: HashSet<ConversationKey>,
+    /// Of which conversations accepted events are in the dead letters without their row counting it, for it could not be read
+    /// then: held like those whose row does, for one of them might be the reply (D2).
+    pub(super) uncounted: HashMap<ConversationKey, HashSet<LogId>>,
     /// Entries up to here are tried one at a time: one of them may have killed the owner before.
     pub(super) suspect_until: LogId,
     /// The entry that owners before this one died of, perhaps, and how often.
@@ -80,6 +83,7 @@ impl<'a> Owner<'a> {
             settings: claim.settings.into_iter().map(|(workspace, settings)| (workspace, Arc::new(settings))).collect(),
             defaults: Arc::new(parts.options.defaults.clone()),
             unreadable: HashSet::new(),
+            uncounted: HashMap::new(),
             suspect_until: if suspicious { LogId { ms: u64::MAX, seq: u64::MAX } } else { LogId::ZERO },
             // A refused commit or a lost answer killed nobody: that try does not count.
             tried: claim.trying.map(|(id, times)| (id, times - u32::from(survived == Some((id, times))))),
@@ -131,6 +135,8 @@ impl<'a> Owner<'a> {
         }
         self.settings.insert(workspace.into(), Arc::new(settings.clone()));
         if before.epoch_in_force() != settings.epoch_in_force() {
+            // One that is under way begins anew: where it has been it told of what held then.
+            self.sweeps.retain(|(swept, _)| **swept != *workspace);
             self.sweeps.push_back((workspace.into(), None));
         }
         true

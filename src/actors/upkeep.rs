@@ -40,6 +40,9 @@ impl Rounds {
 impl Owner<'_> {
     pub async fn tick(&mut self) -> Result<(), StoreError> {
         self.rounds.more = false;
+        if self.rounds.ticks == 0 {
+            self.find_uncounted().await?;
+        }
         if self.rounds.ticks.is_multiple_of(SLOW_ROUND) {
             self.follow_master().await?; // first of all: a new owner closes nothing that was switched off meanwhile
         }
@@ -50,6 +53,7 @@ impl Owner<'_> {
         if self.rounds.ticks.wrapping_add(u32::from(self.parts.partition.0)).is_multiple_of(SLOW_ROUND) {
             self.rest();
             self.retain().await?;
+            self.unreadable.clear(); // somebody may have repaired them
         }
         self.rounds.ticks = self.rounds.ticks.wrapping_add(1);
         Ok(())
@@ -158,7 +162,11 @@ impl Owner<'_> {
             if known.is_none_or(|master| applied.outranks(master)) {
                 // Where somebody else was first, the next round compares again.
                 let version = known.map_or(0, |master| master.version);
-                store.put_settings(workspace.clone(), version, (**applied).clone()).await?;
+                if let Err(error) = store.put_settings(workspace.clone(), version, (**applied).clone()).await {
+                    // A store without room is no reason to drop what is in memory: only who goes on closing makes room.
+                    tracing::warn!(%partition, %error, "the master document of {workspace} cannot be put right yet");
+                    break;
+                }
             }
         }
         for (workspace, settings) in masters {

@@ -208,8 +208,8 @@ mod tests {
 
     use super::super::conversation::samples;
     use super::*;
-    use crate::domain::{EventName, Span};
     use crate::domain::notice::Status;
+    use crate::domain::{EventName, Span};
 
     fn armed_by() -> EventName {
         EventName::new("/ingest", "m-1").unwrap()

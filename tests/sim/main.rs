@@ -12,6 +12,7 @@ mod poison;
 mod pressure;
 mod refused;
 mod rolling;
+mod settings;
 mod soup;
 mod weather;
 mod world;

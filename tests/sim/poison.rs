@@ -79,6 +79,35 @@ async fn a_record_nobody_can_read_costs_only_its_own_conversation() {
     world.eventually("the other's close", async || world.closes("fine").await == 1).await;
 }
 
+/// As when a build that cannot read a newer one's rows had the partition for a while.
+#[actix::test]
+async fn d2_a_reply_whose_row_could_not_be_read_holds_the_timer_all_the_same() {
+    let idle = NodeOptions { idle: std::time::Duration::ZERO, ..options() };
+    let mut world = World::start_with(idle, step).await;
+    world.human("c").await;
+    world.steady.jump(1);
+    world.eventually("it to rest", async || world.node.live_actors() == 0).await;
+    world.store.faults().corrupt_row(&key("c"));
+    world.contact("c").await;
+    let letters = world.node.dead_letters(10).await.unwrap();
+    assert!(letters.len() == 1 && letters[0].reason.contains("cannot be read"), "{letters:?}");
+    world.store.faults().mend_row(&key("c"));
+    for _ in 0..2 {
+        world.pass(61);
+        world.ticks(12).await;
+        assert_eq!(world.closes("c").await, 0, "the reply waits in the dead letters");
+        world.restart().await;
+    }
+    let (partition, id) = (letters[0].partition, letters[0].id);
+    assert!(world.node.act_on_dead_letter(partition, id, DeadLetterAction::Replay, PATIENCE).await.unwrap());
+    world.pass(61);
+    world.ticks(1).await;
+    assert_eq!((world.closes("c").await, world.snapshot("c").await.messages.incoming), (0, 1), "the contact spoke last");
+    world.human("c").await;
+    world.pass(61);
+    world.eventually("its close", async || world.closes("c").await == 1).await;
+}
+
 #[actix::test]
 async fn an_entry_nobody_can_read_is_set_aside() {
     let world = World::start().await;

@@ -211,6 +211,7 @@ impl From<Unready> for Problem {
         match unready {
             Unready::Store(error) => error.into(),
             Unready::NotYetApplied(_) => Self::unavailable("not-yet-applied", unready.to_string(), 2),
+            Unready::NotYetChanged => Self::unavailable("not-yet-changed", unready.to_string(), 1),
             Unready::NotYetMoved => Self::unavailable("not-yet-moved", unready.to_string(), 2),
         }
     }

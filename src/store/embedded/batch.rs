@@ -1,10 +1,15 @@
 //! A batch as the state file takes it: encoded and sorted by whoever commits, so that the one thread that writes has
 //! only B-trees to work on.
 
+use std::ops::Range;
+
 use super::super::{Batch, CommitId, LogId, Notification, RowChange, RowWrite};
 use super::tables::{self, Writes};
 use crate::domain::{PartitionId, Timestamp};
 use crate::store::record;
+
+/// Notifications a commit takes away beyond twice as many as it adds: a few milliseconds of B-tree.
+const TRIMMED_SPARE: u64 = 1_024;
 
 pub struct Prepared {
     pub id: CommitId,
@@ -55,6 +60,13 @@ impl Prepared {
         }
         prepared.sort();
         prepared
+    }
+
+    /// The notifications that this commit takes away of those kept, `oldest` to `last`: in the end all below the bound, but
+    /// where that was raised by many, with a few commits, for everybody waits for each.
+    pub fn trimmed(&self, oldest: u64, last: u64) -> Range<u64> {
+        let most = 2 * self.notifications.len() as u64 + TRIMMED_SPARE;
+        oldest..self.trim_notifications_below.min(last + 1).min(oldest + most).max(oldest)
     }
 
     /// How many B-tree writes this is, about: what a group is bounded by.

@@ -203,7 +203,14 @@ pub fn all_settings(db: &Database) -> Read<Vec<(Box<str>, Settings)>> {
     let mut all = Vec::new();
     for entry in table.iter()? {
         let (workspace, value) = entry?;
-        all.push((workspace.value().into(), document(workspace.value(), value.value())?));
+        match document(workspace.value(), value.value()) {
+            Ok(settings) => all.push((workspace.value().into(), settings)),
+            // The others' settings are good; of this one the partitions go on with what they applied.
+            Err(error) => {
+                let error = StoreError::from(error);
+                tracing::error!(%error, "a settings document is passed over");
+            }
+        }
     }
     Ok(all)
 }

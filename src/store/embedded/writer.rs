@@ -252,10 +252,8 @@ impl WriterThread {
             let allowed = self.log.allow_close(lease.partition, batch.checkpoint, not_before);
             next.closed_at_ms = allowed.map_err(|early| too_early(&early))?;
         }
-        let kept_from =
-            batch.trim_notifications_below.clamp(next.oldest_notification, (next.last_notification + 1).max(next.oldest_notification));
-        let trimmed = next.oldest_notification..kept_from;
-        next.oldest_notification = kept_from;
+        let trimmed = batch.trimmed(next.oldest_notification, next.last_notification);
+        next.oldest_notification = trimmed.end;
         if batch.checkpoint > next.checkpoint {
             next.attempts = 0;
             self.log.raise_last(batch.checkpoint);

@@ -131,11 +131,20 @@ impl Faults {
 
     /// From now on this conversation's row, if there is one, cannot be read; writing it anew heals it.
     pub fn corrupt_row(&self, key: &ConversationKey) {
+        self.set_corrupt(key, true);
+    }
+
+    /// It can be read again, as by the build that wrote it.
+    pub fn mend_row(&self, key: &ConversationKey) {
+        self.set_corrupt(key, false);
+    }
+
+    fn set_corrupt(&self, key: &ConversationKey, corrupt: bool) {
         let partition = key.partition(self.0.partitions);
         let mut state = self.0.lock();
         let row = state.partition(partition).ok().and_then(|partition| partition.rows.get_mut(key));
         if let Some(row) = row {
-            row.corrupt = true;
+            row.corrupt = corrupt;
         }
     }
 }

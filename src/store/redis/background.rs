@@ -20,6 +20,9 @@ use crate::store::{Entry, LogId, StoreError};
 const LOOK: Duration = Duration::from_millis(1_000);
 /// Between two attempts at something that failed.
 const RETRY: Duration = Duration::from_millis(500);
+/// Events in one pipeline of what is appended again: well within a response timeout of a primary that has just begun. One that
+/// fails is sent once more, not all of them.
+const APPENDED_AGAIN_AT_ONCE: usize = 1_000;
 /// Events moved at a time.
 const MOVED_AT_ONCE: usize = 500;
 /// How often the stream of unpartitioned events is looked at while it is empty.
@@ -80,13 +83,15 @@ async fn remind(inner: Arc<Inner>) {
             tokio::time::sleep(RETRY).await;
         }
         tracing::warn!(events = again.len(), "another Redis primary answers: what was acknowledged in the last seconds is appended again");
-        counter!("adjourn_events_appended_again_total").increment(again.len() as u64);
-        while let Err(error) = inner.append(again.clone()).await {
-            if inner.ended.get().is_some() {
-                return;
+        for some in again.chunks(APPENDED_AGAIN_AT_ONCE) {
+            while let Err(error) = inner.append(some.to_vec()).await {
+                if inner.ended.get().is_some() {
+                    return;
+                }
+                tracing::warn!(%error, "cannot append again what was acknowledged; trying on");
+                tokio::time::sleep(RETRY).await;
             }
-            tracing::warn!(%error, "cannot append again what was acknowledged; trying on");
-            tokio::time::sleep(RETRY).await;
+            counter!("adjourn_events_appended_again_total").increment(some.len() as u64);
         }
     }
 }
