@@ -86,6 +86,13 @@ fn describe() {
     describe_histogram!("adjourn_store_commit_seconds", "Time one commit took");
     describe_gauge!("adjourn_clock_skew_seconds", "The store's clock minus this node's");
     describe_gauge!("adjourn_build_info", "1, with the version");
+    describe_gauge!("adjourn_log_ahead_seconds", "How far ids in a partition's log are ahead of the store's clock");
+    describe_counter!("adjourn_records_unreadable_total", "Stored records that could not be read and were passed over");
+    describe_counter!("adjourn_events_appended_again_total", "Acknowledged events told to a Redis that took another's place");
+    describe_counter!("adjourn_redis_errors_total", "Calls to Redis that failed, by the code of its answer");
+    describe_counter!("adjourn_redis_keys_lost_total", "Keys of a partition that were gone and were made anew, by key");
+    describe_gauge!("adjourn_redis_memory_bytes", "Memory in use by the Redis that has most");
+    describe_gauge!("adjourn_redis_memory_limit_bytes", "What that Redis may use; 0: no limit");
     describe_gauge!("adjourn_timers_overdue", "Conversations whose time has passed and that nothing was done about, to 10,000 a partition");
     // From zero on: what appears with its first increment has, for whoever watches the increase, not happened.
     let totals = [

@@ -219,3 +219,18 @@ fn row_15_scripts_are_constants() {
     let files = calls.matches("include_str!(\"script/").count();
     assert_eq!(calls.matches("plain(").count() + calls.matches("roomy(").count(), files + 1, "each script is a file");
 }
+
+/// Who looks at a graph at three in the morning reads what it shows, and not the code that tells it.
+#[test]
+fn every_metric_says_what_it_is() {
+    let described = fs::read_to_string(root().join("src/telemetry.rs")).unwrap();
+    for source in sources("src") {
+        for (at, _) in source.text.match_indices("\"adjourn_") {
+            let before = source.text[..at].trim_end();
+            let is_told = ["counter!(", "gauge!(", "histogram!("].iter().any(|told| before.ends_with(told));
+            let name = source.text[at + 1..].split('"').next().unwrap();
+            let description = format!("!(\"{name}\", \"");
+            assert!(!is_told || described.contains(&description), "{}: {name} is not described in src/telemetry.rs", source.path);
+        }
+    }
+}

@@ -3,8 +3,9 @@
 use super::event::named;
 use super::time::Span;
 
-/// One workspace's settings. The highest `version` wins, whatever the order in which versions arrive.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// One workspace's settings. The highest `version` wins, whatever the order in which versions arrive. The order of two values
+/// has no other meaning ([`outranks`](Self::outranks)).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Settings {
     pub version: u64,
     /// Counts the times auto-close was switched on. An opening stamps it; a timer of another epoch has no deadline (T21).
@@ -55,15 +56,8 @@ impl Settings {
     /// Whether these take the place of `other`: the higher version does. Two documents of one version there are only after a
     /// store has lost its last second; of those every partition must choose the same, and one that is off does no harm.
     pub fn outranks(&self, other: &Self) -> bool {
-        self.rank() > other.rank()
-    }
-
-    #[allow(clippy::type_complexity)] // all fields, in an order that has no meaning but for the first two
-    fn rank(&self) -> (u64, bool, u64, Span, bool, Span, NotesMode, bool, Option<Span>, Option<&str>) {
-        let Self { version, enable_epoch, enabled, period, echo_arms, late_reply_window, .. } = self;
-        let Self { notes_mode, notes_auto_generate, warning_before, farewell, .. } = self;
-        let (period, window, notes) = (*period, *late_reply_window, *notes_mode);
-        (*version, !enabled, *enable_epoch, period, *echo_arms, window, notes, *notes_auto_generate, *warning_before, farewell.as_deref())
+        let by_rule = self.version.cmp(&other.version).then(other.enabled.cmp(&self.enabled));
+        by_rule.then_with(|| self.cmp(other)).is_gt()
     }
 
     /// These settings changed by `change`, as the next version. Switching on starts a new enable epoch.

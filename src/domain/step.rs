@@ -268,8 +268,8 @@ impl<'a> Turn<'a> {
                 let Some(close) = self.applicable_close() else { return };
                 self.close(close);
             } else {
-                let held_back = |opener: &&Opener| !self.after.was_blocked_at(&opener.position);
-                let Some(opener) = self.after.next.openers.iter().find(held_back).cloned() else { return };
+                let may_open = |opener: &&Opener| !self.after.was_blocked_at(&opener.position);
+                let Some(opener) = self.after.next.openers.iter().find(may_open).cloned() else { return };
                 self.open(opener);
             }
         }

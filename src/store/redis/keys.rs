@@ -3,9 +3,10 @@
 //!
 //! | key | kind | holds |
 //! |---|---|---|
-//! | `{prefix}:meta` | hash | `partitions`, `incarnation`, `format`: fixed when the store is created |
+//! | `{prefix}:meta` | hash | `partitions`, `incarnation`, `format`: fixed when the store is created; `held` while nothing closes |
 //! | `{prefix}:settings` | hash | workspace -> version `:` master settings document |
-//! | `{prefix}:nodes` | hash | `node/NAME`, `drain/NAME`, `pin/PARTITION` |
+//! | `{prefix}:nodes` | hash | `node/NAME`, `pulse/NAME`, `drain/NAME`, `pin/PARTITION` |
+//! | `{prefix}:signals` | channel | what is new and worth a look: notifications, entries, nodes |
 //! | `{prefix}:{in}:events` | stream | events of producers that cannot hash, until they are moved |
 //! | `{prefix}:{pN}:events` | stream | the log: `e` an entry of ours, or `ct` and `ce` from outside; `at`: accepted before |
 //! | `{prefix}:{pN}:states` | hash | conversation -> when to look at it, and its row |
