@@ -32,6 +32,7 @@ pub mod owner;
 pub mod residents;
 pub mod shard;
 pub mod tenure;
+pub mod turns;
 pub mod upkeep;
 
 pub use feed::{Cursor, Fed, Feed};

@@ -24,14 +24,6 @@ const READ_WAIT: Duration = Duration::from_secs(60);
 /// On a full node, who is due within this stays: several ticks, so that nobody leaves and is brought back for each.
 pub(super) const AT_ONCE: Span = Span::from_secs(10);
 
-/// What made a shard take a turn.
-pub enum Woken {
-    Called,
-    Entries(Vec<LogEntry>),
-    Rung,
-    Tick,
-}
-
 pub struct Owner<'a> {
     pub(super) parts: &'a ShardParts,
     pub(super) lease: Lease,

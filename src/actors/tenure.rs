@@ -16,9 +16,10 @@ use std::time::Duration;
 
 use super::conversation::{Bell, Surroundings};
 use super::meter;
-use super::owner::{Owner, Woken};
+use super::owner::Owner;
 use super::residents::Residents;
 use super::shard::{Inbox, ShardParts};
+use super::turns::{Parted, turns};
 use crate::clock::Stopwatch;
 use crate::faults::{Bug, planted};
 use crate::store::{Claim, Holder, Lease, LogId, StoreError};
@@ -117,12 +118,6 @@ impl LeaseClock {
             }
         }
     }
-}
-
-/// How a tenure ended, when nothing went wrong.
-pub enum Parted {
-    Stopped,
-    GaveBack(Option<Box<str>>),
 }
 
 enum Next {
@@ -224,7 +219,7 @@ impl Life {
             biased;
             () = clock.runs_out() => Err(no_word()),
             error = keep(&parts, &clock, lease) => Err(error),
-            ended = work(&mut owner, &inbox, &bell, lease) => ended,
+            ended = turns(&mut owner, &inbox, &bell, lease) => ended,
         };
         parts.status.ready.store(false, Ordering::Relaxed);
         inbox.end();
@@ -307,53 +302,6 @@ async fn keep(parts: &ShardParts, clock: &LeaseClock, lease: Lease) -> StoreErro
                 tracing::debug!(partition = %parts.partition, %error, "the lease was not renewed; trying on while it holds");
                 tokio::time::sleep(RENEWAL_RETRY).await;
             }
-        }
-    }
-}
-
-/// Turns, until told to part (`Ok`) or a store call failed (`Err`: memory is not to be trusted).
-async fn work(owner: &mut Owner<'_>, inbox: &Inbox, bell: &Bell, lease: Lease) -> Result<Parted, StoreError> {
-    let parts = owner.parts;
-    let clock = owner.lease_clock.clone();
-    let mut tick = tokio::time::interval(parts.options.tick);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        let woken = tokio::select! {
-            biased;
-            () = inbox.called.notified() => Woken::Called,
-            _ = tick.tick() => Woken::Tick,
-            () = bell.rung.notified(), if bell.is_silent() => Woken::Rung,
-            () = std::future::ready(()), if !bell.is_silent() => Woken::Rung,
-            entries = owner.read() => Woken::Entries(entries?),
-        };
-        if inbox.is_stopping() {
-            return Ok(Parted::Stopped);
-        }
-        if let Some(Told { order: Order::GiveBack { lease: meant, to }, .. }) = inbox.take_order()
-            && meant == lease
-        {
-            return Ok(Parted::GaveBack(to));
-        }
-        clock.turn_begins();
-        match woken {
-            Woken::Called => {}
-            Woken::Entries(entries) => {
-                let _turn = parts.large_turn(entries.len()).await;
-                owner.apply(entries).await?;
-            }
-            Woken::Rung => {
-                let keys = bell.take(parts.options.due_batch);
-                let _turn = parts.large_turn(keys.len()).await;
-                owner.wake(keys).await?;
-            }
-            Woken::Tick => {
-                owner.tick().await?;
-                parts.status.ticks.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        clock.turn_ends();
-        if owner.has_more() {
-            tick.reset_immediately();
         }
     }
 }
