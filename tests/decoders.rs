@@ -5,6 +5,8 @@
 
 #[path = "fuzz/checks/mod.rs"]
 mod checks;
+#[path = "judge/rng.rs"]
+mod rng;
 
 use std::alloc::System;
 use std::fs;
@@ -14,6 +16,7 @@ use adjourn::domain::{Event, EventKind, Settings};
 use adjourn::store::record;
 use adjourn::wire::{Parsed, parse_json};
 use cap::Cap;
+use rng::{Rng, number_from};
 
 /// For all that runs here at a time; the largest of these inputs has some kilobytes.
 #[global_allocator]
@@ -80,14 +83,13 @@ const ROUNDS: u64 = 2_000;
 /// `ADJOURN_TEST_SEED=N` replays a run; `ADJOURN_TEST_ROUNDS=N` makes it longer.
 #[test]
 fn row_19_changed_inputs_hold_as_well() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().expect(name));
-    let seed: u64 = number("ADJOURN_TEST_SEED").unwrap_or_else(|| std::process::id().into());
-    let rounds = number("ADJOURN_TEST_ROUNDS").unwrap_or(ROUNDS);
+    let seed = number_from("ADJOURN_TEST_SEED").unwrap_or_else(|| std::process::id().into());
+    let rounds = number_from("ADJOURN_TEST_ROUNDS").unwrap_or(ROUNDS);
     for (decoder, _) in checks::DECODERS {
         let inputs: Vec<Vec<u8>> = corpus(decoder).iter().map(|file| fs::read(file).unwrap()).collect();
-        let mut random = Random(seed);
+        let mut rng = Rng::new(seed);
         for round in 0..rounds {
-            let input = changed(&inputs, &mut random);
+            let input = changed(&inputs, &mut rng);
             if std::panic::catch_unwind(|| checks::run(decoder, &input)).is_err() {
                 let replay = format!("ADJOURN_TEST_SEED={seed} ADJOURN_TEST_ROUNDS={rounds} cargo test --test decoders changed");
                 panic!("{decoder}, round {round}: {}\n{replay}", input.escape_ascii());
@@ -96,43 +98,27 @@ fn row_19_changed_inputs_hold_as_well() {
     }
 }
 
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Less than `bound`, which is not 0.
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-}
-
 /// One of these inputs after one to four changes: a byte, a piece doubled, moved, cut out, or of another input.
-fn changed(inputs: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
+fn changed(inputs: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
     const TELLING: &[u8] = b"\x00\x01\x7f\x80\x90\x92\xc0\xc1\xc4\xd9\xdc\xdd\xdf\xff\"\\{}[],:\n\r\x1b %-+.0";
-    let mut input = inputs[random.below(inputs.len())].clone();
-    for _ in 0..=random.below(4) {
-        let at = random.below(input.len() + 1);
-        let end = at + random.below((input.len() - at).min(40) + 1);
-        match random.below(6) {
-            0 if at < input.len() => input[at] ^= 1 << random.below(8),
-            1 if at < input.len() => input[at] = TELLING[random.below(TELLING.len())],
-            2 => input.insert(at, TELLING[random.below(TELLING.len())]),
+    let mut below = |bound: usize| rng.below(bound as u64) as usize;
+    let mut input = inputs[below(inputs.len())].clone();
+    for _ in 0..=below(4) {
+        let at = below(input.len() + 1);
+        let end = at + below((input.len() - at).min(40) + 1);
+        match below(6) {
+            0 if at < input.len() => input[at] ^= 1 << below(8),
+            1 if at < input.len() => input[at] = TELLING[below(TELLING.len())],
+            2 => input.insert(at, TELLING[below(TELLING.len())]),
             3 => drop(input.drain(at..end)),
             4 => {
                 let piece = input[at..end].to_vec();
                 input.splice(at..at, piece);
             }
             _ => {
-                let other = &inputs[random.below(inputs.len())];
-                let from = random.below(other.len() + 1);
-                let piece = other[from..(from + random.below(40)).min(other.len())].to_vec();
+                let other = &inputs[below(inputs.len())];
+                let from = below(other.len() + 1);
+                let piece = other[from..(from + below(40)).min(other.len())].to_vec();
                 input.splice(at..at, piece);
             }
         }

@@ -114,7 +114,7 @@ fn a_line_is_the_contract_s() {
 }
 
 #[test]
-fn stamped_exactly_at_the_deadline_comes_before_the_close() {
+fn d2_stamped_exactly_at_the_deadline_comes_before_the_close() {
     check(&[message("a", 0.0, "user"), message("b", 5.0, "contact")], &[]);
     check(&[message("a", 0.0, "user"), message("b", 5.0, "user")], &[(1, 10.0, "auto_close")]);
     let late = event("b", &at(300.001), "message", json!({"source": "contact"}));
@@ -128,7 +128,7 @@ fn at_equal_time_the_contact_is_later() {
 }
 
 #[test]
-fn the_order_of_the_file_does_not_matter() {
+fn d5_the_order_of_the_file_does_not_matter() {
     let mut events = vec![message("a", 0.0, "contact"), message("b", 1.0, "user"), message("c", 7.0, "contact"), message("d", 8.0, "user")];
     let expected = [(1, 6.0, "auto_close"), (2, 13.0, "auto_close")];
     check(&events, &expected);

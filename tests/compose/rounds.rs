@@ -9,16 +9,17 @@ use std::time::{Duration, Instant};
 
 use adjourn::store::redis::{RedisOptions, RedisStore};
 use adjourn::store::{LogId, Store};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::container::{Container, Way};
-use super::docker::{answers, until};
+use super::docker::answers;
 use super::judge::checker::check;
 use super::judge::history::{History, Ms};
 use super::judge::listener::Listener;
 use super::judge::record::{self, ALL, Histories};
-use super::judge::rng::Rng;
+use super::judge::rest;
+use super::judge::rng::{Rng, number_from};
 use super::load::{Door, Load, WORKSPACE, now};
 use super::project::Project;
 
@@ -74,10 +75,6 @@ enum Fault {
 }
 
 const FAULTS: [Fault; 5] = [Fault::Kill, Fault::Freeze, Fault::Cut(Way::Both), Fault::Cut(Way::Out), Fault::Cut(Way::In)];
-
-fn number_from(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_happens_to_a_container_nothing_is_lost_closed_twice_or_over_a_reply() {
@@ -143,20 +140,14 @@ async fn strike(fault: Fault, node: &Container, redis: &Container, rng: &mut Rng
 
 async fn switch_on(gates: &[Gate]) {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let settings = json!({"auto_close": {"enabled": true, "period": format!("{}s", PERIOD_MS / 1_000)}}).to_string();
-    let put = client.put(gates[0].url(&format!("/v1/workspaces/{WORKSPACE}/settings"))).header("content-type", "application/json");
-    assert_eq!(put.body(settings).send().await.unwrap().status(), 200);
+    let settings = json!({"auto_close": {"enabled": true, "period": format!("{}s", PERIOD_MS / 1_000)}});
+    rest::put_settings(&client, &[gates[0].url("")], WORKSPACE, &settings).await;
 }
 
 /// Everything due closes, everything told is heard; then what Redis holds.
 async fn come_to_rest(gates: &[Gate], url: &str, listener: &Listener) -> History {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let due = gates[0].url(&format!("/v1/workspaces/{WORKSPACE}/conversations?due_before=9999-01-01T00:00:00Z&limit=1"));
-    until("nothing is due any more", async || {
-        let Ok(answer) = client.get(&due).send().await else { return false };
-        answer.json::<Value>().await.is_ok_and(|list| list["items"].as_array().is_some_and(Vec::is_empty))
-    })
-    .await;
+    rest::quiet(&client, &gates.iter().map(|gate| gate.url("")).collect::<Vec<_>>(), WORKSPACE, rest::ever).await;
     let options = RedisOptions { keep_log: true, response_timeout: Duration::from_secs(60), ..RedisOptions::new("judge") };
     let store = RedisStore::open(url.parse().unwrap(), options).await.unwrap();
     let began = Instant::now();
@@ -169,9 +160,8 @@ async fn come_to_rest(gates: &[Gate], url: &str, listener: &Listener) -> History
         }
         record::rest(&*store, &mut histories, None).await;
         let history = histories.remove(WORKSPACE).unwrap();
-        let all = history.told.iter().all(|told| listener.heard.lock().unwrap().ids.contains_key(&told.id));
         // Who has not heard everything by then will be said by the checker.
-        if all || began.elapsed() > Duration::from_secs(20) {
+        if rest::has_heard(listener, &history.told) || began.elapsed() > Duration::from_secs(20) {
             break history;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use adjourn::faults::crash::VARIABLE;
 use rustix::process::Signal;
 
+use super::judge::rng::number_from;
 use super::node::{Node, Setup};
 use super::rig::process::PATIENCE;
-use super::rounds::number_from;
 use super::stage::pause;
 
 const STEPS: [&str; 9] = [

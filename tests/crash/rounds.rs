@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::judge::rng::Rng;
+use super::judge::rng::{Rng, number_from};
 use super::load::now;
 use super::points::{self, Point};
 use super::stage::{Kind, Stage};
@@ -15,10 +15,6 @@ struct Line {
     hits: u64,
     /// Of the history that it is a part of.
     violations: usize,
-}
-
-pub fn number_from(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
 }
 
 #[tokio::test(flavor = "multi_thread")]

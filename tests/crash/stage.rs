@@ -15,11 +15,11 @@ use super::judge::checker::{Tally, Violation, check};
 use super::judge::history::{History, Ms};
 use super::judge::listener::Listener;
 use super::judge::record;
+use super::judge::rest;
 use super::judge::rng::Rng;
 use super::load::{Load, WORKSPACE};
 use super::node::{Node, PARTITIONS, Setup};
 use super::points::Point;
-use super::rig::process::PATIENCE;
 use super::rig::server::{Aof, Options, Server};
 
 /// A stream says every second that it is still there.
@@ -101,26 +101,19 @@ impl Stage {
         died
     }
 
-    /// Answered when every partition has applied it, and what came before it.
     async fn put(&self, settings: &Value) {
-        let (asked, nodes) = (Instant::now(), &self.nodes);
-        for node in nodes.iter().cycle() {
-            let put = self.client.put(node.url(&format!("/v1/workspaces/{WORKSPACE}/settings")));
-            let said = match put.header("content-type", "application/json").body(settings.to_string()).send().await {
-                Ok(answer) if answer.status() == 200 => return,
-                Ok(answer) => format!("{} {}", answer.status(), answer.text().await.unwrap_or_default()),
-                Err(error) => error.to_string(),
-            };
-            assert!(asked.elapsed() < PATIENCE, "the settings are not taken: {said}");
-            pause(50).await;
-        }
+        rest::put_settings(&self.client, &self.urls(), WORKSPACE, settings).await;
+    }
+
+    fn urls(&self) -> Vec<String> {
+        self.nodes.iter().map(|node| node.url("")).collect()
     }
 
     /// What is wrong, and how much there was to judge.
     pub async fn judge(mut self) -> (Vec<String>, Tally, TempDir) {
         self.chores.stop();
         self.load.stop().await;
-        self.quiet().await;
+        rest::quiet(&self.client, &self.urls(), WORKSPACE, rest::ever).await;
         let mut wrong = self.settings_are_kept().await;
         self.nodes.iter_mut().for_each(Node::terminate);
         let mut histories = match &self.redis {
@@ -133,7 +126,7 @@ impl Stage {
         history.told.extend(aside.iter().cloned());
         self.nodes[0].start();
         self.nodes[0].ready(&self.client).await;
-        self.hear_out(&history).await;
+        rest::hear_out(&self.listener, &history.told).await;
         self.nodes[0].terminate();
         {
             let (mut ledger, heard) = (self.load.ledger.lock().unwrap(), self.listener.heard.lock().unwrap());
@@ -165,35 +158,6 @@ impl Stage {
         // Where the process died at each of them, none was answered.
         let is_kept = stored.is_some_and(|stored| stored >= answered);
         (!is_kept).then(|| format!("version {answered} of the settings was answered, {stored:?} is stored")).into_iter().collect()
-    }
-
-    /// Waits until everything due has closed; where that does not come true, the checker will say what is missing.
-    async fn quiet(&self) {
-        let path = format!("/v1/workspaces/{WORKSPACE}/conversations?due_before=9999-01-01T00:00:00Z&limit=200");
-        for _ in 0..2 {
-            self.put(&json!({})).await;
-            let asked = Instant::now();
-            while asked.elapsed() < Duration::from_secs(20) {
-                let answer = self.client.get(self.nodes[0].url(&path)).send().await.unwrap();
-                let list: Value = answer.json().await.unwrap();
-                if list["items"].as_array().is_some_and(Vec::is_empty) {
-                    break;
-                }
-                pause(20).await;
-            }
-        }
-    }
-
-    /// Until the listener has heard all there is to hear; the checker says what it missed.
-    async fn hear_out(&self, history: &History) {
-        let asked = Instant::now();
-        let all = || {
-            let heard = self.listener.heard.lock().unwrap();
-            history.told.iter().all(|told| heard.ids.contains_key(&told.id))
-        };
-        while !all() && asked.elapsed() < Duration::from_secs(20) {
-            pause(20).await;
-        }
     }
 }
 

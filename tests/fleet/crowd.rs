@@ -10,10 +10,12 @@ use adjourn::domain::Timestamp;
 use adjourn::wire::time;
 use serde_json::{Value, json};
 
-use super::fleet::{Fleet, Plan, pause, put_settings, settings_url, try_put_settings};
+use super::fleet::{Fleet, Plan, pause, put_settings, settings_url};
 use super::judge::history::Ms;
+use super::judge::rest::try_put_settings;
+use super::judge::rng::number_from;
 use super::load::{WORKSPACE, now};
-use super::report::{Done, Run, number_from, percentiles};
+use super::report::{Done, Run, percentiles};
 use super::rig::process::PATIENCE;
 use super::verdict::judge;
 
@@ -26,17 +28,21 @@ const PERIOD_MS: Ms = 1_000;
 /// Timers in a round, and until when they are snoozed: of few rounds, of all.
 const FEW: (u64, Ms) = (5_000, 15_000);
 const FULL: (u64, Ms) = (50_000, 45_000);
+/// Rounds that begin anew with twice the time, because sending took too long.
+const SKIPPED_MAX: u64 = 3;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_change_without_end_while_a_tenants_timers_all_run_out_at_once() {
-    let run = Run::of("settings_change_without_end_while_a_tenants_timers_all_run_out_at_once");
+async fn s14_settings_change_without_end_while_a_tenants_timers_all_run_out_at_once() {
+    let run = Run::of("s14_settings_change_without_end_while_a_tenants_timers_all_run_out_at_once");
     let began = Instant::now();
     let mut fleet = Fleet::start(Plan::new("a storm of settings, all timers of a tenant at one instant"), run.rng()).await;
     let (timers, snoozed) = if super::report::is_full() { FULL } else { FEW };
-    let timers = number_from("ADJOURN_FLEET_TIMERS").unwrap_or(timers);
+    let (timers, mut snoozed) = (number_from("ADJOURN_FLEET_TIMERS").unwrap_or(timers), snoozed);
     let (mut done, mut deadlines) = (Done::default(), BTreeMap::new());
-    let mut changes = 0;
-    for round in 0..run.rounds {
+    let (mut changes, mut skipped, mut nth) = (0, 0, 0);
+    while done.rounds < run.rounds {
+        let round = nth;
+        nth += 1;
         fleet.settled().await;
         put_settings(
             &fleet.client,
@@ -50,11 +56,16 @@ async fn settings_change_without_end_while_a_tenants_timers_all_run_out_at_once(
         for from in (0..timers).step_by(BATCH as usize) {
             post(&fleet, from, (from..timers.min(from + BATCH)).flat_map(|nth| arm(round, nth, at, at + snoozed)).collect()).await;
         }
-        (0..timers).for_each(|nth| {
-            deadlines.insert(name(round, nth), at + snoozed + PERIOD_MS);
-        });
         let ahead = at + snoozed - now();
-        assert!(ahead > 0, "sending took longer than the snooze");
+        // What was sent after its instant runs from when it was accepted: a slower machine needs a longer snooze.
+        let in_time = ahead > 0;
+        deadlines.extend((0..timers).map(|nth| (name(round, nth), in_time.then_some(at + snoozed + PERIOD_MS))));
+        if !in_time {
+            assert!(skipped < SKIPPED_MAX, "sending {timers} events takes longer than {snoozed} ms");
+            (skipped, snoozed) = (skipped + 1, 2 * snoozed);
+            changes += storm.end().await;
+            continue;
+        }
         // From here on what was armed stays as it was armed (T23).
         put_settings(&fleet.client, &fleet.nodes, CROWD, &json!({"auto_close": {"period": "1h"}})).await;
         pause(ahead as u64).await;
@@ -70,16 +81,18 @@ async fn settings_change_without_end_while_a_tenants_timers_all_run_out_at_once(
         run.progress(done.rounds);
     }
     fleet.settled().await;
-    done.notes.push(format!("{timers} timers in each round; the settings were changed {changes} times"));
+    done.notes.push(format!(
+        "{timers} timers in each round; the settings were changed {changes} times; {skipped} rounds began anew, sending took too long"
+    ));
     let outcome = judge(fleet, run, began, done, false).await;
     let crowd = &outcome.others[CROWD];
     let mut late = Vec::new();
     for told in &crowd.told {
         let Some(close) = &told.close else { continue };
         let deadline = deadlines.remove(&told.conversation).unwrap_or_else(|| panic!("{} closed twice", told.conversation));
-        assert_eq!(close.deadline, deadline, "{}", told.conversation);
-        assert!(close.at > deadline, "{} closed early", told.conversation);
-        late.push(close.at - deadline);
+        assert_eq!(close.deadline, deadline.unwrap_or(close.deadline), "{}", told.conversation);
+        assert!(close.at > close.deadline, "{} closed early", told.conversation);
+        late.extend(deadline.map(|deadline| close.at - deadline));
     }
     assert!(deadlines.is_empty(), "{} never closed", deadlines.len());
     assert!(outcome.history.states.keys().all(|conversation| !conversation.starts_with("crowd-")), "a tenant's among another's");

@@ -7,8 +7,8 @@ use super::report::{Done, Run};
 use super::verdict::judge;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_cut_off_from_redis_both_ways_or_one_way_writes_nothing_late() {
-    let run = Run::of("a_node_cut_off_from_redis_both_ways_or_one_way_writes_nothing_late");
+async fn s5_a_node_cut_off_from_redis_both_ways_or_one_way_writes_nothing_late() {
+    let run = Run::of("s5_a_node_cut_off_from_redis_both_ways_or_one_way_writes_nothing_late");
     let began = Instant::now();
     let mut fleet = Fleet::start(Plan::new("cut between a node and Redis"), run.rng()).await;
     let (mut done, mut ways, mut timers) = (Done::default(), [0; 3], 0);

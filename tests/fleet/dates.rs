@@ -1,5 +1,5 @@
-//! Clocks that jump, by a minute and by an hour, forwards and back: Redis' while it runs; a node's, which looks at the date
-//! when it starts and counts from there.
+//! Clocks that jump, by a minute, an hour and a day, forwards and back: Redis' while it runs; a node's, by an hour at most, which
+//! looks at the date when it starts and counts from there.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -14,8 +14,8 @@ const HOUR: Ms = 60 * MINUTE;
 const DAY: Ms = 24 * HOUR;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_whose_date_jumps_closes_nothing_early() {
-    let run = Run::of("a_node_whose_date_jumps_closes_nothing_early");
+async fn s7_a_node_whose_date_jumps_closes_nothing_early() {
+    let run = Run::of("s7_a_node_whose_date_jumps_closes_nothing_early");
     let began = Instant::now();
     let mut fleet = Fleet::start(Plan { node_clocks: true, ..Plan::new("clock of a node jumps") }, run.rng()).await;
     let mut done = Done::default();
@@ -67,11 +67,11 @@ fn jump(fleet: &Fleet, by: Ms, with_nodes: bool) {
 /// One of its jumps a round, there and back; in every second fleet the nodes go back with it. One forwards comes last: what
 /// is accepted meanwhile is accepted in the future.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_whose_date_jumps_closes_nothing_early() {
+async fn s7_a_redis_whose_date_jumps_closes_nothing_early() {
     const BACK: [Ms; 3] = [-MINUTE, -HOUR, -DAY];
     const FORWARD: [Ms; 3] = [MINUTE, HOUR, DAY];
     const ROUNDS: u64 = 4;
-    let run = Run::of("a_redis_whose_date_jumps_closes_nothing_early");
+    let run = Run::of("s7_a_redis_whose_date_jumps_closes_nothing_early");
     let mut rng = run.rng();
     for fleet_nth in 0..run.rounds.div_ceil(ROUNDS) {
         let began = Instant::now();

@@ -13,14 +13,14 @@ use super::verdict::judge;
 const ROUNDS: u64 = 20;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failover_loses_nothing_that_a_node_remembers() {
-    let run = Run::of("a_failover_loses_nothing_that_a_node_remembers");
+async fn s4_a_failover_loses_nothing_that_a_node_remembers() {
+    let run = Run::of("s4_a_failover_loses_nothing_that_a_node_remembers");
     fail_over(run, Plan { backend: Backend::Watched { replicas: 0 }, ..Plan::new("failover, standard") }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failover_loses_nothing_at_all_where_replicas_must_have_it() {
-    let run = Run::of("a_failover_loses_nothing_at_all_where_replicas_must_have_it");
+async fn s4_a_failover_loses_nothing_at_all_where_replicas_must_have_it() {
+    let run = Run::of("s4_a_failover_loses_nothing_at_all_where_replicas_must_have_it");
     fail_over(run, Plan { backend: Backend::Watched { replicas: 2 }, ..Plan::new("failover, strict, both replicas") }).await;
 }
 

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use super::chain::{Call, lease_key};
 use super::judge::history::Ms;
 use super::judge::listener::Listener;
+use super::judge::rest;
 use super::judge::rng::Rng;
 use super::load::{Dial, Load, Raw, WORKSPACE};
 use super::node::{Node, PARTITIONS, Setup};
@@ -318,26 +319,15 @@ fn note_calls(node: usize, watched: mpsc::Receiver<Vec<u8>>, calls: Arc<Mutex<Ve
 
 /// Answered when every partition has applied it; whichever node can answer.
 pub async fn put_settings(client: &reqwest::Client, nodes: &[Node], workspace: &str, settings: &Value) {
-    let asked = Instant::now();
-    for node in nodes.iter().cycle() {
-        let Err(said) = try_put_settings(client, &settings_url(node, workspace), settings).await else { return };
-        assert!(asked.elapsed() < PATIENCE, "the settings are not taken: {said}");
-        pause(100).await;
-    }
+    rest::put_settings(client, &urls(nodes), workspace, settings).await;
+}
+
+pub fn urls(nodes: &[Node]) -> Vec<String> {
+    nodes.iter().map(|node| node.url("")).collect()
 }
 
 pub fn settings_url(node: &Node, workspace: &str) -> String {
     node.url(&format!("/v1/workspaces/{workspace}/settings"))
-}
-
-/// What the node says, where it does not take them.
-pub async fn try_put_settings(client: &reqwest::Client, url: &str, settings: &Value) -> Result<(), String> {
-    let put = client.put(url).header("content-type", "application/json").body(settings.to_string());
-    match put.send().await {
-        Ok(answer) if answer.status() == 200 => Ok(()),
-        Ok(answer) => Err(format!("{} {}", answer.status(), answer.text().await.unwrap_or_default())),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 pub async fn pause(ms: u64) {

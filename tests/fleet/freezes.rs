@@ -14,8 +14,8 @@ const DIGEST_LEN: usize = 40;
 const PASSES_BY: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commit_that_arrives_after_the_next_owners_is_refused() {
-    let run = Run::of("a_commit_that_arrives_after_the_next_owners_is_refused");
+async fn s6_a_commit_that_arrives_after_the_next_owners_is_refused() {
+    let run = Run::of("s6_a_commit_that_arrives_after_the_next_owners_is_refused");
     let began = Instant::now();
     let mut fleet = Fleet::start(Plan::new("SIGSTOP of an owner, its commit held"), run.rng()).await;
     let mut done = Done::default();

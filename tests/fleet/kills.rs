@@ -22,14 +22,14 @@ struct Death {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kill_9_of_a_node_loses_nothing_and_closes_nothing_twice() {
-    let run = Run::of("kill_9_of_a_node_loses_nothing_and_closes_nothing_twice");
+async fn s1_kill_9_of_a_node_loses_nothing_and_closes_nothing_twice() {
+    let run = Run::of("s1_kill_9_of_a_node_loses_nothing_and_closes_nothing_twice");
     nodes_are_killed(run, Plan::new("kill -9 of a node")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_the_default_lease_a_dead_nodes_timers_close_within_five_seconds() {
-    let run = Run::of("with_the_default_lease_a_dead_nodes_timers_close_within_five_seconds");
+async fn s1_with_the_default_lease_a_dead_nodes_timers_close_within_five_seconds() {
+    let run = Run::of("s1_with_the_default_lease_a_dead_nodes_timers_close_within_five_seconds");
     let late = nodes_are_killed(run, Plan { lease_ms: 3_000, ..Plan::new("kill -9 of a node") }).await;
     let [_, p99, _] = percentiles(&late);
     assert!(!late.is_empty() && p99 <= LATE_MAX, "of {} timers of dead nodes, 1 % closed more than {p99} ms late", late.len());
@@ -81,8 +81,8 @@ async fn nodes_are_killed(run: Run, plan: Plan) -> Vec<Ms> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kill_9_of_redis_that_writes_before_it_answers_loses_nothing() {
-    let run = Run::of("kill_9_of_redis_that_writes_before_it_answers_loses_nothing");
+async fn s2_kill_9_of_redis_that_writes_before_it_answers_loses_nothing() {
+    let run = Run::of("s2_kill_9_of_redis_that_writes_before_it_answers_loses_nothing");
     redis_is_killed(run, Plan::new("kill -9 of Redis")).await;
 }
 

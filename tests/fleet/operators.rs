@@ -13,8 +13,8 @@ const CHANGES: [[&str; 3]; 3] =
 const KINDS: [&str; 5] = ["no scripts", "no memory", "everysec", "eviction", "no disk"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scripts_taken_away_memory_and_settings_changed_under_way_lose_nothing() {
-    let run = Run::of("scripts_taken_away_memory_and_settings_changed_under_way_lose_nothing");
+async fn s13_scripts_taken_away_memory_and_settings_changed_under_way_lose_nothing() {
+    let run = Run::of("s13_scripts_taken_away_memory_and_settings_changed_under_way_lose_nothing");
     let began = Instant::now();
     let plan = Plan { redis_power: true, ..Plan::new("SCRIPT FLUSH, full memory, full disk, appendfsync and eviction changed") };
     let mut fleet = Fleet::start(plan, run.rng()).await;

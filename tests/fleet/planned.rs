@@ -18,8 +18,8 @@ use super::verdict::judge;
 const MOVES: u64 = 4;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn planned_moves_and_rolling_restarts_lose_nothing() {
-    let run = Run::of("planned_moves_and_rolling_restarts_lose_nothing");
+async fn s12_planned_moves_and_rolling_restarts_lose_nothing() {
+    let run = Run::of("s12_planned_moves_and_rolling_restarts_lose_nothing");
     let began = Instant::now();
     let mut fleet = Fleet::start(Plan::new("planned moves, rolling restarts"), run.rng()).await;
     let mut done = Done::default();

@@ -17,8 +17,8 @@ use super::verdict::judge;
 const KINDS: u64 = 3;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_can_read_is_set_aside_and_nothing_else() {
-    let run = Run::of("what_nobody_can_read_is_set_aside_and_nothing_else");
+async fn s10_what_nobody_can_read_is_set_aside_and_nothing_else() {
+    let run = Run::of("s10_what_nobody_can_read_is_set_aside_and_nothing_else");
     let began = Instant::now();
     let mut fleet = Fleet::start(Plan::new("entries that nobody can read, an owner killed over each third"), run.rng()).await;
     let (mut done, mut put) = (Done::default(), BTreeSet::new());

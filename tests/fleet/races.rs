@@ -20,8 +20,8 @@ const REPLIES: usize = 8;
 const SOURCE: &str = "/fleet/races";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reply_that_races_its_deadline_wins_or_comes_after_it() {
-    let run = Run::of("a_reply_that_races_its_deadline_wins_or_comes_after_it");
+async fn s9_a_reply_that_races_its_deadline_wins_or_comes_after_it() {
+    let run = Run::of("s9_a_reply_that_races_its_deadline_wins_or_comes_after_it");
     let began = Instant::now();
     let mut fleet = Fleet::start(Plan::new("replies within 50 ms of the deadline"), run.rng()).await;
     fleet.settled().await;

@@ -23,8 +23,8 @@ const TICKS_MS: u64 = 2_500;
 const BATCH: usize = 100;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restored_backup_is_noticed_and_nothing_closes_until_an_operator_says_so() {
-    let run = Run::of("a_restored_backup_is_noticed_and_nothing_closes_until_an_operator_says_so");
+async fn s15_a_restored_backup_is_noticed_and_nothing_closes_until_an_operator_says_so() {
+    let run = Run::of("s15_a_restored_backup_is_noticed_and_nothing_closes_until_an_operator_says_so");
     let began = Instant::now();
     let mut fleet = Fleet::start(Plan::new("a backup of 12 s ago restored"), run.rng()).await;
     let (mut done, mut overdue, mut again) = (Done::default(), 0, 0);

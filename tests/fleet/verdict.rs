@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-
 use super::chain::{self, Proof};
-use super::fleet::{Backend, Fleet, Redis, keep, pause, put_settings};
+use super::fleet::{Backend, Fleet, Redis, keep, pause, urls};
 use super::judge::checker::{Tally, Violation, check};
 use super::judge::history::{Entry, History, Ms};
 use super::judge::listener::Listener;
 use super::judge::record::{self, Histories};
+use super::judge::rest;
 use super::load::{Load, WORKSPACE, now};
 use super::node::{Node, PARTITIONS};
 use super::report::{Classes, Done, Line, Run};
@@ -131,24 +130,12 @@ fn latest(history: &History) -> Option<String> {
     Some(format!("the latest close was that of {conversation}, due at {}, {} ms late", close.deadline, close.at - close.deadline))
 }
 
-/// Waits until everything due has closed; where that does not come true, the checker will say what is missing.
+/// Waits until everything due has closed.
 pub async fn quiet(client: &reqwest::Client, nodes: &[Node], only_due: bool) {
-    for _ in 0..2 {
-        put_settings(client, nodes, WORKSPACE, &json!({})).await;
-        let asked = Instant::now();
-        while timers(client, &nodes[0], only_due).await > 0 && asked.elapsed() < Duration::from_secs(20) {
-            pause(50).await;
-        }
-    }
-}
-
-async fn timers(client: &reqwest::Client, node: &Node, only_due: bool) -> usize {
     use adjourn::domain::Timestamp;
-    let until = if only_due { adjourn::wire::time::format(Timestamp::from_millis(now() - 1_000)) } else { "9999-01-01T00:00:00Z".into() };
-    let url = node.url(&format!("/v1/workspaces/{WORKSPACE}/conversations?due_before={until}&limit=200"));
-    let Ok(answer) = client.get(url).send().await else { return 1 };
-    let Ok(list) = answer.json::<Value>().await else { return 1 };
-    list["items"].as_array().map_or(1, Vec::len)
+    let a_second_ago = || adjourn::wire::time::format(Timestamp::from_millis(now() - 1_000));
+    let until = || if only_due { a_second_ago() } else { rest::ever() };
+    rest::quiet(client, &urls(nodes), WORKSPACE, until).await;
 }
 
 /// Until the listener has heard all there is to hear; the checker says what it missed.
@@ -157,10 +144,7 @@ async fn hear_out(fleet: &Fleet, url: &str) {
     let asked = Instant::now();
     loop {
         let histories = record::told_in_redis(&store).await;
-        let all = {
-            let heard = fleet.listener.heard.lock().unwrap();
-            histories.values().flat_map(|history| &history.told).all(|told| heard.ids.contains_key(&told.id))
-        };
+        let all = rest::has_heard(&fleet.listener, histories.values().flat_map(|history| &history.told));
         if all || asked.elapsed() > Duration::from_secs(20) {
             return store.close();
         }
@@ -171,21 +155,14 @@ async fn hear_out(fleet: &Fleet, url: &str) {
 /// What was told while the nodes were stopping is heard from one that comes back, with a date so old that it closes nothing
 /// where its date can be moved.
 pub async fn tell_the_rest(node: &mut Node, listener: &Listener, history: &History) {
-    let not_heard = || {
-        let heard = listener.heard.lock().unwrap();
-        history.told.iter().any(|told| !heard.ids.contains_key(&told.id))
-    };
-    if !not_heard() {
+    if rest::has_heard(listener, &history.told) {
         return;
     }
     if let Some(clock) = &node.clock {
         clock.jump(-10_800_000);
     }
     node.start();
-    let asked = Instant::now();
-    while not_heard() && asked.elapsed() < Duration::from_secs(20) {
-        pause(50).await;
-    }
+    rest::hear_out(listener, &history.told).await;
     node.kill();
 }
 

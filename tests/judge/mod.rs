@@ -15,4 +15,5 @@ pub mod history;
 pub mod listener;
 pub mod model;
 pub mod record;
+pub mod rest;
 pub mod rng;

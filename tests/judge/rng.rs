@@ -1,4 +1,8 @@
-//! SplitMix64: the same seed, the same run, as far as other processes allow.
+//! SplitMix64: the same seed, the same run, as far as other processes allow; and the numbers that the environment names.
+//!
+//! A test crate without the judge takes it in alone, with `#[path]`.
+
+#![allow(dead_code)] // each test crate uses a part of it
 
 pub struct Rng(u64);
 
@@ -24,7 +28,16 @@ impl Rng {
         low + self.below(high - low + 1)
     }
 
+    pub fn one_in(&mut self, sides: u64) -> bool {
+        self.below(sides) == 0
+    }
+
     pub fn percent(&mut self, chance: u64) -> bool {
         self.below(100) < chance
     }
+}
+
+/// What a variable of the environment says, be it a seed or a number of rounds.
+pub fn number_from(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
 }

@@ -15,6 +15,8 @@
 mod doctored;
 #[path = "../judge/mod.rs"]
 mod judge;
+#[path = "../rig/mod.rs"]
+mod rig;
 mod rounds;
 mod service;
 mod settings;

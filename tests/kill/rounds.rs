@@ -7,9 +7,10 @@ use serde_json::json;
 use super::checker::{Tally, Violation, check};
 use super::history::{Entry, History, Logged, Ms, Speaker, Told};
 use super::judge::record::left_in_directory;
+use super::judge::rest;
 use super::listener::Listener;
-use super::rng::Rng;
-use super::service::{Service, nap, now};
+use super::rng::{Rng, number_from};
+use super::service::{Service, now};
 use super::trace::{self, Sender, WORKSPACE};
 
 /// A stream says that it is still there every 15 s.
@@ -20,10 +21,6 @@ const SECONDS_A_ROUND: u64 = 4;
 /// Kills in a row before it was ready. An entry whose owner died of it five times in a row is set aside as what kills it
 /// (DESIGN.md, "Poison"); here it is not the entry.
 const EARLY_KILLS_MAX: u32 = 3;
-
-pub fn number_from(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
-}
 
 /// The choices of the test of this name.
 pub fn rng(test: &str) -> Rng {
@@ -43,7 +40,7 @@ async fn killed_again_and_again_it_closes_on_time_once_and_never_over_a_reply() 
 async fn run(rounds: u64, mut rng: Rng) {
     let dir = tempfile::tempdir().unwrap();
     let began = now();
-    let mut service = Service::new(dir.path(), &mut rng);
+    let mut service = Service::new(dir.path());
     service.start();
     service.ready().await;
     let period = rng.between(2, 3);
@@ -55,7 +52,7 @@ async fn run(rounds: u64, mut rng: Rng) {
     let kills = kill(rounds, &mut service, &mut sender, &listener, &mut rng).await;
     sender.get_on().await;
     sender.kill();
-    quiet(&service).await;
+    rest::quiet(&service.client, &[service.url("")], WORKSPACE, rest::ever).await;
     service.stop().await;
 
     let mut history = left_in_directory(&service.store()).await.remove(WORKSPACE).unwrap();
@@ -64,7 +61,7 @@ async fn run(rounds: u64, mut rng: Rng) {
     history.acknowledged = history.sent[..acknowledged].iter().map(|message| message.name.clone()).collect();
     service.start();
     service.ready().await;
-    hear_out(&listener, &history).await;
+    rest::hear_out(&listener, &history.told).await;
     service.stop().await;
     history.heard = listener.heard.lock().unwrap().ids.clone();
 
@@ -145,34 +142,6 @@ async fn await_close(listener: &Listener) {
     let asked = tokio::time::Instant::now();
     while closes() == before && asked.elapsed() < Duration::from_secs(5) {
         tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
-
-/// Waits until everything due has closed.
-async fn quiet(service: &Service) {
-    for _ in 0..2 {
-        // Answered when every partition has applied what came before it.
-        assert_eq!(service.put_settings(WORKSPACE, &json!({})).send().await.unwrap().status(), 200);
-        // Where this does not come true, the checker will say which are missing.
-        let asked = tokio::time::Instant::now();
-        while service.timers(WORKSPACE).await > 0 && asked.elapsed() < Duration::from_secs(20) {
-            nap().await;
-        }
-    }
-}
-
-/// Until the listener has heard all there is to hear; the checker says what it missed.
-async fn hear_out(listener: &Listener, history: &History) {
-    let asked = tokio::time::Instant::now();
-    while asked.elapsed() < Duration::from_secs(20) {
-        let heard_all = {
-            let heard = listener.heard.lock().unwrap();
-            history.told.iter().all(|told| heard.ids.contains_key(&told.id))
-        };
-        if heard_all {
-            return;
-        }
-        nap().await;
     }
 }
 

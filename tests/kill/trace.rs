@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 use adjourn::domain::Timestamp;
@@ -14,8 +13,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::history::{Message, Ms, Name, Speaker};
+use super::rig::process::{PATIENCE, Process, command};
 use super::rng::Rng;
-use super::service::{BINARY, PATIENCE, Process, nap, tail};
+use super::service::{BINARY, nap};
 
 /// How many times faster than it happened it is played.
 const SPEED: i64 = 50;
@@ -164,11 +164,11 @@ impl Sender {
         if self.finished {
             return;
         }
-        let mut command = Command::new(BINARY);
+        let mut command = command(BINARY);
         command.args(["events", "send"]).arg(self.dir.join("trace.ndjson")).env_clear();
         command.args(["--shift-to-now", "--speed", &format!("{SPEED}x"), "--url", &format!("http://127.0.0.1:{}", self.port)]);
         command.arg("--progress").arg(self.progress_file());
-        self.running = Some(Process::start(&mut command, &self.dir.join("send.log")));
+        self.running = Some(Process::start(command, &self.dir.join("send.log")));
     }
 
     pub fn kill(&mut self) {
@@ -200,7 +200,7 @@ impl Sender {
     }
 
     fn last_words(&self) -> String {
-        tail(&self.dir.join("send.log"))
+        self.running.as_ref().map(Process::last_words).unwrap_or_default()
     }
 
     /// What it remembers now.

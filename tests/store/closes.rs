@@ -2,7 +2,7 @@
 
 use crate::bench::*;
 
-pub async fn no_close_before_the_clock_is_past_its_deadline(bench: Bench) {
+pub async fn d1_no_close_before_the_clock_is_past_its_deadline(bench: Bench) {
     let mut owner = bench.claim().await;
     for early in [START + 60_000, START + 1, START] {
         let result = bench.commit(&mut owner, |batch| batch.not_before = Some(at(early))).await;
@@ -12,7 +12,7 @@ pub async fn no_close_before_the_clock_is_past_its_deadline(bench: Bench) {
     bench.commit(&mut owner, |batch| batch.not_before = Some(at(START))).await.unwrap();
 }
 
-pub async fn no_close_over_an_entry_accepted_in_time(bench: Bench) {
+pub async fn d2_no_close_over_an_entry_accepted_in_time(bench: Bench) {
     let reply = bench.append(&["reply"]).await[0];
     bench.clock.jump(60_000);
     let mut owner = bench.claim().await;
@@ -27,7 +27,7 @@ pub async fn no_close_over_an_entry_accepted_in_time(bench: Bench) {
 }
 
 /// What was acknowledged before and taken again: its id says when it was taken, not when it came.
-pub async fn no_close_over_an_entry_taken_again_that_came_in_time(mut bench: Bench) {
+pub async fn d2_no_close_over_an_entry_taken_again_that_came_in_time(mut bench: Bench) {
     bench.store().append(vec![(P, entry("later")), (P, again(START - 500))]).await.unwrap();
     for _ in 0..2 {
         bench.clock.jump(60_000);
@@ -41,7 +41,7 @@ pub async fn no_close_over_an_entry_taken_again_that_came_in_time(mut bench: Ben
     }
 }
 
-pub async fn an_entry_accepted_later_holds_nothing_up(bench: Bench) {
+pub async fn d2_an_entry_accepted_later_holds_nothing_up(bench: Bench) {
     bench.append(&["too late"]).await;
     bench.store().append(vec![(OTHER, entry("elsewhere"))]).await.unwrap();
     bench.clock.jump(60_000);
@@ -50,7 +50,7 @@ pub async fn an_entry_accepted_later_holds_nothing_up(bench: Bench) {
 }
 
 /// The clock allowed a close and steps back: what comes now came after the deadline all the same.
-pub async fn nothing_is_accepted_in_time_after_a_close(bench: Bench) {
+pub async fn d2_nothing_is_accepted_in_time_after_a_close(bench: Bench) {
     let mut owner = bench.claim().await;
     bench.clock.jump(1_000);
     bench.commit(&mut owner, |batch| batch.not_before = Some(at(START + 999))).await.unwrap();

@@ -21,6 +21,8 @@ mod owners;
 mod repeats;
 #[path = "../rig/mod.rs"]
 mod rig;
+#[path = "../judge/rng.rs"]
+mod rng;
 mod rows;
 mod settings;
 mod walks;
@@ -83,11 +85,11 @@ macro_rules! suite {
             chain::a_refused_batch_changes_nothing clock,
             chain::partitions_have_chains_of_their_own,
             chain::what_was_committed_survives,
-            closes::no_close_before_the_clock_is_past_its_deadline clock,
-            closes::no_close_over_an_entry_accepted_in_time clock,
-            closes::no_close_over_an_entry_taken_again_that_came_in_time clock,
-            closes::an_entry_accepted_later_holds_nothing_up clock,
-            closes::nothing_is_accepted_in_time_after_a_close clock,
+            closes::d1_no_close_before_the_clock_is_past_its_deadline clock,
+            closes::d2_no_close_over_an_entry_accepted_in_time clock,
+            closes::d2_no_close_over_an_entry_taken_again_that_came_in_time clock,
+            closes::d2_an_entry_accepted_later_holds_nothing_up clock,
+            closes::d2_nothing_is_accepted_in_time_after_a_close clock,
             rows::rows_load_in_the_order_asked,
             rows::a_removed_row_is_gone,
             rows::the_index_follows_its_row,

@@ -10,6 +10,7 @@ use adjourn::domain::Timestamp;
 use adjourn::store::*;
 
 use crate::bench::*;
+use crate::rng::{Rng, number_from};
 
 /// Unless the environment says otherwise: a little more than twice as many calls, some refused, some fenced.
 const COMMITS: u64 = 250;
@@ -17,10 +18,6 @@ const COMMITS: u64 = 250;
 const CALLS_OF_A_SEED: usize = 120;
 /// All that there is to be read takes longer than a call: with many calls it is not read after each.
 const COMPARED_AT_MOST: u64 = 2_500;
-
-fn number(variable: &str, otherwise: u64) -> u64 {
-    std::env::var(variable).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
-}
 
 pub async fn random_calls_are_answered_as_the_model_answers(mut bench: Bench) {
     let mut pair = Pair {
@@ -32,13 +29,13 @@ pub async fn random_calls_are_answered_as_the_model_answers(mut bench: Bench) {
         asked: Vec::new(),
         before: Vec::new(),
     };
-    let (commits, first_seed) = (number("ADJOURN_STORE_COMMITS", COMMITS), number("ADJOURN_STORE_SEED", 1).max(1));
+    let (commits, first_seed) = (number_from("ADJOURN_STORE_COMMITS").unwrap_or(COMMITS), number_from("ADJOURN_STORE_SEED").unwrap_or(1));
     let every = commits.div_ceil(COMPARED_AT_MOST);
-    let (mut dice, mut written, mut calls) = (Dice(0), 0, 0_usize);
+    let (mut dice, mut written, mut calls) = (Rng::new(first_seed), 0, 0_usize);
     let _replay = Replay { first_seed, commits };
     while written < commits {
         if calls.is_multiple_of(CALLS_OF_A_SEED) {
-            dice = Dice(first_seed + (calls / CALLS_OF_A_SEED) as u64);
+            dice = Rng::new(first_seed + (calls / CALLS_OF_A_SEED) as u64);
         }
         let head = pair.head;
         pair.call(&mut bench, &mut dice).await;
@@ -68,22 +65,6 @@ impl Drop for Replay {
     }
 }
 
-/// xorshift64: the same calls on every machine.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
-    }
-
-    fn one_in(&mut self, sides: u64) -> bool {
-        self.below(sides) == 0
-    }
-}
-
 struct Pair {
     model: Bench,
     /// The last commit that was written.
@@ -102,7 +83,7 @@ struct Pair {
 }
 
 impl Pair {
-    async fn call(&mut self, bench: &mut Bench, dice: &mut Dice) {
+    async fn call(&mut self, bench: &mut Bench, dice: &mut Rng) {
         match dice.below(24) {
             0 | 1 => self.claim(bench).await,
             2 => self.release(bench, dice).await,
@@ -155,7 +136,7 @@ impl Pair {
     }
 
     /// Mostly a record that has moved since.
-    async fn claim_over_what_was_seen(&mut self, bench: &Bench, dice: &mut Dice) {
+    async fn claim_over_what_was_seen(&mut self, bench: &Bench, dice: &mut Rng) {
         let back = dice.below(3) as usize;
         let Some((ours, models)) = self.seen.iter().rev().nth(back).cloned() else { return };
         let ours = bench.store().claim(P, Member::default(), ours).await;
@@ -172,7 +153,7 @@ impl Pair {
         }
     }
 
-    async fn renew(&self, bench: &Bench, dice: &mut Dice) {
+    async fn renew(&self, bench: &Bench, dice: &mut Rng) {
         if let Some((ours, models)) = self.owner(dice) {
             let (ours, models) = (bench.store().renew(ours).await, self.model.store().renew(models).await);
             assert_eq!(class(&ours), class(&models), "{ours:?} {models:?}");
@@ -180,7 +161,7 @@ impl Pair {
     }
 
     /// What `dump` does not ask.
-    async fn ask(&self, bench: &Bench, dice: &mut Dice) {
+    async fn ask(&self, bench: &Bench, dice: &mut Rng) {
         let limit = dice.below(6) as usize + 1;
         let walk = async |bench: &Bench| crate::walks::walk(bench, P, limit, async |_| {}).await;
         assert_eq!(walk(bench).await, walk(&self.model).await);
@@ -192,7 +173,7 @@ impl Pair {
         assert_eq!(applied(bench).await, applied(&self.model).await);
     }
 
-    async fn release(&mut self, bench: &Bench, dice: &mut Dice) {
+    async fn release(&mut self, bench: &Bench, dice: &mut Rng) {
         if let Some((ours, models)) = self.owner(dice) {
             bench.store().release(ours, None).await.unwrap();
             self.model.store().release(models, None).await.unwrap();
@@ -200,12 +181,12 @@ impl Pair {
     }
 
     /// The last owner, seldom an earlier one.
-    fn owner(&self, dice: &mut Dice) -> Option<(Lease, Lease)> {
+    fn owner(&self, dice: &mut Rng) -> Option<(Lease, Lease)> {
         let back = if dice.one_in(8) { dice.below(self.owners.len().max(1) as u64) as usize } else { 0 };
         self.owners.iter().rev().nth(back).copied()
     }
 
-    async fn append(&mut self, bench: &Bench, dice: &mut Dice) {
+    async fn append(&mut self, bench: &Bench, dice: &mut Rng) {
         let (count, now) = (dice.below(12), self.model.clock.now().as_millis());
         let mut taken = |n| match dice.one_in(5) {
             true => Entry::Again { event: Box::new(event(&format!("e{n}"))), accepted_at: at(now - dice.below(900) as i64) },
@@ -217,13 +198,13 @@ impl Pair {
         assert_eq!(ours.map_err(|e| e.to_string()), models.map_err(|e| e.to_string()));
     }
 
-    async fn put_settings(&mut self, bench: &Bench, dice: &mut Dice) {
+    async fn put_settings(&mut self, bench: &Bench, dice: &mut Rng) {
         let (expected, version) = (dice.below(3), dice.below(3));
         let ours = bench.store().put_settings("acme".into(), expected, settings(version)).await.unwrap();
         assert_eq!(ours, self.model.store().put_settings("acme".into(), expected, settings(version)).await.unwrap());
     }
 
-    async fn commit(&mut self, bench: &Bench, dice: &mut Dice) {
+    async fn commit(&mut self, bench: &Bench, dice: &mut Rng) {
         let Some((ours, models)) = self.owner(dice) else { return };
         let (batch, applies) = self.batch(dice).await;
         let written = bench.store().commit(ours, batch.clone()).await;
@@ -238,7 +219,7 @@ impl Pair {
     }
 
     /// A doubled or a late commit: no answer but a refusal, whoever holds the partition by now.
-    async fn commit_again(&self, bench: &Bench, dice: &mut Dice) {
+    async fn commit_again(&self, bench: &Bench, dice: &mut Rng) {
         let back = dice.below(3) as usize;
         let Some((ours, models, batch)) = self.before.iter().rev().nth(back).cloned() else { return };
         let written = bench.store().commit(ours, batch.clone()).await;
@@ -248,7 +229,7 @@ impl Pair {
     }
 
     /// Mostly one that will be written, and the entries it applies.
-    async fn batch(&self, dice: &mut Dice) -> (Batch, Vec<LogId>) {
+    async fn batch(&self, dice: &mut Rng) -> (Batch, Vec<LogId>) {
         let stats = self.model.store().stats().await.unwrap()[usize::from(P.0)];
         let log = self.model.read(P, stats.checkpoint).await;
         let reach = dice.below(log.len() as u64 + 1) as usize;
@@ -279,7 +260,7 @@ impl Pair {
     }
 
     /// Around the clock, or around when the first entry was accepted that the batch does not apply.
-    fn deadline(&self, left: &[LogEntry], dice: &mut Dice) -> Timestamp {
+    fn deadline(&self, left: &[LogEntry], dice: &mut Rng) -> Timestamp {
         let now = self.model.clock.now().as_millis();
         let border = dice.below(3) as i64 - 1;
         match (left.first(), dice.below(3)) {
@@ -289,7 +270,7 @@ impl Pair {
         }
     }
 
-    fn row(&self, n: u64, dice: &mut Dice) -> RowWrite {
+    fn row(&self, n: u64, dice: &mut Rng) -> RowWrite {
         let key = format!("{}/{n}{}", ["a", "a-b", "ab"][dice.below(3) as usize], dice.below(5));
         let indexed_at = self.rows.get(&key).copied();
         match (indexed_at, dice.one_in(4)) {
