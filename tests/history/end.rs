@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use adjourn::domain::{ConversationNotice, Notice, NoticeKind, PartitionId, Settings, deadline};
+use adjourn::domain::{Conversation, ConversationKey, ConversationNotice, Notice, NoticeKind, PartitionId, Settings, Snapshot, deadline};
 use adjourn::store::{LogEntry, LogId, Notification, Store};
 use adjourn::wire::CloudEvent;
 use futures_util::FutureExt;
@@ -33,7 +33,8 @@ pub fn judge(world: &World, telling: Option<&str>) -> Outcome {
     violations.extend(heard_is_stored(world, &told));
     violations.extend(one_close_an_episode(&told));
     violations.extend(state_is_the_log(world, &journal));
-    violations.extend(in_time(world, &journal));
+    let (late, judged_for_lateness) = in_time(world, &journal);
+    violations.extend(late);
     violations.extend(rules_of_messages(world, &journal));
     let of = |kind| told.iter().filter(|told| matches!(&told.notice, Notice::Conversation(told) if told.kind == kind)).count();
     let tally = Tally {
@@ -41,6 +42,7 @@ pub fn judge(world: &World, telling: Option<&str>) -> Outcome {
         commits: journal.partitions.iter().map(|book| book.commits.len()).sum(),
         claims: journal.partitions.iter().filter_map(|book| book.lease).map(|lease| lease.epoch as usize).sum(),
         auto_closes: journal.partitions.iter().flat_map(|book| &book.commits).map(|committed| closes(committed).count()).sum(),
+        judged_for_lateness,
         reversals: of(NoticeKind::Reversed),
         set_aside: journal.partitions.iter().flat_map(|book| &book.commits).map(|committed| committed.batch.dead.len()).sum(),
         faults: world.plan.acts.iter().filter(|planned| matches!(planned.act, Act::Fault(_))).count(),
@@ -158,17 +160,30 @@ fn state_is_the_log(world: &World, journal: &Journal) -> Vec<Violation> {
             if let Some(due) = deadline(row, &settings).ok().filter(|due| due.at.as_millis() < now && row.set_aside == 0) {
                 found.push(violates(Law::EveryDueCloses, format!("{key} was due {:?}, and is open", due.at)));
             }
+            found.extend(why_agrees(world, key, row, &settings));
         }
     }
     found
+}
+
+/// What a node says of a conversation is what is stored of it.
+fn why_agrees(world: &World, key: &ConversationKey, row: &Conversation, settings: &Settings) -> Option<Violation> {
+    let ledger = world.ledger.borrow();
+    let Some(why) = ledger.whys.get(key) else {
+        return (row.episode > 0).then(|| violates(Law::StateIsTheLog, format!("{key}: nobody says why it is as it is")));
+    };
+    let timer = deadline(row, settings).map(|due| (due.at, due.armed_by.position.time, due.armed_by.period));
+    let said = why.timer.as_ref().map(|due| (due.at, due.armed_at, due.period)).map_err(|reason| *reason);
+    let agrees = said == timer && why.set_aside == row.set_aside && why.snapshot == Snapshot::of(row, settings, why.now);
+    (!agrees).then(|| violates(Law::StateIsTheLog, format!("{key}: a node says {why:?}, stored is {row:?}")))
 }
 
 fn defaults(world: &World) -> Settings {
     Settings { enabled: true, enable_epoch: 1, period: world.plan.period, ..Settings::default() }
 }
 
-/// I13, of timers that ran out while nothing was in the way.
-fn in_time(world: &World, journal: &Journal) -> Vec<Violation> {
+/// I13, of timers that ran out while nothing was in the way; and how many those were.
+fn in_time(world: &World, journal: &Journal) -> (Vec<Violation>, usize) {
     let ledger = world.ledger.borrow();
     // When the machines saw this time, by their own.
     let seen = |at: Ms| {
@@ -184,18 +199,21 @@ fn in_time(world: &World, journal: &Journal) -> Vec<Violation> {
         }
         at - offset
     };
-    let mut found = Vec::new();
+    let (mut found, mut judged) = (Vec::new(), 0);
     for committed in journal.partitions.iter().flat_map(|book| &book.commits) {
         for (told, deadline) in closes(committed) {
             let due = seen(deadline.as_millis());
             let late = committed.virtual_ms - due;
-            let quiet = due > ledger.disturbed_until;
-            if quiet && late > LATE_MAX {
+            if due <= ledger.disturbed_until {
+                continue;
+            }
+            judged += 1;
+            if late > LATE_MAX {
                 found.push(violates(Law::InTime, format!("{} closed {late} ms late, and nothing was in the way", told.key)));
             }
         }
     }
-    found
+    (found, judged)
 }
 
 /// I15: asked before an operator gives anything up.

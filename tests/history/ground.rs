@@ -1,7 +1,7 @@
 //! What all processes stand on: the model store, its clock, and a journal of what really happened in it. Nothing in the
 //! service can see the journal; the laws are asked of it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use adjourn::clock::Clock;
@@ -23,6 +23,8 @@ pub struct Ground {
     pub clock: Arc<SimClock>,
     /// Calls that were made, over all lines.
     calls: AtomicU64,
+    /// Until this virtual time a fault that has struck may keep a partition from getting on.
+    slow_until: AtomicI64,
     journal: Mutex<Journal>,
     dice: Mutex<Rng>,
 }
@@ -84,15 +86,25 @@ pub struct Mark {
 }
 
 impl Ground {
-    pub fn new(partitions: u16, seed: u64) -> Arc<Self> {
+    pub fn new(partitions: u16, exclusive: bool, seed: u64) -> Arc<Self> {
         let time = Time::begin();
         let clock = SimClock::of(&time);
         let store = MemoryStore::new(PartitionCount::new(partitions).unwrap(), clock.clone());
-        store.share();
+        if !exclusive {
+            store.share();
+        }
         let partitions = vec![Book::default(); usize::from(partitions)];
         let journal =
             Journal { partitions, violations: Vec::new(), primary: 0, doomed: false, heads: Vec::new(), off_since: None, digest: 0 };
-        Arc::new(Self { store, time, clock, calls: AtomicU64::new(0), journal: Mutex::new(journal), dice: Mutex::new(Rng::new(seed)) })
+        Arc::new(Self {
+            store,
+            time,
+            clock,
+            calls: AtomicU64::new(0),
+            slow_until: AtomicI64::new(0),
+            journal: Mutex::new(journal),
+            dice: Mutex::new(Rng::new(seed)),
+        })
     }
 
     pub fn journal(&self) -> MutexGuard<'_, Journal> {
@@ -110,6 +122,15 @@ impl Ground {
             self.report(violates(Law::NobodySpins, format!("{CALLS_MAX} calls of the store in one history")));
         }
         calls < CALLS_MAX
+    }
+
+    /// For `ms` from now on somebody may rightly be without progress.
+    pub fn slow_for(&self, ms: Ms) {
+        self.slow_until.fetch_max(self.time.virtual_ms() + ms, Ordering::Relaxed);
+    }
+
+    pub fn slow_until(&self) -> Ms {
+        self.slow_until.load(Ordering::Relaxed)
     }
 
     pub fn report(&self, violation: Violation) {

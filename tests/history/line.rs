@@ -16,10 +16,13 @@ use tokio::sync::oneshot;
 
 use super::ground::Ground;
 use super::poison;
+use super::run::LEASE;
 use super::time::{Ms, SimClock};
 
 /// How long a caller of the real store waits for an answer.
 const PATIENCE: Duration = Duration::from_millis(1_000);
+/// For how long a call that never ends may keep a partition from getting on: ten leases.
+const SWALLOWED_MS: Ms = 10 * LEASE.as_millis() as Ms;
 
 /// What may go wrong on the way; each counts down.
 #[derive(Default)]
@@ -132,6 +135,7 @@ impl Line {
         }
         if is_commit {
             if strikes(&mut troubles.swallow) {
+                self.ground.slow_for(SWALLOWED_MS);
                 return Fate::Swallowed;
             }
             if strikes(&mut troubles.hold) {
@@ -234,7 +238,12 @@ impl Line {
 
     /// Whether the process is gone, be it by the step it has just taken.
     fn ends_here(&self) -> bool {
-        if poison::has_died() || !self.ground.may_call() {
+        if poison::has_died() {
+            // The event may kill as many as it takes to find it: each death is a fault of its own.
+            self.ground.slow_for(0);
+            self.end();
+        }
+        if !self.ground.may_call() {
             self.end();
         }
         self.is_ended()
@@ -456,7 +465,7 @@ impl Store for Line {
     }
 
     fn is_exclusive(&self) -> bool {
-        false
+        self.store().is_exclusive()
     }
 
     fn cluster(&self) -> Answer<'_, ClusterView> {

@@ -1,13 +1,15 @@
 //! Simulated histories: the real nodes, shards, conversations and placement on the model store, with clocks, network and
-//! chance all driven by one seed. Three to five nodes, 200 conversations, 2,000 events and twenty faults in each; then the
-//! weather clears, and every law is asked for (`laws.rs`).
+//! chance all driven by one seed. Three to five nodes, or one on a store of its own, 200 conversations, 2,000 events and twenty
+//! faults in each; then the weather clears, and every law is asked for (`laws.rs`).
 //!
 //! ```text
 //! plan.rs: what happens, drawn from the seed ──▶ run.rs: producers, a subscriber, faults (trouble.rs), all in virtual time
 //!                                                   │ process.rs: a node's tasks, killed and frozen like a process
 //!                                                   │ line.rs: its way to the store: late, twice, never, dead in between
 //!                                                   ▼ ground.rs: the model store, and a journal of what happened in it
-//!                                                end.rs, fold.rs, tests/judge: every law ──▶ shrink.rs, story.rs
+//!                                                calm.rs: the weather clears; end.rs, fold.rs, tests/judge: every law
+//!                                                   ▼
+//!                                                shrink.rs, story.rs: of what broke one
 //! ```
 //! A few hundred histories by default; `ADJOURN_HISTORIES=10000 cargo test --test history` for another number. A failure names its seed,
 //! is made as small as it gets, and told; `ADJOURN_HISTORY_SEED=17 cargo test --test history -- --nocapture` runs that one again.
@@ -16,6 +18,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)] // clippy.toml excuses test functions, not their helpers
 
+mod calm;
 mod end;
 mod fold;
 mod ground;
@@ -40,6 +43,7 @@ mod trouble;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+use judge::rng::number_from;
 use laws::Violation;
 use plan::{Plan, Size};
 use run::Tally;
@@ -47,15 +51,11 @@ use run::Tally;
 /// In a run of all tests: some seconds.
 const HISTORIES: u64 = 200;
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
-}
-
 #[test]
 fn the_laws_hold_in_every_history() {
-    let (from, count) = match number("ADJOURN_HISTORY_SEED") {
+    let (from, count) = match number_from("ADJOURN_HISTORY_SEED") {
         Some(seed) => (seed, 1),
-        None => (0, number("ADJOURN_HISTORIES").unwrap_or(HISTORIES)),
+        None => (0, number_from("ADJOURN_HISTORIES").unwrap_or(HISTORIES)),
     };
     let found = many::histories(from, count, true, || ());
     if let Some((seed, violations)) = found.failed {
@@ -101,10 +101,14 @@ fn the_same_seed_is_the_same_history() {
 #[test]
 fn there_is_something_to_judge() {
     let found = many::histories(0, 40, false, || ());
-    let Tally { accepted, commits, claims, auto_closes, reversals, set_aside, faults, deaths } = found.tally;
+    let Tally { accepted, commits, claims, auto_closes, judged_for_lateness, reversals, set_aside, faults, deaths } = found.tally;
     assert!(found.failed.is_none() && found.histories == 40);
     assert!(accepted > 40 * 1_500 && commits > 40 * 300 && faults == 40 * Size::FULL.faults, "{:?}", found.tally);
-    assert!(claims > 40 * 20 && auto_closes > 40 * 50 && reversals > 40 && set_aside > 40 && deaths > 40, "{:?}", found.tally);
+    assert!(
+        claims > 40 * 20 && auto_closes > 40 * 50 && judged_for_lateness > 40 * 10 && reversals > 40 && set_aside > 40 && deaths > 40,
+        "{:?}",
+        found.tally
+    );
 }
 
 /// What is shrunk still shows what it was shrunk for, and is short enough to be read.

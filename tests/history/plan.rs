@@ -12,6 +12,8 @@ pub struct Plan {
     pub seed: u64,
     pub nodes: usize,
     pub partitions: u16,
+    /// One node on a store that nobody else can have, as the embedded one is.
+    pub exclusive: bool,
     /// What counts as accepted the replica has.
     pub strict: bool,
     pub period: Span,
@@ -137,14 +139,15 @@ pub enum Fault {
         node: usize,
         hold_ms: u64,
     },
+    /// `None`: nobody sets it right before the weather clears.
     StoreClock {
         by_ms: Ms,
-        for_ms: u64,
+        for_ms: Option<u64>,
     },
     NodeClock {
         node: usize,
         by_ms: Ms,
-        for_ms: u64,
+        for_ms: Option<u64>,
     },
     /// An event that the state machine panics on.
     Poison {
@@ -162,9 +165,19 @@ pub enum Fault {
     Restart {
         node: usize,
     },
+    /// `None`: back to wherever it belongs.
     Move {
         partition: u16,
+        node: Option<usize>,
+    },
+    /// Told to give everything away; it takes nothing again before it is started anew.
+    Drain {
         node: usize,
+        restart_ms: u64,
+    },
+    /// A second process, that takes an exclusive store for its own.
+    Rival {
+        ms: u64,
     },
 }
 
@@ -186,12 +199,13 @@ const MINUTE: Ms = 60_000;
 impl Plan {
     pub fn of(seed: u64, size: Size) -> Self {
         let mut draw = Draw { rng: Rng::new(seed), size, next_event: 0 };
-        let nodes = 3 + draw.rng.below(3) as usize;
+        let exclusive = draw.rng.below(8) == 0;
+        let nodes = if exclusive { 1 } else { 3 + draw.rng.below(3) as usize };
         let partitions = 4 + draw.rng.below(5) as u16;
         let period = Span::from_millis([3 * MINUTE, 5 * MINUTE, 10 * MINUTE, 90_000][draw.rng.below(4) as usize]);
         let mut acts = draw.events(nodes);
         for _ in 0..size.faults {
-            let fault = Act::Fault(draw.fault(nodes, partitions));
+            let fault = Act::Fault(if exclusive { draw.fault_of_one(partitions) } else { draw.fault(nodes, partitions) });
             draw.insert(&mut acts, fault);
         }
         for _ in 0..4 {
@@ -199,8 +213,8 @@ impl Plan {
             let via = draw.rng.below(nodes as u64) as usize;
             draw.insert(&mut acts, Act::Settings { via, change });
         }
-        let strict = draw.rng.percent(50);
-        Self { seed, nodes, partitions, strict, period, acts }
+        let strict = !exclusive && draw.rng.percent(50);
+        Self { seed, nodes, partitions, exclusive, strict, period, acts }
     }
 }
 
@@ -302,8 +316,8 @@ impl Draw {
         let node = self.rng.below(nodes as u64) as usize;
         let conversation = self.rng.below(self.size.conversations);
         let some = 1 + self.rng.below(3) as u32;
-        let clock = [1_000, 30_000, 5 * MINUTE, 60 * MINUTE][self.rng.below(4) as usize] * (1 - 2 * self.rng.below(2) as Ms);
-        match self.rng.below(27) {
+        let partition = self.rng.below(u64::from(partitions)) as u16;
+        match self.rng.below(29) {
             0 => Fault::Kill { node, back_ms: self.rng.below(9_000) },
             1..4 => {
                 Fault::KillAtCall { node, calls: self.rng.below(40) as u32, before: self.rng.percent(50), back_ms: self.rng.below(9_000) }
@@ -319,17 +333,52 @@ impl Draw {
             15 => Fault::DoubleCommits { node, commits: some },
             16 => Fault::SwallowCommits { node, commits: 1 },
             17 | 18 => Fault::FailOver { lag_ms: self.rng.below(2_000) },
-            19 => Fault::StoreClock { by_ms: clock, for_ms: self.rng.below(5_000) },
-            20 => Fault::NodeClock { node, by_ms: clock, for_ms: self.rng.below(20_000) },
+            19 => Fault::StoreClock { by_ms: self.jump(), for_ms: self.while_wrong(5_000) },
+            20 => Fault::NodeClock { node, by_ms: self.jump(), for_ms: self.while_wrong(20_000) },
             21 => Fault::Poison { conversation },
             22 => Fault::Deadly { conversation },
-            23 => Fault::Garbage { partition: self.rng.below(u64::from(partitions)) as u16 },
-            24 => {
-                let partition = self.rng.below(u64::from(partitions)) as u16;
-                Fault::LostClaim { partition, node, hold_ms: 4_000 + self.rng.below(5_000) }
-            }
+            23 => Fault::Garbage { partition },
+            24 => Fault::LostClaim { partition, node, hold_ms: 4_000 + self.rng.below(5_000) },
             25 => Fault::Restart { node },
-            _ => Fault::Move { partition: self.rng.below(u64::from(partitions)) as u16, node },
+            26 => Fault::Move { partition, node: Some(node) },
+            27 => Fault::Move { partition, node: None },
+            _ => Fault::Drain { node, restart_ms: 1_000 + self.rng.below(9_000) },
         }
+    }
+
+    /// What can happen to one process and its disk. There is no wire to cut, and no call that never ends: on such a store nobody
+    /// has a deadline for one.
+    fn fault_of_one(&mut self, partitions: u16) -> Fault {
+        let node = 0;
+        let conversation = self.rng.below(self.size.conversations);
+        let some = 1 + self.rng.below(3) as u32;
+        match self.rng.below(18) {
+            0 => Fault::Kill { node, back_ms: self.rng.below(9_000) },
+            1..4 => {
+                Fault::KillAtCall { node, calls: self.rng.below(40) as u32, before: self.rng.percent(50), back_ms: self.rng.below(9_000) }
+            }
+            4 => Fault::Freeze { node, ms: 100 + self.rng.below(9_000) },
+            5 => Fault::Slow { node, ms: 1 + self.rng.below(800), for_ms: self.rng.below(9_000) },
+            6 => Fault::LoseCalls { node, calls: some },
+            7 | 8 => Fault::LoseAnswers { node, calls: some },
+            9 => Fault::Refuse { node, calls: some },
+            10 => Fault::DoubleCommits { node, commits: some },
+            11 => Fault::StoreClock { by_ms: self.jump(), for_ms: self.while_wrong(5_000) },
+            12 => Fault::NodeClock { node, by_ms: self.jump(), for_ms: self.while_wrong(20_000) },
+            13 => Fault::Poison { conversation },
+            14 => Fault::Deadly { conversation },
+            15 => Fault::Garbage { partition: self.rng.below(u64::from(partitions)) as u16 },
+            16 => Fault::Restart { node },
+            _ => Fault::Rival { ms: 100 + self.rng.below(9_000) },
+        }
+    }
+
+    /// By how much a clock jumps: by so little that it may be missed, or by an hour.
+    fn jump(&mut self) -> Ms {
+        [1, 7, 1_000, 30_000, 5 * MINUTE, 60 * MINUTE][self.rng.below(6) as usize] * (1 - 2 * self.rng.below(2) as Ms)
+    }
+
+    fn while_wrong(&mut self, most: u64) -> Option<u64> {
+        (!self.rng.percent(20)).then(|| self.rng.below(most))
     }
 }

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adjourn::actors::{Cursor, Fed, Node, NodeOptions, Verdict};
+use adjourn::actors::{Cursor, Fed, Node, NodeOptions, Verdict, Why};
 use adjourn::chance;
 use adjourn::domain::settings::{SettingsBounds, SettingsChange};
-use adjourn::domain::{Event, Settings, Span};
+use adjourn::domain::{ConversationKey, Event, Settings, Span};
 use adjourn::store::{Entry, Store};
 use adjourn::wire::CloudEvent;
 use tokio::task::{LocalSet, spawn_local};
@@ -46,6 +46,8 @@ pub struct Tally {
     pub commits: usize,
     pub claims: usize,
     pub auto_closes: usize,
+    /// Closes that nothing was in the way of: they had to be in time (I13).
+    pub judged_for_lateness: usize,
     pub reversals: usize,
     pub set_aside: usize,
     pub faults: usize,
@@ -55,11 +57,12 @@ pub struct Tally {
 
 impl Tally {
     pub fn add(&mut self, other: &Self) {
-        let Self { accepted, commits, claims, auto_closes, reversals, set_aside, faults, deaths } = other;
+        let Self { accepted, commits, claims, auto_closes, judged_for_lateness, reversals, set_aside, faults, deaths } = other;
         self.accepted += accepted;
         self.commits += commits;
         self.claims += claims;
         self.auto_closes += auto_closes;
+        self.judged_for_lateness += judged_for_lateness;
         self.reversals += reversals;
         self.set_aside += set_aside;
         self.faults += faults;
@@ -84,6 +87,8 @@ pub struct Ledger {
     pub disturbed_until: Ms,
     /// Each jump of everybody's time: when, by the machines' own time, and what it was before and after.
     pub passes: Vec<(Ms, Ms, Ms)>,
+    /// What a node said of each conversation in the end.
+    pub whys: BTreeMap<ConversationKey, Why>,
     pub deaths: usize,
 }
 
@@ -110,6 +115,10 @@ pub struct World {
     pub plan: Plan,
     pub ground: Arc<Ground>,
     pub seats: Vec<Seat>,
+    /// Processes that took an exclusive store for their own, as long as they live.
+    pub rivals: RefCell<Vec<Rc<Process>>>,
+    /// Nodes that were told to drain, and are yet to be started anew.
+    pub draining: Cell<u32>,
     pub ledger: RefCell<Ledger>,
     serial: Cell<u64>,
     /// No more restarts, no more sending.
@@ -158,7 +167,7 @@ impl World {
     }
 
     fn start(plan: Plan) -> Rc<Self> {
-        let ground = Ground::new(plan.partitions, plan.seed ^ 0x5eed);
+        let ground = Ground::new(plan.partitions, plan.exclusive, plan.seed ^ 0x5eed);
         let period = plan.period;
         let options = NodeOptions {
             arbiters: 0,
@@ -182,8 +191,9 @@ impl World {
             Seat { name, clock, process: RefCell::new(process), serial, back_at, reminded: RefCell::default() }
         };
         let seats = ["a", "b", "c", "d", "e"][..plan.nodes].iter().map(|name| seat(name)).collect();
-        let (ledger, over, enabling) = (RefCell::default(), Cell::new(false), Cell::new((0, 0)));
-        Rc::new(Self { plan, ground, seats, ledger, serial, over, enabling, options })
+        let (rivals, draining, ledger) = (RefCell::default(), Cell::new(0), RefCell::default());
+        let (over, enabling) = (Cell::new(false), Cell::new((0, 0)));
+        Rc::new(Self { plan, ground, seats, rivals, draining, ledger, serial, over, enabling, options })
     }
 
     pub fn now(&self) -> Ms {
@@ -225,6 +235,15 @@ impl World {
         seat.serial.set(self.serial.get());
         seat.back_at.set(Ms::MAX);
         *seat.process.borrow_mut() = Rc::new(Process::start(seat.name, line, seat.clock.clone(), self.options.clone()));
+    }
+
+    /// Another process by the first seat's name, which goes by that one's clock.
+    pub fn rival(&self) -> Rc<Process> {
+        let seat = &self.seats[0];
+        let line = Line::to(&self.ground, &seat.clock, self.plan.strict);
+        let rival = Rc::new(Process::start(seat.name, line, seat.clock.clone(), self.options.clone()));
+        self.rivals.borrow_mut().push(rival.clone());
+        rival
     }
 
     /// For so long from now on, and until everything has found its place again, nobody is late.
@@ -269,7 +288,7 @@ impl World {
         self.ledger.borrow_mut().passes.push((self.now(), before, self.ground.time.now()));
     }
 
-    fn next_deadline(&self) -> Option<Ms> {
+    pub fn next_deadline(&self) -> Option<Ms> {
         use futures_util::FutureExt;
         let all = self.ground.store.partitions().all();
         let first = |partition| {
@@ -376,102 +395,6 @@ impl World {
                     }
                     Ok(Ok(Fed::Reset)) => self.ledger.borrow_mut().resets += 1,
                     Ok(Err(_)) | Err(_) => silent += 1,
-                }
-            }
-        }
-    }
-
-    /// The weather clears, what is due falls due, and everybody has time to do what is to be done.
-    async fn come_to_rest(self: &Rc<Self>) {
-        self.clear_up();
-        self.settled("after the last fault").await;
-        self.dismiss_letters().await;
-        let disturbed_for = self.ledger.borrow().disturbed_until - self.now();
-        pause(disturbed_for.clamp(0, 30_000) as u64).await;
-        self.pass(4 * 3_600_000);
-        let done = self.eventually(20_000, || self.none_due() && self.unapplied() == 0).await;
-        if !done {
-            self.ground.report(violates(Law::Settles, "timers are still due, or entries unapplied, long after the last fault"));
-        }
-        let heard = self.eventually(15_000, || end::all_heard(self)).await;
-        if !heard {
-            let unheard = end::unheard(self);
-            let about = format!("the subscriber has not heard {} of them, long after the last fault: {:?}", unheard.len(), unheard.first());
-            self.ground.report(violates(Law::HeardIsStored, about));
-        }
-        self.over.set(true);
-        pause(3_000).await;
-    }
-
-    fn clear_up(&self) {
-        self.ground.clock.set_right();
-        for seat in &self.seats {
-            seat.clock.set_right();
-            let process = seat.process.borrow().clone();
-            process.line.heal();
-            process.thaw();
-            if !process.is_alive() {
-                self.seat_anew(seat);
-            }
-        }
-    }
-
-    /// Every partition has an owner that works, and everything is applied.
-    async fn settled(&self, when: &str) {
-        let slow = self.plan.acts.iter().any(|planned| matches!(&planned.act, Act::Fault(fault) if trouble::is_slow(fault)));
-        let within = if slow { 150_000 } else { 12_000 };
-        let holds = || {
-            let owned = self.owners();
-            let ready: usize = self.alive().map(|process| process.node.shards_ready()).sum();
-            owned == usize::from(self.plan.partitions) && ready == owned && self.unapplied() == 0
-        };
-        if !self.eventually(within, holds).await {
-            let about = format!("{when}: {} owners of {}, {} entries not applied", self.owners(), self.plan.partitions, self.unapplied());
-            self.ground.report(violates(Law::Settles, about));
-        }
-    }
-
-    fn alive(&self) -> impl Iterator<Item = Rc<Process>> {
-        self.seats.iter().map(|seat| seat.process.borrow().clone()).filter(|process| process.is_alive())
-    }
-
-    fn owners(&self) -> usize {
-        use futures_util::FutureExt;
-        let view = self.ground.store.cluster().now_or_never();
-        view.and_then(Result::ok).map_or(0, |view| view.holders.iter().flatten().count())
-    }
-
-    fn unapplied(&self) -> u64 {
-        use futures_util::FutureExt;
-        let stats = self.ground.store.stats().now_or_never().and_then(Result::ok).unwrap_or_default();
-        stats.iter().map(|stats| stats.backlog).sum()
-    }
-
-    fn none_due(&self) -> bool {
-        self.next_deadline().is_none_or(|next| next >= self.ground.time.now())
-    }
-
-    async fn eventually(&self, within_ms: Ms, holds: impl Fn() -> bool) -> bool {
-        let begin = self.now();
-        while !holds() {
-            if self.now() - begin > within_ms {
-                return false;
-            }
-            pause(50).await;
-        }
-        true
-    }
-
-    /// An operator looks at what was set aside, and gives it up.
-    async fn dismiss_letters(&self) {
-        end::quarantine(self);
-        for partition in self.ground.store.partitions().all() {
-            let letters = self.ground.store.dead_letters(partition, adjourn::store::LogId::ZERO, usize::MAX).await.unwrap();
-            for letter in letters {
-                let action = adjourn::store::DeadLetterAction::Dismiss;
-                let done = self.some_node(0).act_on_dead_letter(partition, letter.id, action, Duration::from_secs(60)).await;
-                if done.is_err() {
-                    self.ground.report(violates(Law::Settles, format!("{} cannot be dismissed: {done:?}", letter.id)));
                 }
             }
         }

@@ -12,7 +12,11 @@ use super::time::Time;
 
 /// The acts that are left of a plan.
 pub fn of_plan(plan: &Plan) -> String {
-    let mode = if plan.strict { "strict" } else { "standard" };
+    let mode = match plan {
+        Plan { exclusive: true, .. } => "exclusive",
+        Plan { strict: true, .. } => "strict",
+        Plan { .. } => "standard",
+    };
     let mut story = format!(
         "seed {}: {} nodes, {} partitions, {mode}, closes after {} s\n",
         plan.seed,

@@ -1,6 +1,7 @@
 //! Faults, as they strike.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use adjourn::domain::PartitionId;
@@ -13,12 +14,7 @@ use super::plan::Fault;
 use super::poison::{KILLS, PANICS};
 use super::post::poisoned;
 use super::run::{World, pause};
-
-/// Faults after which a partition may rightly be without progress for longer: a call that never ends costs ten leases, and
-/// an event that kills costs its processes until it was found.
-pub fn is_slow(fault: &Fault) -> bool {
-    matches!(fault, Fault::SwallowCommits { .. } | Fault::Deadly { .. })
-}
+use super::time::SimClock;
 
 pub fn strike(world: &Rc<World>, fault: Fault) {
     world.disturb(lasts(&fault));
@@ -53,20 +49,10 @@ pub fn strike(world: &Rc<World>, fault: Fault) {
             spawn_local(lost_claim(world.clone(), PartitionId(partition), node, hold_ms));
         }
         Fault::StoreClock { by_ms, for_ms } => {
-            let clock = world.ground.clock.clone();
-            clock.jump(by_ms);
-            spawn_local(async move {
-                pause(for_ms).await;
-                clock.set_right();
-            });
+            wrong_for(world.ground.clock.clone(), by_ms, for_ms);
         }
         Fault::NodeClock { node, by_ms, for_ms } => {
-            let clock = world.seats[node].clock.clone();
-            clock.jump(by_ms);
-            spawn_local(async move {
-                pause(for_ms).await;
-                clock.set_right();
-            });
+            wrong_for(world.seats[node].clock.clone(), by_ms, for_ms);
         }
         Fault::Poison { conversation } => poison(world, PANICS, conversation),
         Fault::Deadly { conversation } => poison(world, KILLS, conversation),
@@ -75,9 +61,19 @@ pub fn strike(world: &Rc<World>, fault: Fault) {
             spawn_local(restart(world.clone(), node));
         }
         Fault::Move { partition, node } => {
-            let (to, asked) = (world.seats[node].name.into(), world.some_node(node));
+            let (to, asked) = (node.map(|node| world.seats[node].name.into()), world.some_node(node.unwrap_or(0)));
             spawn_local(async move {
-                let _ = asked.move_shard(PartitionId(partition), Some(to), Duration::from_secs(5)).await;
+                let _ = asked.move_shard(PartitionId(partition), to, Duration::from_secs(5)).await;
+            });
+        }
+        Fault::Drain { node, restart_ms } => {
+            spawn_local(drain(world.clone(), node, restart_ms));
+        }
+        Fault::Rival { ms } => {
+            let rival = world.rival();
+            spawn_local(async move {
+                pause(ms).await;
+                rival.kill();
             });
         }
     }
@@ -96,12 +92,24 @@ fn lasts(fault: &Fault) -> i64 {
         Fault::SwallowCommits { .. } => 60_000,
         Fault::FailOver { lag_ms } => *lag_ms + 2_000,
         Fault::LostClaim { hold_ms, .. } => *hold_ms + 8_000,
-        Fault::StoreClock { for_ms, .. } | Fault::NodeClock { for_ms, .. } => *for_ms,
+        Fault::StoreClock { for_ms, .. } | Fault::NodeClock { for_ms, .. } => for_ms.unwrap_or(0),
         Fault::Poison { .. } | Fault::Garbage { .. } => 0,
         Fault::Deadly { .. } => 150_000,
         Fault::Restart { .. } | Fault::Move { .. } => 15_000,
+        Fault::Drain { restart_ms, .. } => *restart_ms + 20_000,
+        Fault::Rival { ms } => *ms + 5_000,
     };
     ms as i64
+}
+
+fn wrong_for(clock: Arc<SimClock>, by_ms: i64, for_ms: Option<u64>) {
+    clock.jump(by_ms);
+    if let Some(ms) = for_ms {
+        spawn_local(async move {
+            pause(ms).await;
+            clock.set_right();
+        });
+    }
 }
 
 fn kill(world: &World, node: usize, back_ms: u64) {
@@ -121,6 +129,16 @@ async fn restart(world: Rc<World>, node: usize) {
     if !world.process(node).is_alive() {
         world.seat_anew(&world.seats[node]);
     }
+}
+
+/// Another node is told of it, as an operator does before an update.
+async fn drain(world: Rc<World>, node: usize, restart_ms: u64) {
+    world.draining.set(world.draining.get() + 1);
+    let asked = world.some_node(node + 1);
+    let drained = asked.drain_node(world.seats[node].name, Duration::from_millis(restart_ms));
+    let _ = tokio::time::timeout(Duration::from_millis(restart_ms), drained).await;
+    restart(world.clone(), node).await;
+    world.draining.set(world.draining.get() - 1);
 }
 
 fn poison(world: &Rc<World>, prefix: &str, conversation: u64) {
