@@ -74,7 +74,7 @@ async fn d4_a_log_tail_that_disappears_loses_only_itself() {
 }
 
 #[actix::test]
-async fn an_append_without_an_answer_may_be_sent_again() {
+async fn d6_an_append_without_an_answer_may_be_sent_again() {
     let world = World::start().await;
     let event = world.says("c", adjourn::domain::event::MessageSource::User);
     world.store.faults().lose_append_answers(1);

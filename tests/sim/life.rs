@@ -36,35 +36,6 @@ async fn a_full_node_shrinks_its_horizon_and_still_closes() {
 }
 
 #[actix::test]
-async fn an_actors_own_timer_suffices() {
-    use adjourn::clock::{Clock, SteadyClock, WallClock};
-    use std::sync::Arc;
-
-    // Real clocks, no tick within the hour: only the actor can ring.
-    let store = adjourn::store::memory::MemoryStore::new(adjourn::domain::PartitionCount::new(1).unwrap(), Arc::new(WallClock));
-    let period = Span::from_millis(40);
-    let mut lonely = options();
-    lonely.defaults.period = period;
-    lonely.tick = Duration::from_secs(3_600);
-    let node = adjourn::actors::node::start(store, Arc::new(SteadyClock::start()), lonely);
-    let mut feed = node.follow();
-    let sent = WallClock.now();
-    node.ingest(vec![crate::world::message("m", "c", sent, adjourn::domain::event::MessageSource::User)]).await.unwrap();
-    let closed = async {
-        loop {
-            if let adjourn::actors::Fed::Notifications(told) = feed.next().await.unwrap()
-                && let Some(adjourn::domain::Notice::Conversation(last)) = told.last().map(|n| n.notice.clone())
-                && last.kind == NoticeKind::Closed
-            {
-                return last;
-            }
-        }
-    };
-    let closed = tokio::time::timeout(crate::world::PATIENCE, closed).await.expect("the timer of the actor itself");
-    assert!(closed.snapshot.closed_at.unwrap() >= sent.plus(period));
-}
-
-#[actix::test]
 async fn t22_switching_off_cancels_and_nothing_closes_after_the_answer() {
     let world = World::start().await;
     world.human("c").await;

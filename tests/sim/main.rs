@@ -11,8 +11,8 @@ mod line;
 mod poison;
 mod pressure;
 mod refused;
+#[path = "../judge/rng.rs"]
+mod rng;
 mod rolling;
 mod settings;
-mod soup;
-mod weather;
 mod world;

@@ -75,25 +75,32 @@ async fn d4_a_page_of_wake_ups_that_fail_does_not_hide_those_behind_it() {
     world.eventually("the close behind them", async || world.closes("c").await == 1).await;
 }
 
-#[actix::test]
-async fn an_actor_that_stays_until_it_is_due_rings_by_itself() {
-    // Real clocks, no tick within the hour; when it is touched, the deadline is still beyond the horizon.
+/// Real clocks, no tick within the hour: only the actor can ring.
+async fn closes_by_the_actors_own_timer(horizon: Span) {
     let store = MemoryStore::new(one(), Arc::new(WallClock));
-    let mut lonely = NodeOptions { tick: Duration::from_secs(3_600), horizon: Span::from_millis(10), ..options() };
+    let mut lonely = NodeOptions { tick: Duration::from_secs(3_600), horizon, ..options() };
     lonely.defaults.period = Span::from_millis(40);
     let node = adjourn::actors::node::start(store, Arc::new(SteadyClock::start()), lonely);
     let mut feed = node.follow();
-    node.ingest(vec![message("m", "c", WallClock.now(), MessageSource::User)]).await.unwrap();
+    let sent = WallClock.now();
+    node.ingest(vec![message("m", "c", sent, MessageSource::User)]).await.unwrap();
     let closed = async {
         loop {
             let Fed::Notifications(told) = feed.next().await.unwrap() else { continue };
-            let last = told.last().map(|told| told.notice.clone());
-            if matches!(last, Some(Notice::Conversation(last)) if last.kind == NoticeKind::Closed) {
-                return;
+            match told.last().map(|told| told.notice.clone()) {
+                Some(Notice::Conversation(last)) if last.kind == NoticeKind::Closed => return last,
+                _ => {}
             }
         }
     };
-    tokio::time::timeout(PATIENCE, closed).await.expect("the timer of the actor itself");
+    let closed = tokio::time::timeout(PATIENCE, closed).await.expect("the timer of the actor itself");
+    assert!(closed.snapshot.closed_at.unwrap() >= sent.plus(Span::from_millis(40)));
+}
+
+#[actix::test]
+async fn an_actor_rings_by_itself_be_its_deadline_within_the_horizon_or_beyond() {
+    closes_by_the_actors_own_timer(options().horizon).await;
+    closes_by_the_actors_own_timer(Span::from_millis(10)).await;
 }
 
 #[actix::test]

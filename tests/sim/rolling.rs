@@ -1,7 +1,7 @@
 //! Planned moves: nodes drain, restart and take over from each other while messages come in, and nobody notices.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use adjourn::actors::{Node, Unready};
 use adjourn::clock::{Clock, Stopwatch};
 use adjourn::domain::event::MessageSource;
 use adjourn::domain::{PartitionId, invariant};
-use adjourn::store::Store;
 use adjourn::store::memory::MemoryStore;
+use adjourn::store::{Hint, Store};
 
-use crate::hosts::{Host, Hosts, LEASE, accept};
-use crate::soup::Dice;
+use crate::hosts::{Host, Hosts, accept};
+use crate::rng::Rng;
 use crate::world::{PATIENCE, key, message};
 
 const CONVERSATIONS: u64 = 40;
@@ -33,17 +33,17 @@ impl Stream {
         let (sent, ended) = (Rc::new(RefCell::new(BTreeMap::new())), Rc::new(Cell::new(false)));
         let (doors, wall, counted, over) = (nodes.clone(), hosts.wall.clone(), sent.clone(), ended.clone());
         let running = tokio::task::spawn_local(async move {
-            let mut dice = Dice(seed);
+            let mut rng = Rng::new(seed);
             for number in 0.. {
                 if over.get() {
                     return;
                 }
-                let conversation = format!("c{}", dice.roll(CONVERSATIONS));
+                let conversation = format!("c{}", rng.below(CONVERSATIONS));
                 let event = message(&format!("m{number}"), &conversation, wall.now(), MessageSource::User);
-                let node = doors.borrow()[dice.roll(doors.borrow().len() as u64) as usize].clone();
+                let node = doors.borrow()[rng.below(doors.borrow().len() as u64) as usize].clone();
                 let mut receipts = vec![accept(&node, event).await];
                 *counted.borrow_mut().entry(conversation).or_insert(0) += 1;
-                if dice.roll(8) == 0 {
+                if rng.one_in(8) {
                     node.wait_applied(&mut receipts, PATIENCE).await.unwrap();
                     assert!(!receipts[0].duplicate, "m{number} was sent once");
                 }
@@ -109,14 +109,20 @@ impl Gaps {
 #[actix::test]
 async fn a_drained_node_gives_everything_away_and_goes_on_answering() {
     let hosts = Hosts::start(3, 24).await;
-    let gaps = Gaps::watch(&hosts.store);
+    let held = hosts.holders().await.into_iter().flatten().filter(|holder| &*holder.member.node == "a");
+    let held: BTreeSet<PartitionId> = held.map(|holder| holder.lease.partition).collect();
+    let (mut hints, gaps) = (hosts.store.hints(), Gaps::watch(&hosts.store));
     let drained = hosts.node("b").drain_node("a", PATIENCE).await.unwrap();
     assert_eq!((drained.state, drained.partitions), (NodeState::Draining, 0));
     assert!(hosts.node("a").is_leaving(), "it is no longer ready");
     hosts.settled().await;
-    let longest = gaps.end();
-    println!("the longest a partition had no owner: {longest:?}");
-    assert!(longest < LEASE / 2, "{longest:?}: nobody had to be waited for");
+    println!("the longest a partition had no owner: {:?}", gaps.end());
+    // Of what is taken over when its lease has run out, no such word is heard.
+    let mut given = BTreeSet::new();
+    while let Ok(hint) = hints.try_recv() {
+        given.extend(if let Hint::Released { partition, to: Some(_) } = hint { Some(partition) } else { None });
+    }
+    assert_eq!(given, held, "each was given to somebody: no lease had to be waited out");
     hosts.take(hosts.node("a"), hosts.says("m1", "c", MessageSource::User)).await;
     let refused = hosts.node("b").move_shard(PartitionId(0), Some("a".into()), PATIENCE).await;
     assert!(matches!(refused, Err(MoveRefused::Draining(_))), "{refused:?}");
@@ -155,10 +161,9 @@ async fn a_partition_goes_where_an_operator_puts_it_and_back() {
 #[actix::test]
 async fn a_move_to_a_node_that_just_died_is_asked_for_and_not_done() {
     let hosts = Hosts::start(2, 2).await;
-    let mine = hosts.node("a").shards().await.unwrap().into_iter().find(|shard| shard.node.as_deref() == Some("a"));
-    let Some(mine) = mine else { return };
+    let mine = hosts.partition(&hosts.conversation_of("a").await);
     hosts.host("b").die();
-    let moved = hosts.node("a").move_shard(mine.partition, Some("b".into()), Duration::from_millis(50)).await;
+    let moved = hosts.node("a").move_shard(mine, Some("b".into()), Duration::from_millis(50)).await;
     assert!(matches!(moved, Err(MoveRefused::Unready(Unready::NotYetMoved))), "{moved:?}");
     hosts.eventually("the living one to have both", async || hosts.held_by("a").await == 2).await;
 }
@@ -181,31 +186,6 @@ async fn p12_a_rolling_restart_under_load_loses_nothing() {
             assert!(hosts.held_by(&name).await > 0, "seed {seed}, restart {place}");
         }
         println!("seed {seed}: the longest a partition had no owner: {:?}", gaps.end());
-        stream.end(&hosts, seed).await;
-    }
-}
-
-#[actix::test]
-async fn nodes_that_die_under_load_lose_nothing() {
-    for seed in 0..3 {
-        let mut hosts = Hosts::start(3, 12).await;
-        let (stream, doors) = Stream::start(seed, &hosts);
-        for name in ["b", "c"] {
-            let place = hosts.all.iter().position(|host| host.node.name() == name).unwrap();
-            // The stream goes by the others: what is under way through the dead one would hang for ever.
-            doors.borrow_mut().remove(place);
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            let dead = hosts.all.remove(place);
-            dead.die();
-            hosts.eventually("the others to have everything", async || hosts.held_by(name).await == 0).await;
-            hosts.join("d");
-            doors.borrow_mut().push(hosts.node("d").clone());
-            hosts.settled().await;
-            hosts.all.last().unwrap().node.stop().await;
-            hosts.all.pop();
-            doors.borrow_mut().pop();
-            hosts.settled().await;
-        }
         stream.end(&hosts, seed).await;
     }
 }
