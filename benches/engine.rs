@@ -4,15 +4,18 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod storm;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use adjourn::actors::{Fed, Node, NodeOptions, node};
+use adjourn::actors::{Node, NodeOptions, node};
 use adjourn::clock::{Clock, SteadyClock, Stopwatch, WallClock};
 use adjourn::domain::event::{EventKind, MessageSource};
-use adjourn::domain::{ConversationKey, Event, EventName, Notice, NoticeKind, PartitionCount, Settings, Span, Timestamp};
+use adjourn::domain::{ConversationKey, Event, EventName, PartitionCount, Settings, Span, Timestamp};
 use adjourn::store::Store;
 use adjourn::store::embedded::{EmbeddedOptions, EmbeddedStore};
+use storm::TIMERS;
 
 /// As in the service: with the system's own the figures are of that.
 #[global_allocator]
@@ -22,7 +25,6 @@ const BATCH: u64 = 500;
 const SENDERS: u64 = 8;
 const EVENTS: u64 = 240_000;
 const CONVERSATIONS: u64 = 40_000;
-const TIMERS: u64 = 50_000;
 
 fn message(number: u64, conversation: u64, time: Timestamp, source: MessageSource) -> Event {
     let name = EventName::new("/bench", &format!("message-{number:012}")).unwrap();
@@ -85,33 +87,11 @@ async fn storm() {
     let period = Span::from_secs(1);
     let (_directory, node) = engine(period).await;
     let first = WallClock.now().plus(Span::from_secs(5));
-    let time = |i: u64| first.plus(Span::from_millis((i * 1_000 / TIMERS) as i64));
     for from in (0..TIMERS).step_by(BATCH as usize) {
-        send(node.clone(), (from..from + BATCH).map(|i| message(i, i, time(i), MessageSource::User)).collect()).await;
+        send(node.clone(), (from..from + BATCH).map(|i| message(i, i, storm::time(first, i), MessageSource::User)).collect()).await;
     }
     applied(&node).await;
-    println!("storm: loaded {} ms before the first deadline", first.plus(period).since(WallClock.now()).as_millis());
-    let mut feed = node.follow();
-    let (mut late, mut seen) = (Vec::new(), Vec::new());
-    while (late.len() as u64) < TIMERS {
-        let Fed::Notifications(told) = feed.next().await.unwrap() else { continue };
-        let now = WallClock.now();
-        for notification in told {
-            let Notice::Conversation(told) = notification.notice else { continue };
-            if told.kind == NoticeKind::Closed {
-                let due = told.snapshot.scheduled_close_at.unwrap();
-                late.push(told.snapshot.closed_at.unwrap().since(due).as_millis());
-                seen.push(now.since(due).as_millis());
-            }
-        }
-    }
-    let last = WallClock.now().since(first.plus(period)).as_millis();
-    for (what, mut values) in [("closed", late), ("told", seen)] {
-        values.sort_unstable();
-        let at = |share: f64| values[((values.len() - 1) as f64 * share) as usize];
-        println!("storm: {TIMERS} timers in 1 s, {what} late p50 {} p99 {} max {} ms", at(0.5), at(0.99), at(1.0));
-    }
-    println!("storm: last notification {last} ms after the first deadline");
+    storm::hear(node.follow(), first.plus(period)).await;
     node.stop().await;
 }
 

@@ -12,6 +12,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[path = "../tests/rig/mod.rs"]
 mod rig;
+mod storm;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,11 +24,11 @@ use adjourn::domain::{ConversationKey, Event, EventName, Notice, NoticeKind, Set
 use adjourn::store::redis::{RedisOptions, RedisStore};
 use adjourn::store::{Entry, Store};
 use rig::server::{Aof, Options, Server};
+use storm::TIMERS;
 
 const BATCH: u64 = 500;
 const EVENTS: u64 = 500_000;
 const CONVERSATIONS: u64 = 100_000;
-const TIMERS: u64 = 50_000;
 /// Of the rows in `memory`.
 const ROWS: u64 = 100_000;
 /// Commands in one raw pipeline.
@@ -189,36 +190,10 @@ async fn ingest() {
 
 /// Timers due one after the other within a second, from `first` on.
 async fn arm(engine: &Engine, first: Timestamp) {
-    let time = |i: u64| first.plus(Span::from_millis((i * 1_000 / TIMERS) as i64));
     for from in (0..TIMERS).step_by(BATCH as usize) {
-        engine.send((from..from + BATCH).map(|i| message(i, i, time(i), MessageSource::User)).collect()).await;
+        engine.send((from..from + BATCH).map(|i| message(i, i, storm::time(first, i), MessageSource::User)).collect()).await;
     }
     engine.applied().await;
-}
-
-/// Hears `TIMERS` closes: how late each was committed, and heard, in ms.
-async fn hear(engine: &Engine, mut feed: adjourn::actors::Feed) -> (Vec<i64>, Vec<i64>) {
-    let (mut late, mut seen) = (Vec::new(), Vec::new());
-    while (late.len() as u64) < TIMERS {
-        let Fed::Notifications(told) = feed.next().await.unwrap() else { continue };
-        let now = WallClock.now();
-        for notification in told {
-            let Notice::Conversation(told) = notification.notice else { continue };
-            if told.kind == NoticeKind::Closed {
-                let due = told.snapshot.scheduled_close_at.unwrap();
-                late.push(told.snapshot.closed_at.unwrap().since(due).as_millis());
-                seen.push(now.since(due).as_millis());
-            }
-        }
-    }
-    let _ = engine;
-    (late, seen)
-}
-
-fn quantiles(what: &str, mut values: Vec<i64>) {
-    values.sort_unstable();
-    let at = |share: f64| values[((values.len() - 1) as f64 * share) as usize];
-    println!("{what} p50 {} p99 {} max {} ms", at(0.5), at(0.99), at(1.0));
 }
 
 async fn storm() {
@@ -228,13 +203,8 @@ async fn storm() {
     let first = WallClock.now().plus(Span::from_secs(8));
     arm(&engine, first).await;
     redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut server.connection()).unwrap();
-    println!("storm: loaded {} ms before the first deadline", first.plus(period).since(WallClock.now()).as_millis());
-    let (late, seen) = hear(&engine, engine.node.follow()).await;
-    let last = WallClock.now().since(first.plus(period)).as_millis();
+    storm::hear(engine.node.follow(), first.plus(period)).await;
     println!("storm: Redis spent {}", spent(&server).join("; "));
-    quantiles(&format!("storm: {TIMERS} timers in 1 s, closed late"), late);
-    quantiles("storm: heard late", seen);
-    println!("storm: the last was heard {last} ms after the first deadline");
     engine.stop().await;
 }
 

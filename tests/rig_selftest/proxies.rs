@@ -148,15 +148,17 @@ fn a_delay_is_added_each_way() {
     let (_server, proxy) = behind_proxy();
     let mut client = Client::of(&proxy);
     client.ask(&["PING"], PONG);
-    proxy.delay(Duration::from_millis(100));
+    let (delay, requests) = (Duration::from_millis(200), 40);
+    proxy.delay(delay);
     let asked = Instant::now();
-    for _ in 0..20 {
+    for _ in 0..requests {
         client.send(&["PING"]);
     }
-    client.expect(&PONG.repeat(20));
+    client.expect(&PONG.repeat(requests));
     let took = asked.elapsed();
-    assert!(took >= Duration::from_millis(200), "{took:?}");
-    assert!(took < Duration::from_millis(2_000), "a delay is no limit on how much passes: {took:?}");
+    assert!(took >= 2 * delay, "{took:?}");
+    let one_by_one = 2 * delay * requests as u32;
+    assert!(took < one_by_one, "a delay is no limit on how much passes: {took:?}, one after the other takes {one_by_one:?}");
 }
 
 /// All that a client reads, read by read, until there is as much.
