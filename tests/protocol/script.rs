@@ -44,6 +44,7 @@ impl Protocol {
         let fenced = match self.fence {
             Fence::Whole => server.lease != commit.lease,
             Fence::EpochAlone => server.lease.epoch != commit.lease.epoch,
+            Fence::NodeAlone => server.lease.node != commit.lease.node,
             Fence::Missing => false,
         };
         let told = server.outbox.len() as u8;
@@ -64,6 +65,7 @@ impl Protocol {
 pub enum Fence {
     Whole,
     EpochAlone,
+    NodeAlone,
     Missing,
 }
 

@@ -10,6 +10,7 @@ pub enum Action {
     StepsBack(Clock),
     Sends(Message),
     Acknowledged(Message),
+    AppendsAgain(Message),
     Claims(usize),
     Applies(usize),
     TakesBarrier(usize),
@@ -46,6 +47,12 @@ impl Protocol {
                 let sent = world.sent[message as usize].as_mut().filter(|sent| !sent.acknowledged && sent.safe == Some(true))?;
                 sent.acknowledged = true;
             }
+            Action::AppendsAgain(message) => {
+                let sent = world.sent[message as usize].as_mut().filter(|sent| sent.ring == Ring::Owes)?;
+                (sent.ring, sent.safe) = (Ring::Remembers, Some(false));
+                let accepted_at = sent.accepted_at;
+                world.append(message, accepted_at);
+            }
             Action::Claims(node) => {
                 world.left.claims = world.left.claims.checked_sub(1)?;
                 self.claim(world, node)?;
@@ -77,7 +84,7 @@ impl Protocol {
             }
             Action::Dies(node) => {
                 world.left.deaths = world.left.deaths.checked_sub(1)?;
-                world.nodes[node].take()?;
+                world.kill(node)?;
             }
             Action::Replicates => {
                 (world.replica != world.primary).then_some(())?;
@@ -97,14 +104,19 @@ impl Protocol {
 
     /// `XADD`, and `WAIT` where that is asked for.
     fn send(&self, world: &mut World, message: Message) -> Option<()> {
-        let clock = world.shows(Clock::Store);
-        let sent = &mut world.sent;
-        sent[message as usize].is_none().then_some(())?;
-        let id = 1 + sent.iter().flatten().count() as u8;
-        let accepted_at = clock.max(world.primary.floor);
-        world.primary.floor = accepted_at;
-        world.primary.log.push(Entry { id, message, accepted_at });
-        sent[message as usize] = Some(Sent { accepted_at, safe: Some(false), acknowledged: !self.waits });
+        world.sent[message as usize].is_none().then_some(())?;
+        world.left.sends = world.left.sends.checked_sub(1)?;
+        let accepted_at = world.shows(Clock::Store).max(world.primary.floor);
+        let ring = match (self.answers_first, self.remembers) {
+            (true, _) => Ring::Owes,
+            (false, true) => Ring::Remembers,
+            (false, false) => Ring::Empty,
+        };
+        let acknowledged = !self.waits || self.answers_first;
+        world.sent[message as usize] = Some(Sent { accepted_at, safe: Some(false), acknowledged, ring });
+        if ring != Ring::Owes {
+            world.append(message, accepted_at);
+        }
         Some(())
     }
 
@@ -115,7 +127,7 @@ impl Protocol {
         let bell = !self.bells_die || world.claims == 0;
         world.claims += 1;
         let server = &mut world.primary;
-        server.lease = Lease { epoch: server.lease.epoch + 1, nonce: world.claims };
+        server.lease = Lease { epoch: server.lease.epoch + 1, nonce: world.claims, node };
         world.nodes[node] = Some(Held {
             lease: server.lease,
             head: server.head,

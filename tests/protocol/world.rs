@@ -7,11 +7,12 @@ pub const PERIOD: u8 = 1;
 /// How far a clock that jumps is ahead.
 pub const JUMP: u8 = 2;
 
-/// Epoch and nonce: the lua scripts compare both.
+/// Epoch and nonce: the lua scripts compare both. The holder's name stands beside them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Lease {
     pub epoch: u8,
     pub nonce: u8,
+    pub node: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -20,6 +21,7 @@ pub enum Message {
     Human,
 }
 
+/// The first is sent to the first node, the second to the second: that node answers, and remembers that it did.
 pub const MESSAGES: [Message; 2] = [Message::Reply, Message::Human];
 
 impl Message {
@@ -128,9 +130,19 @@ pub struct Held {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Sent {
     pub accepted_at: u8,
-    /// The replica has it; `None`: the primary that took it is gone, nobody knows.
+    /// The replica has it; `None`: the primary that took it is gone, or the node that asked, and nobody knows.
     pub safe: Option<bool>,
     pub acknowledged: bool,
+    pub ring: Ring,
+}
+
+/// What the node remembers that acknowledged a message.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Ring {
+    Empty,
+    Remembers,
+    /// It is to be appended: another primary answers, which may not have it.
+    Owes,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -142,6 +154,7 @@ pub enum Clock {
 /// Faults and other events that may still come.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Budget {
+    pub sends: u8,
     pub ticks: u8,
     pub claims: u8,
     pub deaths: u8,
@@ -161,6 +174,8 @@ pub struct World {
     pub nodes: [Option<Held>; 2],
     pub socket: Vec<Commit>,
     pub sent: [Option<Sent>; 2],
+    /// Ids of the log that were given out: none comes twice, also over a failover.
+    pub ids: u8,
     pub claims: u8,
     pub commits: u8,
     /// A close was written before its deadline by the true time.
@@ -184,6 +199,7 @@ impl World {
             nodes: [None, None],
             socket: Vec::new(),
             sent: [None; 2],
+            ids: 0,
             claims: 0,
             commits: 0,
             early: false,
@@ -203,10 +219,33 @@ impl World {
         self.nodes.iter_mut().flatten().filter_map(|held| held.written.as_mut()).for_each(|safe| *safe = true);
     }
 
+    /// A node is killed, and all it had in memory is gone. What it sent is under way all the same; whoever waits for its
+    /// answer never gets one, and what it remembers having acknowledged no other node does. `None`: it had nothing.
+    pub fn kill(&mut self, node: usize) -> Option<()> {
+        let before = (self.nodes[node].take(), self.sent[node]);
+        if let Some(sent) = &mut self.sent[node] {
+            sent.safe = sent.safe.filter(|_| sent.acknowledged);
+            sent.ring = Ring::Empty;
+        }
+        (before != (None, self.sent[node])).then_some(())
+    }
+
+    /// `XADD`, of a message that was accepted then.
+    pub fn append(&mut self, message: Message, accepted_at: u8) {
+        self.primary.floor = self.primary.floor.max(self.shows(Clock::Store));
+        self.ids += 1;
+        self.primary.log.push(Entry { id: self.ids, message, accepted_at });
+    }
+
     /// The primary is gone with what the replica has not. Who waits for an answer never gets one.
     pub fn fail_over(&mut self) {
         self.primary = self.replica.clone();
-        self.sent.iter_mut().flatten().for_each(|sent| sent.safe = sent.safe.filter(|safe| *safe));
+        for sent in self.sent.iter_mut().flatten() {
+            sent.safe = sent.safe.filter(|safe| *safe);
+            if sent.ring == Ring::Remembers {
+                sent.ring = Ring::Owes;
+            }
+        }
         for node in &mut self.nodes {
             node.take_if(|held| held.written == Some(false));
         }

@@ -10,6 +10,7 @@ mod chain;
 mod claims;
 mod closes;
 mod dead;
+mod doctored;
 mod ear;
 mod failover;
 mod log;

@@ -3,23 +3,57 @@
 //! `ADJOURN_STORE_COMMITS=50000 cargo test --test store as_the_model -- --nocapture` writes so many commits to each store;
 //! `ADJOURN_STORE_SEED=7` begins with another seed than 1. After each call the answer is compared and with it the head, by
 //! whether the next commit is taken; all that can be read is compared every few calls, more often the fewer commits there are.
+//! That a difference is found: `doctored.rs`.
 
 use std::collections::BTreeMap;
 
-use adjourn::domain::Timestamp;
+use adjourn::domain::{PartitionId, Settings, Timestamp};
 use adjourn::store::*;
 
 use crate::bench::*;
 use crate::rng::{Rng, number_from};
 
-/// Unless the environment says otherwise: a little more than twice as many calls, some refused, some fenced.
-const COMMITS: u64 = 250;
 /// From one seed; the next goes on with what the last one left.
 const CALLS_OF_A_SEED: usize = 120;
 /// All that there is to be read takes longer than a call: with many calls it is not read after each.
 const COMPARED_AT_MOST: u64 = 2_500;
 
-pub async fn random_calls_are_answered_as_the_model_answers(mut bench: Bench) {
+/// Which calls, and how many.
+pub struct Run {
+    first_seed: u64,
+    commits: u64,
+}
+
+impl Run {
+    /// About five times as many calls, some refused, some fenced.
+    pub const USUAL: Self = Self { first_seed: 1, commits: 250 };
+}
+
+/// What the store is told otherwise than the model: as if it did not do what it is told.
+pub struct Doctoring {
+    pub claim: fn(&mut Member),
+    pub append: fn(&mut Vec<(PartitionId, Entry)>),
+    pub put_settings: fn(&mut Settings),
+    pub commit: fn(&mut Batch),
+    /// The lease and the head that a commit shows, and those that are good.
+    pub shown: fn((Lease, CommitId), (Lease, CommitId)) -> (Lease, CommitId),
+}
+
+impl Doctoring {
+    pub const NONE: Self = Self { claim: |_| {}, append: |_| {}, put_settings: |_| {}, commit: |_| {}, shown: |shown, _| shown };
+}
+
+pub async fn random_calls_are_answered_as_the_model_answers(bench: Bench) {
+    let Run { first_seed, commits } = Run::USUAL;
+    let run = Run {
+        first_seed: number_from("ADJOURN_STORE_SEED").unwrap_or(first_seed),
+        commits: number_from("ADJOURN_STORE_COMMITS").unwrap_or(commits),
+    };
+    compare(bench, run, Doctoring::NONE).await;
+}
+
+/// Panics where the store is not as the model is.
+pub async fn compare(mut bench: Bench, run: Run, doctoring: Doctoring) {
     let mut pair = Pair {
         model: bench.model_beside().await,
         head: CommitId::default(),
@@ -28,11 +62,12 @@ pub async fn random_calls_are_answered_as_the_model_answers(mut bench: Bench) {
         rows: BTreeMap::new(),
         asked: Vec::new(),
         before: Vec::new(),
+        doctoring,
     };
-    let (commits, first_seed) = (number_from("ADJOURN_STORE_COMMITS").unwrap_or(COMMITS), number_from("ADJOURN_STORE_SEED").unwrap_or(1));
+    let Run { first_seed, commits } = run;
     let every = commits.div_ceil(COMPARED_AT_MOST);
     let (mut dice, mut written, mut calls) = (Rng::new(first_seed), 0, 0_usize);
-    let _replay = Replay { first_seed, commits };
+    let _replay = Replay(run);
     while written < commits {
         if calls.is_multiple_of(CALLS_OF_A_SEED) {
             dice = Rng::new(first_seed + (calls / CALLS_OF_A_SEED) as u64);
@@ -51,15 +86,12 @@ pub async fn random_calls_are_answered_as_the_model_answers(mut bench: Bench) {
 }
 
 /// Says how to see it again, where it fails.
-struct Replay {
-    first_seed: u64,
-    commits: u64,
-}
+struct Replay(Run);
 
 impl Drop for Replay {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let Self { first_seed, commits } = self;
+            let Run { first_seed, commits } = self.0;
             println!("again: ADJOURN_STORE_SEED={first_seed} ADJOURN_STORE_COMMITS={commits} cargo test --test store as_the_model");
         }
     }
@@ -80,6 +112,7 @@ struct Pair {
     asked: Vec<LogId>,
     /// The latest commits that were written, to be sent once more.
     before: Vec<(Lease, Lease, Batch)>,
+    doctoring: Doctoring,
 }
 
 impl Pair {
@@ -125,7 +158,7 @@ impl Pair {
     }
 
     async fn claim(&mut self, bench: &Bench) {
-        let ours = bench.store().seize(P, Member::default()).await;
+        let ours = bench.store().seize(P, self.claimant()).await;
         let models = self.model.store().seize(P, Member::default()).await;
         self.claimed(ours, models);
         self.look(bench).await;
@@ -139,9 +172,15 @@ impl Pair {
     async fn claim_over_what_was_seen(&mut self, bench: &Bench, dice: &mut Rng) {
         let back = dice.below(3) as usize;
         let Some((ours, models)) = self.seen.iter().rev().nth(back).cloned() else { return };
-        let ours = bench.store().claim(P, Member::default(), ours).await;
+        let ours = bench.store().claim(P, self.claimant(), ours).await;
         let models = self.model.store().claim(P, Member::default(), models).await;
         self.claimed(ours, models);
+    }
+
+    fn claimant(&self) -> Member {
+        let mut member = Member::default();
+        (self.doctoring.claim)(&mut member);
+        member
     }
 
     fn claimed(&mut self, ours: Result<Claim, StoreError>, models: Result<Claim, StoreError>) {
@@ -193,21 +232,29 @@ impl Pair {
             false => entry(&format!("e{n}")),
         };
         let entries: Vec<_> = (0..count).map(|n| (P, taken(n))).collect();
-        let ours = bench.store().append(entries.clone()).await;
+        let mut told = entries.clone();
+        (self.doctoring.append)(&mut told);
+        let ours = bench.store().append(told).await;
         let models = self.model.store().append(entries).await;
         assert_eq!(ours.map_err(|e| e.to_string()), models.map_err(|e| e.to_string()));
     }
 
     async fn put_settings(&mut self, bench: &Bench, dice: &mut Rng) {
         let (expected, version) = (dice.below(3), dice.below(3));
-        let ours = bench.store().put_settings("acme".into(), expected, settings(version)).await.unwrap();
+        let mut told = settings(version);
+        (self.doctoring.put_settings)(&mut told);
+        let ours = bench.store().put_settings("acme".into(), expected, told).await.unwrap();
         assert_eq!(ours, self.model.store().put_settings("acme".into(), expected, settings(version)).await.unwrap());
     }
 
     async fn commit(&mut self, bench: &Bench, dice: &mut Rng) {
         let Some((ours, models)) = self.owner(dice) else { return };
         let (batch, applies) = self.batch(dice).await;
-        let written = bench.store().commit(ours, batch.clone()).await;
+        let mut told = batch.clone();
+        (self.doctoring.commit)(&mut told);
+        let good = self.owners.last().map_or(ours, |(ours, _)| *ours);
+        let (shown, based_on) = (self.doctoring.shown)((ours, told.based_on), (good, self.head));
+        let written = bench.store().commit(shown, Batch { based_on, ..told }).await;
         let expected = self.model.store().commit(models, batch.clone()).await;
         assert_eq!(class(&written), class(&expected), "{written:?} {expected:?}");
         if expected.is_ok() {
