@@ -162,7 +162,9 @@ fn grown(nth: usize, row: &str) -> String {
         writeln!(table, "{row}").unwrap();
     }
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/faults-table.md");
-    std::fs::write(&file, &table).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    // A build may have its target elsewhere.
+    let written = std::fs::create_dir_all(file.parent().unwrap()).and_then(|()| std::fs::write(&file, &table));
+    written.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     table
 }
 

@@ -160,12 +160,12 @@ async fn a_partition_goes_where_an_operator_puts_it_and_back() {
 
 #[actix::test]
 async fn a_move_to_a_node_that_just_died_is_asked_for_and_not_done() {
-    let hosts = Hosts::start(2, 2).await;
+    let hosts = Hosts::start(2, 4).await;
     let mine = hosts.partition(&hosts.conversation_of("a").await);
     hosts.host("b").die();
     let moved = hosts.node("a").move_shard(mine, Some("b".into()), Duration::from_millis(50)).await;
     assert!(matches!(moved, Err(MoveRefused::Unready(Unready::NotYetMoved))), "{moved:?}");
-    hosts.eventually("the living one to have both", async || hosts.held_by("a").await == 2).await;
+    hosts.eventually("the living one to have all", async || hosts.held_by("a").await == 4).await;
 }
 
 #[actix::test]
