@@ -103,7 +103,9 @@ fn describe() {
         "adjourn_lease_renewals_failed_total",
     ];
     totals.into_iter().for_each(|name| counter!(name).increment(0));
-    counter!("adjourn_events_accepted_total", "transport" => "http").increment(0);
+    for transport in ["http", "redis"] {
+        counter!("adjourn_events_accepted_total", "transport" => transport).increment(0);
+    }
     gauge!("adjourn_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 

@@ -24,6 +24,8 @@ const LETTERS_PAGE: usize = 500;
 struct Outcomes {
     repeats: Vec<LogId>,
     names: Vec<Fingerprint>,
+    /// Events accepted that no node took in.
+    foreign: u64,
 }
 
 /// An event on its way to its conversation.
@@ -31,6 +33,7 @@ struct Delivery {
     id: LogId,
     event: Event,
     accepted_at: Timestamp,
+    foreign: bool,
 }
 
 /// The events of one conversation, in log order.
@@ -106,12 +109,16 @@ impl Owner<'_> {
         let mut draft = self.draft();
         let mut outcomes = Outcomes::default();
         let mut events = Vec::with_capacity(entries.len());
-        for LogEntry { id, entry } in entries {
+        for LogEntry { id, entry, foreign } in entries {
             match entry {
                 Ok(entry @ (Entry::Event(_) | Entry::Again { .. })) => {
-                    events.extend(entry.into_event(id).map(|(event, accepted_at)| Delivery { id, event, accepted_at }));
+                    events.extend(entry.into_event(id).map(|(event, accepted_at)| Delivery { id, event, accepted_at, foreign }));
                 }
-                Ok(Entry::Ignored { .. }) => {} // counted where it came in
+                // Only from outside: what comes by a door of ours is counted there, and goes no further.
+                Ok(Entry::Ignored { type_name }) => {
+                    meter::ignored(&type_name);
+                    outcomes.foreign += 1;
+                }
                 // Settings and dead letters take their place between the events before and after them.
                 Ok(Entry::Settings { workspace, settings }) => {
                     self.deliver(&mut draft, std::mem::take(&mut events), None, &mut outcomes).await?;
@@ -131,6 +138,7 @@ impl Owner<'_> {
         draft.advance(last);
         draft.repeats(&outcomes.repeats);
         self.commit(draft).await?;
+        meter::accepted_from_outside(outcomes.foreign);
         outcomes.names.into_iter().for_each(|name| self.parts.names.remember(name));
         self.inbox.applied_up_to(self.head.checkpoint, outcomes.repeats);
         Ok(())
@@ -148,6 +156,7 @@ impl Owner<'_> {
         if events.is_empty() {
             return Ok(());
         }
+        outcomes.foreign += events.iter().filter(|delivery| delivery.foreign).count() as u64;
         outcomes.names.extend(events.iter().map(|delivery| delivery.event.name.fingerprint()));
         let mut groups = grouped(events);
         let unreadable = self.admit(groups.iter().map(|group| group.key.clone())).await?;
@@ -281,7 +290,7 @@ impl Owner<'_> {
             let buried = draft.dead_count();
             // One that was refused was not accepted then: if at all, it is accepted now.
             let accepted_at = if letter.conversation.is_some() { accepted_at } else { asked_at };
-            self.deliver(draft, vec![Delivery { id, event, accepted_at }], Some(asked_at), outcomes).await?;
+            self.deliver(draft, vec![Delivery { id, event, accepted_at, foreign: false }], Some(asked_at), outcomes).await?;
             if draft.dead_count() == buried {
                 draft.dead_removed(id);
             }
@@ -319,7 +328,7 @@ pub(super) fn actor_died(key: &ConversationKey) -> StoreError {
 fn grouped(events: Vec<Delivery>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::with_capacity(events.len());
     let mut places: HashMap<ConversationKey, usize> = HashMap::with_capacity(events.len());
-    for Delivery { id, event, accepted_at } in events {
+    for Delivery { id, event, accepted_at, .. } in events {
         let place = *places.entry(event.conversation.clone()).or_insert_with(|| {
             groups.push(Group { key: event.conversation.clone(), ids: Vec::new(), events: Vec::new() });
             groups.len() - 1

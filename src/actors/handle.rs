@@ -1,6 +1,6 @@
 //! The node's door: what the edge may ask of it. Cheap to clone; nobody outside holds a store, a shard or a state.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +24,8 @@ const LIST_CHUNK: usize = 64;
 /// Where so few fit that one partition is asked again and again: each time costs it all its names (Redis), so each brings more.
 const LIST_CHUNK_MAX: usize = 1_024;
 /// Notifications walked back for one conversation's history: some 50 ms of reading; what is older is left out.
-const HISTORY_MAX: usize = 10_000;
+pub const HISTORY_MAX: usize = 10_000;
+
 #[derive(Clone)]
 pub struct Node {
     inner: Arc<Inner>,
@@ -169,9 +170,41 @@ impl Node {
         self.store().partitions().get()
     }
 
+    /// The random number of the store's creation or restoration: cursors of another one mean nothing.
+    pub fn incarnation(&self) -> u64 {
+        self.store().incarnation()
+    }
+
     /// The conversation as it stands, committed. `None`: never heard of, or never opened.
     pub async fn conversation(&self, key: &ConversationKey) -> Result<Option<Snapshot>, StoreError> {
         Ok(self.why(key).await?.map(|why| why.snapshot))
+    }
+
+    /// Many conversations as they stand, in order of key; those never opened are left out. Each partition is asked once for
+    /// its rows and once for each workspace's settings, all partitions at the same time.
+    pub async fn conversations(&self, keys: Vec<ConversationKey>) -> Result<Vec<(ConversationKey, Snapshot)>, StoreError> {
+        let now = self.store().clock().await?;
+        let mut by_partition: BTreeMap<PartitionId, Vec<ConversationKey>> = BTreeMap::new();
+        keys.into_iter().for_each(|key| by_partition.entry(self.partition(&key)).or_default().push(key));
+        let asked = by_partition.into_iter().map(|(partition, keys)| async move {
+            let rows = self.store().load(partition, keys.clone()).await?;
+            let mut settings: BTreeMap<Box<str>, Settings> = BTreeMap::new();
+            let mut found = Vec::with_capacity(keys.len());
+            for (key, row) in keys.into_iter().zip(rows) {
+                let Some(conversation) = readable(&key, row)?.filter(|c| c.episode > 0) else { continue };
+                if !settings.contains_key(key.workspace()) {
+                    settings.insert(key.workspace().into(), self.settings_applied(partition, key.workspace()).await?);
+                }
+                if let Some(settings) = settings.get(key.workspace()) {
+                    let snapshot = Snapshot::of(&conversation, settings, now);
+                    found.push((key, snapshot));
+                }
+            }
+            Ok::<_, StoreError>(found)
+        });
+        let mut all: Vec<_> = futures_util::future::try_join_all(asked).await?.into_iter().flatten().collect();
+        all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(all)
     }
 
     /// What holds now of a conversation's timer.
@@ -191,11 +224,7 @@ impl Node {
 
     async fn load(&self, key: &ConversationKey) -> Result<Option<Box<Conversation>>, StoreError> {
         let loaded = self.store().load(self.partition(key), vec![key.clone()]).await?.pop();
-        match loaded {
-            Some(Loaded::Found { conversation, .. }) => Ok(Some(conversation)),
-            Some(Loaded::Corrupt { reason }) => Err(StoreError::Unreadable(format!("the record of {key} cannot be read: {reason}").into())),
-            Some(Loaded::Missing) | None => Ok(None),
-        }
+        readable(key, loaded.unwrap_or(Loaded::Missing))
     }
 
     async fn settings_applied(&self, partition: PartitionId, workspace: &str) -> Result<Settings, StoreError> {
@@ -326,14 +355,21 @@ impl Node {
         Feed::from_cursor(self.store().clone(), cursor)
     }
 
-    /// Dead letters of all partitions, oldest first within each, at most `limit`.
+    /// Dead letters of all partitions, by partition and oldest first within each, at most `limit`.
     pub async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        self.dead_letters_after(PartitionId(0), LogId::ZERO, limit).await
+    }
+
+    /// The same, from behind this one on.
+    pub async fn dead_letters_after(&self, partition: PartitionId, id: LogId, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
         let mut found = Vec::new();
-        for partition in self.store().partitions().all() {
+        for place in self.store().partitions().all().filter(|place| *place >= partition) {
             let room = limit.saturating_sub(found.len());
-            if room > 0 {
-                found.extend(self.store().dead_letters(partition, LogId::ZERO, room).await?);
+            if room == 0 {
+                break;
             }
+            let after = if place == partition { id } else { LogId::ZERO };
+            found.extend(self.store().dead_letters(place, after, room).await?);
         }
         Ok(found)
     }
@@ -395,6 +431,14 @@ impl Node {
             overdue += self.store().count_due(door.partition, now).await?;
         }
         Ok(overdue)
+    }
+}
+
+fn readable(key: &ConversationKey, row: Loaded) -> Result<Option<Box<Conversation>>, StoreError> {
+    match row {
+        Loaded::Found { conversation, .. } => Ok(Some(conversation)),
+        Loaded::Corrupt { reason } => Err(StoreError::Unreadable(format!("the record of {key} cannot be read: {reason}").into())),
+        Loaded::Missing => Ok(None),
     }
 }
 

@@ -51,6 +51,18 @@ pub fn commit_failed(partition: PartitionId, error: &StoreError) {
     tracing::warn!(%partition, %error, "a commit failed: the shard drops its memory and reloads");
 }
 
+/// Events that their producers put into the log themselves, once they are applied. After a crash some count twice.
+pub fn accepted_from_outside(events: u64) {
+    counter!("adjourn_events_accepted_total", "transport" => "redis").increment(events);
+}
+
+/// An event of a type there is no rule for. Anybody may invent a type, so only its family is a label.
+pub fn ignored(type_name: &str) {
+    let family = if type_name.starts_with("inbox.") { "inbox" } else { "other" };
+    counter!("adjourn_events_ignored_total", "type" => family).increment(1);
+    tracing::debug!(type_name, "ignored an event of a type without a rule");
+}
+
 /// A partition is this node's from now on. `after`: how long it had no owner since this node heard that it was given back.
 pub fn moved_here(partition: PartitionId, after: Option<std::time::Duration>) {
     counter!("adjourn_partition_moves_total").increment(1);

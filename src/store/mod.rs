@@ -301,6 +301,8 @@ pub struct LogEntry {
     pub id: LogId,
     /// `Err`: the stored bytes, which nobody can read.
     pub entry: Result<Entry, Unreadable>,
+    /// Its producer put it there, not a node: nobody has counted it.
+    pub foreign: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

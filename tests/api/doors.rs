@@ -119,6 +119,7 @@ async fn health_and_metrics() {
     let (_, metrics) = app.admin("/metrics").await;
     for name in [
         "adjourn_events_accepted_total{transport=\"http\"}",
+        "adjourn_events_accepted_total{transport=\"redis\"} 0",
         "adjourn_store_commit_seconds_bucket",
         "adjourn_build_info{version=",
         "adjourn_timers_overdue 0",

@@ -6,6 +6,7 @@
 mod bad_input;
 mod doors;
 mod forms;
+mod letters;
 mod nodes;
 mod notifications;
 mod reading;

@@ -64,7 +64,7 @@ impl Pair {
     }
 }
 
-fn served(name: &str, store: Arc<MemoryStore>, clock: &Arc<ManualClock>) -> (Node, SocketAddr) {
+pub fn served(name: &str, store: Arc<MemoryStore>, clock: &Arc<ManualClock>) -> (Node, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let own = format!("http://{address}");

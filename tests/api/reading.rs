@@ -80,6 +80,25 @@ async fn filters_and_cursors() {
     app.stop().await;
 }
 
+/// Of several workspaces and partitions, each under the settings of its own workspace.
+#[actix_rt::test]
+async fn a_wait_answers_with_every_conversation_once_and_in_order() {
+    let app = TestApp::start().await;
+    app.put_settings("acme", json!({"auto_close": {"enabled": true, "period": "1h"}})).await;
+    app.put_settings("beta", json!({"auto_close": {"enabled": true, "period": "2h"}})).await;
+    let of = |workspace: &str, id: &str, conversation: &str| with(human(id, conversation), json!({"workspace": workspace}));
+    let mut events: Vec<Value> = (1..=8).rev().map(|n| of("acme", &format!("a-{n}"), &format!("c-{n}"))).collect();
+    events.extend([of("beta", "b-1", "c-1"), of("acme", "a-9", "c-1"), event("x-1", "never", "inbox.contact.blocked.v1", json!(null))]);
+    let answer = app.apply(&events).await.json;
+    let shown = answer["conversations"].as_array().unwrap().iter();
+    let shown: Vec<String> =
+        shown.map(|c| format!("{} {} {}", c["workspace"], c["id"], c["scheduled_close_at"]).replace('"', "")).collect();
+    let mut expected: Vec<String> = (1..=8).map(|n| format!("acme c-{n} 2026-11-22T11:00:00.000Z")).collect();
+    expected.push("beta c-1 2026-11-22T12:00:00.000Z".into());
+    assert_eq!(shown, expected);
+    app.stop().await;
+}
+
 #[actix_rt::test]
 async fn filters_that_make_no_sense() {
     let app = TestApp::start().await;

@@ -254,7 +254,7 @@ fn rules_of_messages(world: &World, journal: &Journal) -> Vec<Violation> {
         let first = Logged { id: LogId { ms: 1, seq: 0 }, at: 0, entry: Ok(marker(world)) };
         let log = book.log.iter().filter(|logged| is_judged(logged) && !set_aside.contains(&logged.id));
         for logged in std::iter::once(&first).chain(log) {
-            record::log(&mut histories, partition, LogEntry { id: logged.id, entry: logged.entry.clone() });
+            record::log(&mut histories, partition, LogEntry { id: logged.id, entry: logged.entry.clone(), foreign: false });
         }
         let history = histories.entry(WORKSPACE.into()).or_default();
         for (key, row) in world.ground.store.scan(partition, None, None, usize::MAX).now_or_never().unwrap().unwrap() {

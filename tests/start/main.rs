@@ -123,3 +123,44 @@ async fn two_installations_share_a_redis_without_meeting() {
     one.stop();
     other.stop();
 }
+
+/// By the door, into the partition's log, and into the stream for those that cannot hash.
+#[tokio::test]
+async fn what_producers_put_into_redis_is_counted_as_theirs() {
+    let server = Server::start(Options::default());
+    let service = Service::start(&server.url(), &["--partitions", "1"], &[]);
+    service.until_ready().await;
+    assert_eq!(service.post("m-1").await.status(), 200);
+    let event = |id: &str, type_name: &str| {
+        serde_json::json!({"specversion": "1.0", "id": id, "source": "/test", "type": type_name, "subject": "c-1", "workspace": "acme",
+            "time": chrono::Utc::now(), "data": {"source": "contact"}})
+        .to_string()
+    };
+    for (stream, event) in [
+        ("adjourn:{p0}:events", event("m-2", "inbox.message.v1")),
+        ("adjourn:{in}:events", event("m-3", "inbox.message.v1")),
+        ("adjourn:{p0}:events", event("m-4", "inbox.typing.v1")),
+        ("adjourn:{p0}:events", "nothing that anybody can read".to_owned()),
+    ] {
+        let mut add = redis::cmd("XADD");
+        add.arg(stream).arg("*").arg("ct").arg("application/cloudevents+json").arg("ce").arg(event);
+        add.exec(&mut server.connection()).unwrap();
+    }
+    let expected = [
+        "adjourn_events_accepted_total{transport=\"http\"} 1",
+        "adjourn_events_accepted_total{transport=\"redis\"} 3",
+        "adjourn_events_ignored_total{type=\"inbox\"} 1",
+        "adjourn_dead_letters_total 1",
+    ];
+    let mut metrics = String::new();
+    let counted = async {
+        while !expected.iter().all(|line| metrics.lines().any(|found| found == *line)) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            metrics = service.admin("/metrics").await.1;
+        }
+    };
+    if tokio::time::timeout(rig::process::PATIENCE, counted).await.is_err() {
+        panic!("{metrics}");
+    }
+    service.stop();
+}

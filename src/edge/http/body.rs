@@ -49,7 +49,7 @@ pub struct Body {
     gzip: Option<MultiGzDecoder<Vec<u8>>>,
     ended: bool,
     buffers: Arc<Buffers>,
-    /// Given back when the body has been dealt with.
+    /// Given back with the body, or by whoever took it over.
     reserved: Option<OwnedSemaphorePermit>,
 }
 
@@ -68,14 +68,17 @@ impl Body {
             }
         };
         let limits = Limits { body_bytes, ..edge.limits.clone() };
-        let whole = Box::pin(tokio::time::sleep(limits.total));
-        let buffers = edge.buffers.clone();
-        let mut body = Self { payload, limits, whole, received: 0, unpacked: 0, given: 0, gzip, ended: false, buffers, reserved: None };
+        let mut body = Self::over(payload, limits, edge.buffers.clone(), gzip);
         let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|length| length > body_bytes as u64) {
             return Err(body.refuse(body.too_large()).await);
         }
         Ok(body)
+    }
+
+    fn over(payload: Payload, limits: Limits, buffers: Arc<Buffers>, gzip: Option<MultiGzDecoder<Vec<u8>>>) -> Self {
+        let whole = Box::pin(tokio::time::sleep(limits.total));
+        Self { payload, limits, whole, received: 0, unpacked: 0, given: 0, gzip, ended: false, buffers, reserved: None }
     }
 
     /// The next piece, decompressed; `None`: that was all.
@@ -108,12 +111,17 @@ impl Body {
     ///
     /// # Errors
     /// As [`next`](Self::next).
-    pub async fn whole(mut self) -> Result<Vec<u8>, Problem> {
+    pub async fn whole(&mut self) -> Result<Vec<u8>, Problem> {
         let mut bytes = Vec::new();
         while let Some(piece) = self.next().await? {
             bytes.extend_from_slice(&piece);
         }
         Ok(bytes)
+    }
+
+    /// What was reserved for it, for as long as what was read out of it is in memory.
+    pub fn into_room(self) -> Option<OwnedSemaphorePermit> {
+        self.reserved
     }
 
     /// Reads on for a while, so that the sender gets to see `problem`.
@@ -205,4 +213,25 @@ fn too_slow(what: &str, after: Duration) -> Problem {
 
 fn not_gzip(error: std::io::Error) -> Problem {
     Problem::bad_request("not-gzip", format!("the body is not gzip: {error}"), "Nothing was accepted: send it again.").closing()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::FromRequest;
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[actix_rt::test]
+    async fn what_it_reserved_lasts_as_long_as_what_was_read_out_of_it() {
+        let buffers = Arc::new(Buffers::new(4_096));
+        let (request, mut payload) = TestRequest::default().set_payload(vec![b' '; 3_000]).to_http_parts();
+        let payload = Payload::from_request(&request, &mut payload).await.unwrap();
+        let mut body = Body::over(payload, Limits::default(), Arc::clone(&buffers), None);
+        assert_eq!(body.whole().await.unwrap().len(), 3_000);
+        let room = body.into_room();
+        assert!(buffers.reserve(2).is_err(), "there is room for 1 KiB beside it");
+        drop(room);
+        assert!(buffers.reserve(4).is_ok());
+    }
 }

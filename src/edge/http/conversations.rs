@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::query::{LIMIT_MAX, Parameters};
 use super::{Edge, Problem, key_of, workspace_of};
-use crate::actors::handle::AssigneeFilter;
+use crate::actors::handle::{AssigneeFilter, HISTORY_MAX};
 use crate::actors::{ListQuery, Why};
 use crate::domain::id::is_name;
 use crate::domain::notice::Status;
@@ -77,7 +77,7 @@ pub async fn events(edge: web::Data<Edge>, request: HttpRequest, path: Path) -> 
     let next = found.last().filter(|_| more).map(|last| last.number.to_string());
     Ok(HttpResponse::Ok().json(Items { items: found.iter().map(|found| CloudEvent::new(&found.notice)).collect(), next }))
 }
-const _: () = assert!(LIMIT_MAX < 1_000, "the node walks back a thousand notifications at most");
+const _: () = assert!(LIMIT_MAX < HISTORY_MAX, "a page, and the one more that tells of the next, are not cut short by the node");
 
 /// # Errors
 /// 404 for one that was never opened.

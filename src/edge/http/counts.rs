@@ -11,10 +11,3 @@ pub fn accepted(events: u64) {
 pub fn rejected(kind: &'static str) {
     counter!("adjourn_events_rejected_total", "reason" => kind).increment(1);
 }
-
-/// An event of a type there is no rule for. Anybody may invent a type, so only its family is a label.
-pub fn ignored(type_name: &str) {
-    let family = if type_name.starts_with("inbox.") { "inbox" } else { "other" };
-    counter!("adjourn_events_ignored_total", "type" => family).increment(1);
-    tracing::debug!(type_name, "ignored an event of a type without a rule");
-}

@@ -11,11 +11,25 @@ use crate::store::{DeadLetter, DeadLetterAction, Entry, LogId};
 use crate::wire::time::Rfc3339;
 
 /// # Errors
-/// When the store does not answer.
+/// 400 for a cursor that is none; 503 when the store does not answer.
 pub async fn list(edge: web::Data<Edge>, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let limit = Parameters::of(&request, &["limit"])?.limit()?;
-    let letters = edge.node.dead_letters(limit).await?;
-    Ok(HttpResponse::Ok().json(Items { items: letters.iter().map(view).collect(), next: None }))
+    let parameters = Parameters::of(&request, &["after", "limit"])?;
+    let limit = parameters.limit()?;
+    let known = |(partition, id): (PartitionId, LogId)| (partition.0 < edge.node.partitions()).then_some((partition, id));
+    let after = parameters.read("after", "the `next` of the page before", |text| cursor(text).and_then(known))?;
+    let (partition, id) = after.unwrap_or((PartitionId(0), LogId::ZERO));
+    // One more than asked for tells whether there is another page.
+    let mut letters = edge.node.dead_letters_after(partition, id, limit + 1).await?;
+    let more = letters.len() > limit;
+    letters.truncate(limit);
+    let next = letters.last().filter(|_| more).map(|last| format!("{}/{}", last.partition, last.id));
+    Ok(HttpResponse::Ok().json(Items { items: letters.iter().map(view).collect(), next }))
+}
+
+/// `partition/id`, as the paths below have it.
+fn cursor(text: &str) -> Option<(PartitionId, LogId)> {
+    let (partition, id) = text.split_once('/')?;
+    Some((PartitionId(partition.parse().ok()?), LogId::parse(id)?))
 }
 
 /// # Errors

@@ -6,13 +6,14 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use serde::Serialize;
 use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::{Body, refuse_unread};
 use super::error::Document;
 use super::lines::{Line, Lines};
 use super::media::{self, Form};
 use super::{Edge, Problem, counts};
-use crate::actors::{Node, Receipt, Verdict};
+use crate::actors::{Node, Receipt, Unready, Verdict, meter};
 use crate::domain::{ConversationKey, Event, Snapshot};
 use crate::store::StoreError;
 use crate::wire::split::{SplitProblem, json_array, msgpack_array};
@@ -54,6 +55,7 @@ async fn read(form: Form, edge: &Edge, request: &HttpRequest, payload: web::Payl
         Form::Batch => json_array(&body.whole().await?, max)?.into_iter().for_each(|event| batch.add(parse_json(event))),
         Form::Msgpack => msgpack_array(&body.whole().await?, max)?.into_iter().for_each(|event| batch.add(parse_msgpack(event))),
     }
+    batch.room = body.into_room();
     Ok(batch)
 }
 
@@ -69,6 +71,8 @@ struct Batch {
     rejected: Vec<Rejected>,
     /// The body was the event, not a list of one.
     alone: bool,
+    /// What its body reserved: the events take about as much until the store has them.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 struct Name {
@@ -110,7 +114,7 @@ impl Batch {
                 self.events.push(event);
             }
             Ok(Parsed::Ignored { type_name }) => {
-                counts::ignored(&type_name);
+                meter::ignored(&type_name);
                 self.ignored += 1;
             }
             Err(problem) => self.rejected.push(Rejected { index, problem: Problem::of_event(&problem), id: problem.id }),
@@ -118,8 +122,9 @@ impl Batch {
     }
 
     async fn ingest(self, node: &Node) -> Result<Outcome, StoreError> {
-        let Self { count, events, names, ignored, mut rejected, alone } = self;
+        let Self { count, events, names, ignored, mut rejected, alone, room } = self;
         let verdicts = if events.is_empty() { Vec::new() } else { node.ingest(events).await? };
+        drop(room);
         let mut receipts = Vec::with_capacity(verdicts.len());
         let mut conversations = Vec::with_capacity(verdicts.len());
         for (name, verdict) in names.into_iter().zip(verdicts) {
@@ -186,29 +191,31 @@ impl Outcome {
             return Ok(self.all_rejected().error_response());
         }
         let Some(wait) = wait else { return Ok(HttpResponse::Accepted().json(self.view(None))) };
-        // They are durable: whatever is in the way of applying them now, the answer is that they were accepted.
-        if let Err(unready) = node.wait_applied(&mut self.receipts, wait).await {
-            tracing::debug!(%unready, "answered before the events were applied");
-            return Ok(HttpResponse::Accepted().json(self.view(None)));
-        }
-        let states = self.states(node).await?;
+        // They are durable: whatever is in the way of applying them now, or of reading what came of them, the answer is that
+        // they were accepted.
+        let states = match tokio::time::timeout(wait, self.applied(node, wait)).await {
+            Ok(Ok(states)) => states,
+            Ok(Err(unready)) => {
+                tracing::debug!(%unready, "answered before the events were applied");
+                return Ok(HttpResponse::Accepted().json(self.view(None)));
+            }
+            Err(_) => {
+                tracing::debug!("answered before what the events came to was read");
+                return Ok(HttpResponse::Accepted().json(self.view(None)));
+            }
+        };
         let views = states.iter().map(|(key, snapshot)| ConversationView::new(key, snapshot)).collect();
         let applied = ("preference-applied", format!("wait={}", wait.as_secs()));
         Ok(HttpResponse::Ok().insert_header(applied).json(self.view(Some(views))))
     }
 
-    /// The conversations these events were about, each once; those never opened are left out.
-    async fn states(&mut self, node: &Node) -> Result<Vec<(ConversationKey, Snapshot)>, StoreError> {
+    /// Waits until the events are applied; the conversations they were about, each once, without those never opened.
+    async fn applied(&mut self, node: &Node, wait: Duration) -> Result<Vec<(ConversationKey, Snapshot)>, Unready> {
+        node.wait_applied(&mut self.receipts, wait).await?;
         let mut keys = std::mem::take(&mut self.conversations);
         keys.sort_unstable();
         keys.dedup();
-        let mut states = Vec::with_capacity(keys.len());
-        for key in keys {
-            if let Some(snapshot) = node.conversation(&key).await? {
-                states.push((key, snapshot));
-            }
-        }
-        Ok(states)
+        Ok(node.conversations(keys).await?)
     }
 
     /// One event's own problem where it came alone; else one about them all.

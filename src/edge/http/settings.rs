@@ -33,7 +33,7 @@ pub async fn put(
     let workspace = workspace_of(&workspace)?;
     media::require_json(request.headers())?;
     let expected = expected_version(request.headers())?;
-    let body = Body::new(&request, payload, &edge, COMMAND_BYTES_MAX).await?;
+    let mut body = Body::new(&request, payload, &edge, COMMAND_BYTES_MAX).await?;
     let change = parse_change(&body.whole().await?)?;
     let settings = edge.node.change_settings(workspace, change, expected, edge.limits.apply).await?;
     Ok(shown(&settings))

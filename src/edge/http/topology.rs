@@ -17,7 +17,7 @@ use crate::wire::time::Rfc3339;
 pub async fn topology(edge: web::Data<Edge>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     Parameters::of(&request, &[])?;
     // As text: JSON's numbers lose the low bits of 64.
-    let incarnation = format!("{:016x}", edge.node.follow().cursor().incarnation);
+    let incarnation = format!("{:016x}", edge.node.incarnation());
     let (partitions, node) = (edge.node.partitions(), edge.node.name());
     Ok(HttpResponse::Ok().json(json!({"partitions": partitions, "hash": "crc32", "incarnation": incarnation, "node": node,
                                        "closes_held": edge.node.held().as_deref()})))
@@ -42,7 +42,7 @@ pub async fn move_shard(
 ) -> Result<HttpResponse, Problem> {
     Parameters::of(&request, &[])?;
     media::require_json(request.headers())?;
-    let body = Body::new(&request, payload, &edge, COMMAND_BYTES_MAX).await?;
+    let mut body = Body::new(&request, payload, &edge, COMMAND_BYTES_MAX).await?;
     let to = parse_move(&body.whole().await?)?;
     let moved = edge.node.move_shard(PartitionId(*partition), to, edge.limits.apply).await?;
     Ok(HttpResponse::Ok().json(view(&moved)))

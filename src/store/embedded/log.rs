@@ -261,7 +261,7 @@ impl LogWriter {
         for (append, ids) in group.into_iter().zip(ids) {
             for ((partition, entry), id) in append.entries.into_iter().zip(&ids) {
                 let partition = usize::from(partition.0);
-                self.shared.tails[partition].publish(LogEntry { id: *id, entry: Ok(entry) });
+                self.shared.tails[partition].publish(LogEntry { id: *id, entry: Ok(entry), foreign: false });
                 arrived[partition] = true;
             }
             answers.push((append.answer, ids));

@@ -79,7 +79,7 @@ impl Partition {
 
     pub fn entries(&self, after: LogId, limit: usize) -> Vec<LogEntry> {
         let later = self.log.range((Bound::Excluded(after), Bound::Unbounded));
-        later.take(limit).map(|(id, entry)| LogEntry { id: *id, entry: entry.clone() }).collect()
+        later.take(limit).map(|(id, entry)| LogEntry { id: *id, entry: entry.clone(), foreign: false }).collect()
     }
 
     pub fn barrier(&mut self, clock: Timestamp) -> Barrier {

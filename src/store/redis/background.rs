@@ -182,7 +182,10 @@ impl Inner {
             lot.push((home, entry));
         }
         let moving = lots.into_values().map(|(ids, lot)| async move {
+            // Nobody sees from then on that they came from outside; what is ignored is counted by whoever does that.
+            let events = lot.iter().filter(|(_, entry)| entry.event().is_some()).count();
             self.append(lot).await?;
+            counter!("adjourn_events_accepted_total", "transport" => "redis").increment(events as u64);
             self.forget_unpartitioned(&ids).await
         });
         let mut failed = join_all(moving).await.into_iter().find_map(Result::err);

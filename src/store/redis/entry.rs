@@ -29,7 +29,7 @@ pub fn read(id: LogId, fields: &[(Value, Value)], partition: PartitionId, partit
     let unreadable = |reason: String| Unreadable { reason: reason.into(), bytes: kept(fields) };
     let own = value::field(fields, "e").is_some();
     let entry = decode(fields).and_then(|entry| if own { Ok(entry) } else { at_home(entry, partition, partitions) }).map_err(unreadable);
-    LogEntry { id, entry }
+    LogEntry { id, entry, foreign: !own }
 }
 
 /// An entry of ours, or one event from outside.
