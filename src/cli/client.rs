@@ -8,6 +8,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
 use super::failure::{Exit, Failure};
+use super::output::note;
 
 /// Longest wait for a connection: the service is near, or it is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -15,6 +16,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(45);
 /// Longest wait that a `Retry-After` can ask for: somebody watches.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+/// Items in one request; more take several.
+const PAGE: usize = 500;
 
 /// Where the service is, and who asks.
 #[derive(Args, Clone)]
@@ -25,6 +28,33 @@ pub struct Target {
     /// The key to show it
     #[arg(long, env = "ADJOURN_API_KEY", hide_env_values = true, value_name = "KEY")]
     api_key: Option<String>,
+}
+
+/// Which part of a list.
+#[derive(Args)]
+pub struct Page {
+    /// Start after this item, as the note under a list says
+    #[arg(long, value_name = "CURSOR")]
+    after: Option<String>,
+    /// At most this many
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+}
+
+/// A part of a list.
+pub struct Items {
+    pub found: Vec<Value>,
+    /// For `--after`; `None`: that was all.
+    next: Option<String>,
+}
+
+impl Items {
+    /// Otherwise whoever counts the lines takes a page for all there is.
+    pub fn note_more(&self) {
+        if let Some(next) = self.next.as_deref().filter(|_| !self.found.is_empty()) {
+            note(format_args!("there may be more: --after {next}, or a larger --limit"));
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -101,6 +131,32 @@ impl Client {
 
     pub async fn get(&self, segments: &[&str], query: &[(&str, Option<&str>)]) -> Result<Value, Failure> {
         self.call(self.request(Method::GET, self.url(segments, query)?)).await
+    }
+
+    /// Items of a list from `after` on, at most `limit`, in as many requests as that takes.
+    pub async fn items(&self, segments: &[&str], query: &[(&str, Option<&str>)], page: &Page) -> Result<Items, Failure> {
+        let mut items = Items { found: Vec::new(), next: page.after.clone() };
+        while items.found.len() < page.limit {
+            let limit = (page.limit - items.found.len()).min(PAGE).to_string();
+            let bounds = [("after", items.next.as_deref()), ("limit", Some(limit.as_str()))];
+            let mut answer = self.get(segments, &[query, &bounds].concat()).await?;
+            if let Value::Array(found) = answer["items"].take() {
+                items.found.extend(found);
+            }
+            items.next = answer["next"].as_str().map(Into::into);
+            if items.next.is_none() {
+                break;
+            }
+        }
+        Ok(items)
+    }
+
+    /// All items of a list that comes in one answer.
+    pub async fn all(&self, segments: &[&str]) -> Result<Vec<Value>, Failure> {
+        match self.get(segments, &[]).await?["items"].take() {
+            Value::Array(items) => Ok(items),
+            _ => Ok(Vec::new()),
+        }
     }
 
     pub fn unreachable(&self, error: &reqwest::Error) -> Failure {

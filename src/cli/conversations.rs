@@ -3,9 +3,9 @@
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::client::{Client, Target};
+use super::client::{Client, Page, Target};
 use super::failure::Failure;
-use super::output::{Format, Listing, cell, document, note};
+use super::output::{Format, Listing, cell, document};
 
 #[derive(Subcommand)]
 pub enum ConversationsVerb {
@@ -33,12 +33,8 @@ pub struct ListArgs {
     /// Part of the conversation's id
     #[arg(long)]
     q: Option<String>,
-    /// Start after this conversation
-    #[arg(long, value_name = "ID")]
-    after: Option<String>,
-    /// At most this many
-    #[arg(long, default_value_t = 50)]
-    limit: usize,
+    #[command(flatten)]
+    page: Page,
     #[command(flatten)]
     target: Target,
 }
@@ -52,9 +48,6 @@ pub struct OneArgs {
     #[command(flatten)]
     target: Target,
 }
-
-/// Conversations in one request; more take several.
-const PAGE: usize = 500;
 
 pub async fn run(verb: ConversationsVerb, format: Option<Format>) -> Result<(), Failure> {
     let format = format.unwrap_or(Format::Table);
@@ -71,34 +64,17 @@ async fn one(args: &OneArgs, below: &[&str]) -> Result<Value, Failure> {
 }
 
 async fn list(args: &ListArgs, format: Format) -> Result<(), Failure> {
-    let client = Client::new(&args.target)?;
-    let mut items: Vec<Value> = Vec::new();
-    let mut after = args.after.clone();
-    while items.len() < args.limit {
-        let limit = (args.limit - items.len()).min(PAGE).to_string();
-        let query = [
-            ("status", args.status.as_deref()),
-            ("assignee", args.assignee.as_deref()),
-            ("due_before", args.due_before.as_deref()),
-            ("q", args.q.as_deref()),
-            ("after", after.as_deref()),
-            ("limit", Some(&limit)),
-        ];
-        let mut page = client.get(&["v1", "workspaces", &args.workspace, "conversations"], &query).await?;
-        if let Value::Array(found) = page["items"].take() {
-            items.extend(found);
-        }
-        after = page["next"].as_str().map(Into::into);
-        if after.is_none() {
-            break;
-        }
-    }
+    let filters = [
+        ("status", args.status.as_deref()),
+        ("assignee", args.assignee.as_deref()),
+        ("due_before", args.due_before.as_deref()),
+        ("q", args.q.as_deref()),
+    ];
+    let path = ["v1", "workspaces", &args.workspace, "conversations"];
+    let items = Client::new(&args.target)?.items(&path, &filters, &args.page).await?;
     let columns = &["id", "status", "episode", "closes at", "assignee", "last message", "closed by"];
-    Listing { items: &items, columns, row }.print(format)?;
-    // Otherwise whoever counts the lines takes a page for all there is.
-    if let Some(after) = after.filter(|_| args.limit > 0) {
-        note(format_args!("there may be more: --after {after}, or a larger --limit"));
-    }
+    Listing { items: &items.found, columns, row: &row }.print(format)?;
+    items.note_more();
     Ok(())
 }
 

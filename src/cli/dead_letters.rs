@@ -2,11 +2,10 @@
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use serde_json::Value;
 
-use super::client::{Client, Target};
+use super::client::{Client, Page, Target};
 use super::failure::Failure;
-use super::output::{Format, Listing, cell, note};
+use super::output::{Format, members, note};
 
 #[derive(Subcommand)]
 pub enum DeadLettersVerb {
@@ -20,9 +19,8 @@ pub enum DeadLettersVerb {
 
 #[derive(Args)]
 pub struct ListArgs {
-    /// At most this many
-    #[arg(long, default_value_t = 50)]
-    limit: usize,
+    #[command(flatten)]
+    page: Page,
     #[command(flatten)]
     target: Target,
 }
@@ -46,17 +44,9 @@ pub async fn run(verb: DeadLettersVerb, format: Option<Format>) -> Result<(), Fa
 }
 
 async fn list(args: &ListArgs, format: Format) -> Result<(), Failure> {
-    let limit = args.limit.to_string();
-    let mut page = Client::new(&args.target)?.get(&["v1", "dead-letters"], &[("limit", Some(&limit))]).await?;
-    let items = match page["items"].take() {
-        Value::Array(items) => items,
-        _ => Vec::new(),
-    };
-    let columns = &["partition", "id", "accepted at", "workspace", "conversation", "reason"];
-    let row = |letter: &Value| {
-        ["partition", "id", "accepted_at", "workspace", "conversation", "reason"].map(|member| cell(&letter[member])).into()
-    };
-    Listing { items: &items, columns, row }.print(format)?;
+    let letters = Client::new(&args.target)?.items(&["v1", "dead-letters"], &[], &args.page).await?;
+    members(format, &letters.found, &["partition", "id", "accepted_at", "workspace", "conversation", "reason"])?;
+    letters.note_more();
     Ok(())
 }
 

@@ -1,4 +1,5 @@
-//! `adjourn healthcheck`: whether the service beside it is alive, for a container that has no other program to ask with.
+//! `adjourn healthcheck`: whether the service beside it is alive, or ready, for a container that has no other program to ask
+//! with.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -6,20 +7,25 @@ use std::time::Duration;
 use clap::Args;
 
 use super::client::root_cause;
-use super::failure::Failure;
+use super::failure::{Exit, Failure};
+use crate::config::{ConfigArgs, admin_listen};
 
 /// For the whole question: shorter than what orchestrators give a health check.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Args)]
 pub struct HealthcheckArgs {
-    /// Where health and metrics are: what the service itself was told
-    #[arg(long, env = "ADJOURN__ADMIN_LISTEN", default_value = "127.0.0.1:9090", value_name = "ADDR:PORT")]
-    admin_listen: String,
+    /// Ask whether it is ready to serve, not only alive
+    #[arg(long)]
+    ready: bool,
+    /// What the service itself was told; of it, where health and metrics are
+    #[command(flatten)]
+    config: ConfigArgs,
 }
 
 pub async fn run(args: HealthcheckArgs) -> Result<(), Failure> {
-    let url = format!("http://{}/livez", reachable(&args.admin_listen));
+    let listen = args.config.sources().and_then(admin_listen).map_err(|error| Failure::new(Exit::Usage, error))?;
+    let url = format!("http://{}/{}", reachable(&listen), if args.ready { "readyz" } else { "livez" });
     // The service is on this machine, whatever proxy the environment names.
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(Failure::failed)?;
     let answer = client.get(&url).send().await.map_err(|error| Failure::failed(format_args!("{url}: {}", root_cause(&error))))?;

@@ -76,7 +76,7 @@ enum Verb {
     /// Put load on a running service and measure
     #[command(subcommand)]
     Loadgen(loadgen::LoadgenVerb),
-    /// Ask whether the service on this machine is alive: exit code 0 or 1, for a container's health check
+    /// Ask whether the service on this machine is alive, or ready: exit code 0 or 1, for a container's health check
     Healthcheck(healthcheck::HealthcheckArgs),
     /// Print a completion script
     Completions { shell: clap_complete::Shell },

@@ -2,11 +2,10 @@
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use serde_json::Value;
 
 use super::client::{Client, Target};
 use super::failure::Failure;
-use super::output::{Format, Listing, cell, note};
+use super::output::{Format, members, note};
 
 #[derive(Subcommand)]
 pub enum NodesVerb {
@@ -32,15 +31,8 @@ pub async fn run(verb: NodesVerb, format: Option<Format>) -> Result<(), Failure>
 }
 
 async fn list(target: &Target, format: Format) -> Result<(), Failure> {
-    let mut page = Client::new(target)?.get(&["v1", "nodes"], &[]).await?;
-    let items = match page["items"].take() {
-        Value::Array(items) => items,
-        _ => Vec::new(),
-    };
-    let columns = &["name", "state", "partitions", "address", "version", "started at"];
-    let row = |node: &Value| ["name", "state", "partitions", "address", "version", "started_at"].map(|member| cell(&node[member])).into();
-    Listing { items: &items, columns, row }.print(format)?;
-    Ok(())
+    let nodes = Client::new(target)?.all(&["v1", "nodes"]).await?;
+    Ok(members(format, &nodes, &["name", "state", "partitions", "address", "version", "started_at"])?)
 }
 
 async fn drain(args: &DrainArgs) -> Result<(), Failure> {

@@ -29,7 +29,7 @@ pub fn note(text: impl fmt::Display) {
 pub struct Listing<'a, T> {
     pub items: &'a [T],
     pub columns: &'a [&'a str],
-    pub row: fn(&T) -> Vec<String>,
+    pub row: &'a dyn Fn(&T) -> Vec<String>,
 }
 
 impl<T: Serialize> Listing<'_, T> {
@@ -57,6 +57,14 @@ impl<T: Serialize> Listing<'_, T> {
         }
         out.flush()
     }
+}
+
+/// A list of documents that is shown as it is: a column for each of these members, under its name.
+pub fn members(format: Format, items: &[Value], members: &[&str]) -> io::Result<()> {
+    let titles: Vec<String> = members.iter().map(|member| member.replace('_', " ")).collect();
+    let columns: Vec<&str> = titles.iter().map(String::as_str).collect();
+    let row = |item: &Value| members.iter().map(|member| cell(&item[member])).collect();
+    Listing { items, columns: &columns, row: &row }.print(format)
 }
 
 /// One document: as a table of its members, their paths joined by dots, or as JSON.

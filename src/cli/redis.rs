@@ -117,7 +117,7 @@ async fn look(args: CheckArgs, format: Format) -> Result<(), Failure> {
     let items: Vec<Finding> = report.rows.iter().map(Finding::of).collect();
     let columns = &["check", "verdict", "found", "advice"];
     let row = |finding: &Finding| [finding.check, finding.verdict, finding.found, finding.advice].map(str::to_owned).into();
-    Listing { items: &items, columns, row }.print(format)?;
+    Listing { items: &items, columns, row: &row }.print(format)?;
     match report.verdict() {
         Verdict::Ok | Verdict::Warning => Ok(()),
         Verdict::Refused => Err(Failure::failed(format_args!("{} cannot be used as it is", link.target()))),

@@ -2,11 +2,11 @@
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::client::{Client, Target};
 use super::failure::Failure;
-use super::output::{Format, Listing, cell, note};
+use super::output::{Format, cell, members, note};
 
 #[derive(Subcommand)]
 pub enum ShardsVerb {
@@ -38,19 +38,9 @@ pub async fn run(verb: ShardsVerb, format: Option<Format>) -> Result<(), Failure
 }
 
 async fn list(target: &Target, format: Format) -> Result<(), Failure> {
-    let mut page = Client::new(target)?.get(&["v1", "shards"], &[]).await?;
-    let items = match page["items"].take() {
-        Value::Array(items) => items,
-        _ => Vec::new(),
-    };
-    let columns = &["partition", "node", "desired", "pinned", "conversations", "timers", "backlog", "dead letters"];
-    let row = |shard: &Value| {
-        ["partition", "node", "desired", "pinned", "conversations", "timers", "backlog", "dead_letters"]
-            .map(|member| cell(&shard[member]))
-            .into()
-    };
-    Listing { items: &items, columns, row }.print(format)?;
-    Ok(())
+    let shards = Client::new(target)?.all(&["v1", "shards"]).await?;
+    let columns = ["partition", "node", "desired", "pinned", "conversations", "timers", "backlog", "dead_letters"];
+    Ok(members(format, &shards, &columns)?)
 }
 
 async fn move_one(args: &MoveArgs) -> Result<(), Failure> {

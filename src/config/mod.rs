@@ -123,6 +123,14 @@ impl Config {
     }
 }
 
+/// Where the service of these sources has its health and metrics. Nothing else is checked: it runs, or says why it does not.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn admin_listen(sources: Sources) -> Result<String, ConfigError> {
+    Ok(sources.read()?.admin_listen)
+}
+
 fn address(key: &'static str, text: &str, insecure: bool) -> Result<SocketAddr, ConfigError> {
     let text = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
     let address: SocketAddr = text.parse().map_err(|_| refuse(key, format!("`{text}` must be ADDRESS:PORT, such as 127.0.0.1:8080")))?;

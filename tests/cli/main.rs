@@ -78,6 +78,37 @@ fn a_health_check_says_alive_or_not_by_its_exit_code() {
     assert!(ran.code == 1 && ran.err.contains("127.0.0.1:1/livez"), "{}", ran.err);
 }
 
+/// Whatever the service was told, told the check as well, leads to the same port; the rest of it is no concern of the check.
+#[test]
+fn a_health_check_reads_the_configuration_of_the_service() {
+    let fake = fake::Fake::start(vec![fake::answer("200 OK", "", "")]);
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("adjourn.toml");
+    let listen = fake.url.replace("http://127.0.0.1", "0.0.0.0");
+    std::fs::write(&file, format!("admin_listen = \"{listen}\"\nlisten = \"0.0.0.0:8080\"\n")).unwrap();
+    let ran = adjourn(NOWHERE, &["healthcheck", "--ready", "--config", file.to_str().unwrap()]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(fake.requests()[0].head.starts_with("GET /readyz "));
+    assert_eq!(adjourn(NOWHERE, &["healthcheck", "--config", "/nowhere.toml"]).code, 2);
+}
+
+#[test]
+fn a_list_that_was_cut_says_so_and_goes_on() {
+    let page = |id: &str, next: &str| {
+        let letter = format!(r#"{{"partition":1,"id":"{id}","accepted_at":null,"workspace":null,"conversation":null,"reason":"r"}}"#);
+        fake::answer("200 OK", "", &format!(r#"{{"items":[{letter}],"next":{next}}}"#))
+    };
+    let fake = fake::Fake::start(vec![page("1-1", r#""1/1-1""#), page("2-1", "null")]);
+    let ran = adjourn(&fake.url, &["dead-letters", "ls", "-o", "ndjson"]);
+    assert_eq!((ran.code, ran.out.lines().count(), ran.err.as_str()), (0, 2, ""));
+    let asked: Vec<String> = fake.requests().into_iter().map(|request| request.head.lines().next().unwrap().to_owned()).collect();
+    assert_eq!(asked, ["GET /v1/dead-letters?limit=50 HTTP/1.1", "GET /v1/dead-letters?after=1%2F1-1&limit=49 HTTP/1.1"]);
+    let fake = fake::Fake::start(vec![page("1-1", r#""1/1-1""#)]);
+    let ran = adjourn(&fake.url, &["dead-letters", "ls", "--limit", "1"]);
+    assert!(ran.out.contains("ACCEPTED AT") && ran.err.contains("--after 1/1-1"), "{}\n{}", ran.out, ran.err);
+    fake.requests();
+}
+
 #[test]
 fn completions_name_the_verbs() {
     for shell in ["bash", "zsh", "fish"] {

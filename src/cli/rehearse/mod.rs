@@ -140,7 +140,7 @@ fn print(closes: &[Close], format: Format) -> Result<(), Failure> {
         .collect();
     let columns = &["at", "workspace", "conversation", "episode", "source"];
     let row = |c: &CloseLine| vec![c.at.clone(), c.workspace.into(), c.conversation.into(), c.episode.to_string(), c.source.into()];
-    Ok(Listing { items: &items, columns, row }.print(format)?)
+    Ok(Listing { items: &items, columns, row: &row }.print(format)?)
 }
 
 /// The contact's messages of a history, in order.
