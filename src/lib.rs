@@ -8,16 +8,18 @@
 //! |---|---|---|
 //! | [`domain`] | ids, time, events, settings, a conversation's facts, [`domain::step()`], [`domain::deadline()`], the laws as functions | async, a clock, I/O, serde, actix |
 //! | [`wire`] | what other programs see: CloudEvents in and out, conversations and settings as JSON | I/O, a clock, a decision |
-//! | [`store`] | one trait and its contract; the embedded store, the model in memory, the stored forms | decides anything |
+//! | [`store`] | one trait and its contract; Redis, the embedded store, the model in memory, the stored forms | decides anything |
 //! | [`actors`] | conversation, shard, node: who lives, who owns whom, what is bounded | HTTP, Redis, rendering |
 //! | [`edge`] | the doors: HTTP, the stream of notifications, the admin port | touches a store or a state |
 //! | [`app`], [`config`], [`telemetry`], [`cli`] | everything is built, started and stopped here | - |
 //!
 //! [`clock`] is the only file that asks the machine for the time, [`chance`] the only one that asks it for chance: a
-//! simulation drives both (`tests/history`). [`faults`] is what that simulation and the crash tests break on purpose: without
-//! the feature of that name, which no release build takes, it is not there.
+//! simulation drives both (`tests/history`). [`faults`] lies under all floors: bugs to plant and places to die at. Without the
+//! feature of that name, which no release build takes, there are none.
 //!
-//! [`faults`] lies under all of them: bugs to plant and places to die at, in builds for tests alone.
+//! T14, D3, L5 and the like, in comments and in the names of tests, are the rules: each stands in a sentence in [`domain`].
+//! `CONTRACT.md` (what other programs see), `DESIGN.md` and `RELIABILITY.md` are papers beside this repository; a comment that
+//! names one says itself what it needs of it.
 //!
 //! # A contact writes
 //!
@@ -47,7 +49,7 @@
 //! Any node answers any request: what is taken goes into the log of whoever owns the partition, and whoever waits for it to
 //! be applied asks the owner's shard, or the store where the owner is another node (`actors::applied`).
 //!
-//! # Where this differs from the first drawing
+//! # Choices that look like oversights
 //!
 //! - `wire` is a floor of its own, so that the command line reads the same events as the HTTP door without it.
 //! - An actor rings a bell instead of sending a message: a mailbox would bound nothing (`do_send`) or lose the ring

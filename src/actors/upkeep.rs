@@ -64,7 +64,7 @@ impl Owner<'_> {
         self.rounds.more
     }
 
-    /// Scans the index from minus infinity: whatever is overdue is found, whoever missed it. Pages past what cannot be
+    /// Scans the index from minus infinity: whatever is overdue is found, whoever missed it (D4). Pages past what cannot be
     /// looked at and what stays overdue all the same, so that nothing falls behind it, and nothing is tried without end.
     async fn overdue(&mut self) -> Result<(), StoreError> {
         let limit = self.parts.options.due_batch;

@@ -33,9 +33,11 @@ pub enum Timer {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NoDeadline {
     NotOpen,
+    /// T1.
     AutoCloseOff,
     /// Opened before auto-close was switched on (T21).
     OpenedBeforeEnabled,
+    /// T5, and T13 where a snooze ends.
     ContactSpokeLast,
     /// No human message, or none that reached the contact (T19).
     NoHumanMessage,
@@ -43,7 +45,9 @@ pub enum NoDeadline {
     Blocked,
 }
 
-/// When this conversation is to close by itself, or why not. A block suspends it (T17); a snooze only moves it (T9).
+/// When this conversation is to close by itself, or why not: a period after the latest human message (T3, T4), unless the
+/// contact has spoken since (T5). A block suspends it (T17); a snooze only moves it (T9). No hour and no channel is different
+/// (T24), nor is a conversation that the agent began (T25).
 pub fn deadline<'a>(conversation: &'a Conversation, settings: &Settings) -> Result<Deadline<'a>, NoDeadline> {
     let deadline = unblocked_deadline(conversation, settings)?;
     if conversation.is_blocked() { Err(NoDeadline::Blocked) } else { Ok(deadline) }
@@ -69,7 +73,8 @@ fn unblocked_deadline<'a>(conversation: &'a Conversation, settings: &Settings) -
     Ok(Deadline { at, armed_by: message })
 }
 
-/// The latest human message of the episode that reached the contact, if the contact has not spoken since.
+/// The latest human message of the episode that reached the contact, if the contact has not spoken since (T5): whatever else
+/// starts a period anew, without such a message there is none (T13).
 fn arming_message(conversation: &Conversation) -> Result<&HumanMessage, NoDeadline> {
     let facts = &conversation.facts;
     let start = conversation.start();

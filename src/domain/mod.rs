@@ -4,7 +4,8 @@
 //! close. Everything here is a function of its arguments: `now` comes in, the next wake-up goes out.
 //!
 //! Never here: async, a clock, I/O, serde, actix.
-
+//!
+#![doc = include_str!("RULES.md")]
 // Not `arithmetic_side_effects` as well: what it finds are counters of 64 bits that go up by one.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 

@@ -1,4 +1,4 @@
-//! What "later" means: one total order of everything that happens to a conversation (RULES.md, opening; D9).
+//! What "later" means: one total order of everything that happens to a conversation (the rules, opening; D9).
 
 use super::event::Accepted;
 use super::id::EventName;

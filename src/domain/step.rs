@@ -268,6 +268,7 @@ impl<'a> Turn<'a> {
                 let Some(close) = self.applicable_close() else { return };
                 self.close(close);
             } else {
+                // L0: whatever is no opener was recorded and opens nothing. L4: nor does one that came during a block.
                 let may_open = |opener: &&Opener| !self.after.was_blocked_at(&opener.position);
                 let Some(opener) = self.after.next.openers.iter().find(may_open).cloned() else { return };
                 self.open(opener);
@@ -275,7 +276,7 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// The earliest `closed` of this episode that is later than its start and its messages, and that no block refused.
+    /// The earliest `closed` of this episode that is later than its start and its messages, and that no block refused (L4).
     fn applicable_close(&self) -> Option<CloseCommand> {
         let conversation = &self.after;
         let start = conversation.start();
