@@ -2,6 +2,7 @@
 #
 #   docker build -t adjourn .
 #   docker run --rm adjourn demo
+#   docker run -d -p 127.0.0.1:8080:8080 -v adjourn-data:/var/lib/adjourn adjourn serve --insecure
 #
 # Other bases by --build-arg; nothing is run in the second stage, so that one without a shell does as well
 # (RUNTIME_IMAGE=gcr.io/distroless/cc-debian12). deploy/images.sh makes both where no image registry can be reached.
@@ -33,7 +34,8 @@ USER 65532:65532
 # Loopback would be the container's own. Without keys the service refuses these addresses and says what to do.
 ENV ADJOURN__LISTEN=0.0.0.0:8080 ADJOURN__ADMIN_LISTEN=0.0.0.0:9090
 EXPOSE 8080 9090
-# Alive, not ready: a restart does not help a node whose store is away.
+# Alive, not ready: a restart does not help a node whose store is away. It knows the environment, not the arguments of `serve`: a
+# port that is moved is moved by ADJOURN__ADMIN_LISTEN, or by a file that ADJOURN_CONFIG names.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s --retries=3 CMD ["adjourn", "healthcheck"]
 ENTRYPOINT ["adjourn"]
 CMD ["serve"]
