@@ -32,8 +32,8 @@ const QUIET: Duration = Duration::from_secs(4);
 const START_MS: u64 = 200;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_power_loss_of_a_node_on_the_embedded_store_loses_nothing() {
-    let run = Run::of("a_power_loss_of_a_node_on_the_embedded_store_loses_nothing");
+async fn s3_a_power_loss_of_a_node_on_the_embedded_store_loses_nothing() {
+    let run = Run::of("s3_a_power_loss_of_a_node_on_the_embedded_store_loses_nothing");
     let mut rng = run.rng();
     for before in (0..run.rounds).step_by(ROUNDS as usize) {
         a_store_loses_its_power(run, Rng::new(rng.next()), before..run.rounds.min(before + ROUNDS)).await;

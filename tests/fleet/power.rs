@@ -6,8 +6,8 @@ use super::report::Run;
 use super::rig::server::{Aof, Options, Server};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_power_loss_of_redis_that_writes_before_it_answers_loses_nothing() {
-    let run = Run::of("a_power_loss_of_redis_that_writes_before_it_answers_loses_nothing");
+async fn s3_a_power_loss_of_redis_that_writes_before_it_answers_loses_nothing() {
+    let run = Run::of("s3_a_power_loss_of_redis_that_writes_before_it_answers_loses_nothing");
     redis_is_killed(run, Plan { redis_power: true, ..Plan::new("power loss of Redis") }).await;
 }
 

@@ -46,7 +46,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         number: "S3",
-        test: "a_power_loss_of_redis_that_writes_before_it_answers_loses_nothing",
+        test: "s3_a_power_loss_of_redis_that_writes_before_it_answers_loses_nothing",
         fault: "power loss of Redis",
         hit: "a commit within 5 ms, or a request not answered",
         enough: 90,
@@ -55,7 +55,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         number: "S3",
-        test: "a_power_loss_of_a_node_on_the_embedded_store_loses_nothing",
+        test: "s3_a_power_loss_of_a_node_on_the_embedded_store_loses_nothing",
         fault: "power loss of the embedded store",
         hit: "a write that was not on the disk, or a request not answered",
         enough: 90,
@@ -119,7 +119,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         number: "S8",
-        test: "slow_broken_and_lost_answers_of_redis_double_nothing",
+        test: "s8_slow_broken_and_lost_answers_of_redis_double_nothing",
         fault: "latency 50-500 ms, 1-byte slices, resets, lost answers",
         hit: "a commit of that node within 5 ms, or a request it had not answered",
         enough: 90,

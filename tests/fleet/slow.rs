@@ -7,8 +7,8 @@ use super::report::{Done, Run};
 use super::verdict::judge;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn slow_broken_and_lost_answers_of_redis_double_nothing() {
-    let run = Run::of("slow_broken_and_lost_answers_of_redis_double_nothing");
+async fn s8_slow_broken_and_lost_answers_of_redis_double_nothing() {
+    let run = Run::of("s8_slow_broken_and_lost_answers_of_redis_double_nothing");
     let began = Instant::now();
     let mut fleet = Fleet::start(Plan::new("latency 50-500 ms, 1-byte slices, resets, lost answers"), run.rng()).await;
     let (mut done, mut kinds) = (Done::default(), [0; 4]);

@@ -78,8 +78,11 @@ impl Disk {
         &self.files
     }
 
-    /// Lets the process that `command` starts write to this disk.
+    /// Lets the process that `command` starts write to this disk. None that did before lives on.
     pub fn preload(&self, command: &mut Command) {
+        // Whoever was killed while it noted something left the beginning of it: what comes behind is to be read too.
+        let whole = Open::read(&fs::read(self.journal()).unwrap()).whole;
+        OpenOptions::new().write(true).open(self.journal()).unwrap().set_len(whole).unwrap();
         command.env("LD_PRELOAD", self.own.path().join("shim.so")).env("RIG_DISK_DIR", &self.files);
         command.env("RIG_DISK_JOURNAL", self.journal()).env("RIG_DISK_SLOW_US", self.slow.as_micros().to_string());
         if self.lies {
@@ -104,7 +107,7 @@ impl Disk {
     /// Nobody may have the files open.
     pub fn lose(&self, mut keeps: impl FnMut() -> bool) -> Lost {
         let journal = fs::read(self.journal()).unwrap();
-        let Open { mut changes, mut names } = Open::read(&journal);
+        let Open { mut changes, mut names, .. } = Open::read(&journal);
         let mut lost = Lost { open: (changes.values().map(Vec::len).sum::<usize>() + names.len()) as u64, ..Lost::default() };
         for (path, changes) in &mut changes {
             changes.sort_by_key(|change| std::cmp::Reverse(change.noted_at));
@@ -152,6 +155,8 @@ struct Name {
 struct Open<'a> {
     changes: BTreeMap<PathBuf, Vec<Change<'a>>>,
     names: Vec<Name>,
+    /// Bytes of the journal up to the end of its last whole record.
+    whole: u64,
 }
 
 impl<'a> Open<'a> {
@@ -168,6 +173,7 @@ impl<'a> Open<'a> {
             // The process was killed while it noted this, and did not come to do it.
             let Some((bytes, behind)) = rest[end + 1..].split_at_checked(kept) else { break };
             rest = behind;
+            open.whole = (journal.len() - rest.len()) as u64;
             match kind {
                 "W" => open.changes.entry(path).or_default().push(Change { noted_at, at, count, len_before, bytes }),
                 "T" => open.changes.entry(path).or_default().push(Change { noted_at, at, count: 0, len_before, bytes }),
