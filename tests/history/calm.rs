@@ -15,8 +15,9 @@ impl World {
     /// The weather clears, what is due falls due, and everybody has time to do what is to be done.
     pub async fn come_to_rest(self: &Rc<Self>) {
         self.clear_up();
-        // Whoever was asked while its node restarts would wait in vain.
-        self.eventually(30_000, || self.draining.get() == 0).await;
+        // Whoever was asked while its node restarts would wait in vain; and what is taken only now may be set aside, behind the
+        // back of whoever gave up what was.
+        self.eventually(30_000, || self.under_way.get() == 0).await;
         self.settled("after the last fault").await;
         self.dismiss_letters().await;
         // Whoever is late from here on has no excuse (I13).

@@ -117,8 +117,8 @@ pub struct World {
     pub seats: Vec<Seat>,
     /// Processes that took an exclusive store for their own, as long as they live.
     pub rivals: RefCell<Vec<Rc<Process>>>,
-    /// Nodes that were told to drain, and are yet to be started anew.
-    pub draining: Cell<u32>,
+    /// Nodes that were told to drain and are yet to be started anew, and what producers have yet to be answered.
+    pub under_way: Cell<u32>,
     pub ledger: RefCell<Ledger>,
     serial: Cell<u64>,
     /// No more restarts, no more sending.
@@ -191,9 +191,9 @@ impl World {
             Seat { name, clock, process: RefCell::new(process), serial, back_at, reminded: RefCell::default() }
         };
         let seats = ["a", "b", "c", "d", "e"][..plan.nodes].iter().map(|name| seat(name)).collect();
-        let (rivals, draining, ledger) = (RefCell::default(), Cell::new(0), RefCell::default());
+        let (rivals, under_way, ledger) = (RefCell::default(), Cell::new(0), RefCell::default());
         let (over, enabling) = (Cell::new(false), Cell::new((0, 0)));
-        Rc::new(Self { plan, ground, seats, rivals, draining, ledger, serial, over, enabling, options })
+        Rc::new(Self { plan, ground, seats, rivals, under_way, ledger, serial, over, enabling, options })
     }
 
     pub fn now(&self) -> Ms {
@@ -310,6 +310,12 @@ impl World {
 
     /// As a pipeline does it: until a node has taken them all, whichever it is.
     pub async fn deliver(self: Rc<Self>, via: usize, events: Vec<Event>) {
+        self.under_way.set(self.under_way.get() + 1);
+        self.until_taken(via, events).await;
+        self.under_way.set(self.under_way.get() - 1);
+    }
+
+    async fn until_taken(&self, via: usize, events: Vec<Event>) {
         for attempt in 0.. {
             if self.over.get() {
                 return;

@@ -133,12 +133,12 @@ async fn restart(world: Rc<World>, node: usize) {
 
 /// Another node is told of it, as an operator does before an update.
 async fn drain(world: Rc<World>, node: usize, restart_ms: u64) {
-    world.draining.set(world.draining.get() + 1);
+    world.under_way.set(world.under_way.get() + 1);
     let asked = world.some_node(node + 1);
     let drained = asked.drain_node(world.seats[node].name, Duration::from_millis(restart_ms));
     let _ = tokio::time::timeout(Duration::from_millis(restart_ms), drained).await;
     restart(world.clone(), node).await;
-    world.draining.set(world.draining.get() - 1);
+    world.under_way.set(world.under_way.get() - 1);
 }
 
 fn poison(world: &Rc<World>, prefix: &str, conversation: u64) {
