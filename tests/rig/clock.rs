@@ -16,6 +16,7 @@ use adjourn::domain::Timestamp;
 use tempfile::TempDir;
 
 use super::process::directory;
+use super::shim::compiled;
 
 /// As `clock_shim.c` has them.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -85,16 +86,8 @@ impl ClockFile {
     }
 }
 
-/// The compiled shim; the linker that Rust needs compiles it, once in this process.
+/// Compiled once in this process.
 fn shim() -> &'static [u8] {
     static SHIM: OnceLock<Vec<u8>> = OnceLock::new();
-    SHIM.get_or_init(|| {
-        let dir = directory();
-        let (source, object) = (dir.path().join("clock_shim.c"), dir.path().join("shim.so"));
-        fs::write(&source, include_str!("clock_shim.c")).unwrap();
-        let told = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(&object).arg(&source).output();
-        let told = told.expect("cc: Rust's linker, which compiles the clock shim");
-        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
-        fs::read(object).unwrap()
-    })
+    SHIM.get_or_init(|| compiled(include_str!("clock_shim.c")))
 }

@@ -19,6 +19,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::process::directory;
+use super::shim::compiled;
 
 /// Written as a whole or not at all, by any disk.
 const SECTOR: u64 = 512;
@@ -235,16 +236,8 @@ fn put_back(file: &File, change: &Change, from: u64, to: u64) {
     file.write_all_at(&bytes, from).unwrap();
 }
 
-/// The compiled shim; the linker that Rust needs compiles it, once in this process.
+/// Compiled once in this process.
 fn shim() -> &'static [u8] {
     static SHIM: OnceLock<Vec<u8>> = OnceLock::new();
-    SHIM.get_or_init(|| {
-        let dir = directory();
-        let (source, object) = (dir.path().join("disk_shim.c"), dir.path().join("shim.so"));
-        fs::write(&source, include_str!("disk_shim.c")).unwrap();
-        let told = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(&object).arg(&source).output();
-        let told = told.expect("cc: Rust's linker, which compiles the disk shim");
-        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
-        fs::read(object).unwrap()
-    })
+    SHIM.get_or_init(|| compiled(include_str!("disk_shim.c")))
 }

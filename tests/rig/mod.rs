@@ -21,3 +21,4 @@ pub mod proxy;
 pub mod redis;
 pub mod sentinel;
 pub mod server;
+pub mod shim;

@@ -10,14 +10,13 @@ use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::shim::compiled;
+
 /// Compiles the shim into `dir`, and lets the process that `command` starts note there what is safe.
 pub fn preload(dir: &Path, command: &mut Command) {
-    let (source, object) = (dir.join("power_shim.c"), dir.join("power_shim.so"));
+    let object = dir.join("power_shim.so");
     if !object.exists() {
-        fs::write(&source, include_str!("power_shim.c")).unwrap();
-        let told = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(&object).arg(&source).output();
-        let told = told.expect("cc: Rust's linker, which compiles the power shim");
-        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+        fs::write(&object, compiled(include_str!("power_shim.c"))).unwrap();
     }
     command.env("LD_PRELOAD", object).env("RIG_POWER_FILE", notes(dir)).env("RIG_FULL_FILE", full(dir));
 }

@@ -332,3 +332,11 @@ fn t8_what_neither_arms_nor_resets_does_not_push_out_what_armed() {
     let story = (1..40).fold(story.event(human(0)), |story, minute| story.event(message(minute, MessageSource::Echo)));
     assert_eq!(story.closes_at(), Some(D));
 }
+
+#[test]
+fn t24_every_hour_of_the_week_is_alike() {
+    for hour in 0..7 * 24 {
+        let story = Story::on().event(human(hour * 60));
+        assert_eq!(story.closes_at(), Some(hour * 60 + D), "hour {hour}");
+    }
+}

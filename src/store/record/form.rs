@@ -461,7 +461,9 @@ impl Form for Position {
         if !from.is_array() {
             let number: usize = from.int("a position")?;
             let known = from.positions.get(number).cloned();
-            return known.ok_or_else(|| from.unexpected("a position", format_args!("position number {number}")));
+            let position = known.ok_or_else(|| from.unexpected("a position", format_args!("position number {number}")))?;
+            let bytes = position.name.id().len() + position.name.source().len();
+            return from.repeat(bytes, "a position").map(|()| position);
         }
         from.array(4, "a position")?;
         let (effective, time) = (Form::read(from)?, Form::read(from)?);
