@@ -31,8 +31,12 @@ const EVENTS: u64 = 500_000;
 const CONVERSATIONS: u64 = 100_000;
 /// Of the rows in `memory`.
 const ROWS: u64 = 100_000;
-/// Commands in one raw pipeline.
+/// Events in one raw pipeline.
 const RAW_PIPELINE: u64 = 64;
+/// Entries in one pipeline of raw `XADD`s, and the bytes of each: as prototypes of this design were measured, so that their
+/// machine can be compared with this one.
+const RAW_XADD_PIPELINE: u64 = 256;
+const RAW_ENTRY_BYTES: usize = 100;
 
 /// 36 characters with its workspace, as the figures of other layouts have it.
 fn key(conversation: u64) -> ConversationKey {
@@ -92,6 +96,10 @@ impl Engine {
     }
 }
 
+async fn until(time: Timestamp) {
+    tokio::time::sleep(Duration::from_millis(time.since(WallClock.now()).as_millis().max(0) as u64)).await;
+}
+
 /// Not rewriting its file: that takes a core for seconds, at a moment that is chance, and here are but two.
 fn server() -> Server {
     Server::start(Options::aof(Aof::Everysec).line("auto-aof-rewrite-percentage 0"))
@@ -147,6 +155,58 @@ fn raw(server: &Server, events: u64) -> f64 {
     rate
 }
 
+/// What a log takes of somebody who does nothing else.
+fn raw_xadd(server: &Server, entries: u64) -> f64 {
+    let mut connection = server.connection();
+    let entry = [0x5a_u8; RAW_ENTRY_BYTES];
+    let stopwatch = Stopwatch::start();
+    for _ in 0..entries / RAW_XADD_PIPELINE {
+        let mut pipe = redis::pipe();
+        for _ in 0..RAW_XADD_PIPELINE {
+            pipe.xadd("raw:log", "*", &[("r", &entry[..])]).ignore();
+        }
+        pipe.exec(&mut connection).unwrap();
+    }
+    let rate = entries as f64 / stopwatch.elapsed().as_secs_f64();
+    redis::cmd("DEL").arg("raw:log").exec(&mut connection).unwrap();
+    rate
+}
+
+/// Seconds of a core that a phase took of Redis and of us, the load among it: together with how long it was they tell whether
+/// anybody waited for anything but a core.
+struct Cores {
+    redis: f64,
+    own: f64,
+    stopwatch: Stopwatch,
+}
+
+impl Cores {
+    fn start(server: &Server) -> Self {
+        Self { redis: redis_cpu(server), own: own_cpu(), stopwatch: Stopwatch::start() }
+    }
+
+    fn say(&self, server: &Server, what: &str) {
+        let took = self.stopwatch.elapsed().as_secs_f64();
+        let (redis, own) = (redis_cpu(server) - self.redis, own_cpu() - self.own);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let share = (redis + own) / took / cores as f64 * 100.0;
+        println!(
+            "{what}: in {took:.2} s Redis used a core for {redis:.2} s and this process for {own:.2} s: {share:.0} % of {cores} cores"
+        );
+    }
+}
+
+fn redis_cpu(server: &Server) -> f64 {
+    let info: String = redis::cmd("INFO").arg("cpu").query(&mut server.connection()).unwrap();
+    let of = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().parse::<f64>().unwrap();
+    of("used_cpu_user:") + of("used_cpu_sys:")
+}
+
+fn own_cpu() -> f64 {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9
+}
+
 /// What the server was asked since its figures were reset, the costliest first: calls, and its time in them.
 fn spent(server: &Server) -> Vec<String> {
     let info: String = redis::cmd("INFO").arg("commandstats").query(&mut server.connection()).unwrap();
@@ -166,9 +226,10 @@ fn spent(server: &Server) -> Vec<String> {
 async fn ingest() {
     let server = server();
     let raw_before = raw(&server, EVENTS);
+    let xadd = raw_xadd(&server, EVENTS);
     let engine = Engine::start(&server, Span::from_hours(24)).await;
     redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut server.connection()).unwrap();
-    let stopwatch = Stopwatch::start();
+    let (cores, stopwatch) = (Cores::start(&server), Stopwatch::start());
     let producer = produce(&server, EVENTS);
     while !producer.is_finished() {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -178,12 +239,14 @@ async fn ingest() {
     engine.applied().await;
     let rate = |took: Duration| EVENTS as f64 / took.as_secs_f64();
     let (durable, applied) = (rate(accepted), rate(stopwatch.elapsed()));
+    cores.say(&server, "ingest");
     let spent = spent(&server);
     engine.stop().await;
     let raw_after = raw(&server, EVENTS);
     let raw = (raw_before + raw_after) / 2.0;
     println!("ingest: {EVENTS} events, appended {durable:.0}/s, applied {applied:.0}/s");
     println!("ingest: raw HSET+ZADD / HDEL+ZREM in pipelines of {RAW_PIPELINE}: {raw_before:.0}/s before, {raw_after:.0}/s after");
+    println!("ingest: raw XADD of {RAW_ENTRY_BYTES} bytes in pipelines of {RAW_XADD_PIPELINE}: {xadd:.0}/s");
     println!("ingest: Redis spent (what scripts call is also in evalsha) {}", spent.join("; "));
     println!("ingest: applied is {:.0} % of raw", applied / raw * 100.0);
 }
@@ -203,7 +266,12 @@ async fn storm() {
     let first = WallClock.now().plus(Span::from_secs(8));
     arm(&engine, first).await;
     redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut server.connection()).unwrap();
-    storm::hear(engine.node.follow(), first.plus(period)).await;
+    let from_the_first_on = async {
+        until(first.plus(period)).await;
+        Cores::start(&server)
+    };
+    let (cores, ()) = tokio::join!(from_the_first_on, storm::hear(engine.node.follow(), first.plus(period)));
+    cores.say(&server, "storm");
     println!("storm: Redis spent {}", spent(&server).join("; "));
     engine.stop().await;
 }
@@ -217,8 +285,9 @@ async fn restart() {
     arm(&engine, first).await;
     engine.stop().await;
     let overdue_at = first.plus(period).plus(Span::from_millis(1_500));
-    tokio::time::sleep(Duration::from_millis(overdue_at.since(WallClock.now()).as_millis().max(0) as u64)).await;
-    let stopwatch = Stopwatch::start();
+    until(overdue_at).await;
+    redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut server.connection()).unwrap();
+    let (cores, stopwatch) = (Cores::start(&server), Stopwatch::start());
     let store = RedisStore::open(server.url().parse().unwrap(), RedisOptions::new("listener")).await.unwrap();
     let mut feed = adjourn::actors::Feed::from_now(store);
     let engine = Engine::start(&server, period).await;
@@ -232,6 +301,8 @@ async fn restart() {
     }
     let after = |at: Duration| at.as_millis() as i64 - ready.as_millis() as i64;
     let (first, last) = (after(first.unwrap()), after(stopwatch.elapsed()));
+    cores.say(&server, "restart");
+    println!("restart: Redis spent {}", spent(&server).join("; "));
     println!("restart: {TIMERS} overdue; ready after {} ms, first close {first} ms and last {last} ms after that", ready.as_millis());
     engine.stop().await;
 }

@@ -17,8 +17,11 @@ pub const NAME: &str = "rig";
 const SENTINELS: usize = 3;
 /// How many of them must find the primary gone.
 const QUORUM: usize = 2;
-/// A primary silent for so long is taken for gone: more than a busy machine's hiccup, little enough to wait for.
+/// A primary silent for so long is taken for gone while one is to be replaced: little enough to wait for.
 const DOWN_AFTER_MS: u32 = 500;
+/// And before and after: nobody takes a busy machine's hiccup for a death. A failover that no test asked for takes away what
+/// was written a moment ago, and the test with it.
+const DOWN_AFTER_WHILE_CALM_MS: u32 = 120_000;
 /// An attempt that came to nothing is made again after twice this.
 const FAILOVER_TIMEOUT_MS: u32 = 2_000;
 /// What Sentinel does every so often, in milliseconds: seconds by default.
@@ -85,6 +88,7 @@ impl Sentinels {
     /// Takes the primary away, and tells which one it was.
     pub fn failover(&mut self, how: Failover) -> u16 {
         let old = self.primary().expect("they agree on a primary");
+        self.find_gone_after(DOWN_AFTER_MS);
         match how {
             Failover::Kill => self.server(old).kill(),
             Failover::Stop => self.server(old).stop(),
@@ -100,7 +104,15 @@ impl Sentinels {
             new = self.primary().filter(|port| *port != old && role(*port).is_some_and(|role| role == "master"));
             new.is_some()
         });
+        self.find_gone_after(DOWN_AFTER_WHILE_CALM_MS);
         new.unwrap()
+    }
+
+    fn find_gone_after(&self, ms: u32) {
+        for sentinel in &self.sentinels {
+            let mut set = cmd("SENTINEL");
+            set.arg("SET").arg(NAME).arg("down-after-milliseconds").arg(ms).exec(&mut connection_to(sentinel.port)).unwrap();
+        }
     }
 
     /// Brings a server back that [`Self::failover`] took away; it and all others follow the new primary when this returns.
@@ -174,7 +186,7 @@ fn start_sentinels(servers: &[u16]) -> Vec<Sentinel> {
 fn watched(servers: &[u16], peers: &[(u16, String)], own: &str) -> Vec<String> {
     let mut lines = vec![
         format!("monitor {NAME} 127.0.0.1 {} {QUORUM}", servers[0]),
-        format!("down-after-milliseconds {NAME} {DOWN_AFTER_MS}"),
+        format!("down-after-milliseconds {NAME} {DOWN_AFTER_WHILE_CALM_MS}"),
         format!("failover-timeout {NAME} {FAILOVER_TIMEOUT_MS}"),
     ];
     lines.extend(servers[1..].iter().map(|port| format!("known-replica {NAME} 127.0.0.1 {port}")));
