@@ -31,11 +31,11 @@
 //!
 //! # A deadline passes
 //!
-//! The conversation's actor rings its shard's bell. The shard takes a barrier: the store's clock and the last id of the
-//! log, together. It applies everything up to that id, and only then lets conversations close whose deadline lies before
-//! the store's clock *and* the node's. If an actor was gone, its row in the index of deadlines brings it up at the next
-//! tick. If the process dies in between, the next owner starts from the log position of the last commit: nothing is lost,
-//! nothing is applied twice.
+//! The conversation's actor puts itself into its shard's queue of who is due. The shard takes a barrier: the store's clock and
+//! the last id of the log, together. It applies everything up to that id, and only then lets conversations close whose
+//! deadline lies before the store's clock *and* the node's. If an actor was gone, its row in the index of deadlines brings
+//! it up at the next tick. If the process dies in between, the next owner starts from the log position of the last commit:
+//! nothing is lost, nothing is applied twice.
 //!
 //! # A node goes
 //!
@@ -52,8 +52,8 @@
 //! # Choices that look like oversights
 //!
 //! - `wire` is a floor of its own, so that the command line reads the same events as the HTTP door without it.
-//! - An actor rings a bell instead of sending a message: a mailbox would bound nothing (`do_send`) or lose the ring
-//!   (`try_send`), and both live on one thread.
+//! - An actor that is due puts itself into a queue instead of sending a message: a mailbox would bound nothing (`do_send`) or
+//!   lose it (`try_send`), and both live on one thread.
 //! - A step that panics is caught in the actor and tried twice there, because the state before it is still at hand; an
 //!   actor that dies all the same costs its shard a reload.
 //! - A lease is renewed beside a shard's turns, in the same task: a turn that takes seconds on a busy machine costs no

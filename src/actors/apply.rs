@@ -100,7 +100,7 @@ impl Owner<'_> {
         }
         self.bury(&mut draft, entry.id, entry.entry, &reason);
         self.commit(draft).await?;
-        self.inbox.applied_up_to(self.head.checkpoint, []);
+        self.requests.applied_up_to(self.head.checkpoint, []);
         Ok(())
     }
 
@@ -140,7 +140,7 @@ impl Owner<'_> {
         self.commit(draft).await?;
         meter::accepted_from_outside(outcomes.foreign);
         outcomes.names.into_iter().for_each(|name| self.parts.names.remember(name));
-        self.inbox.applied_up_to(self.head.checkpoint, outcomes.repeats);
+        self.requests.applied_up_to(self.head.checkpoint, outcomes.repeats);
         Ok(())
     }
 

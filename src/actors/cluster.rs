@@ -8,7 +8,7 @@ use super::assign::{placed, takers};
 use super::handle::{Node, Unready};
 use super::membership::Seen;
 use super::node::Retire;
-use super::shard::Door;
+use super::shard::ShardHandle;
 use crate::clock::Stopwatch;
 use crate::domain::{PartitionId, Timestamp};
 use crate::store::{ClusterView, Holder, NodeRecord, PartitionStats, StoreError};
@@ -108,18 +108,18 @@ impl Node {
 
     /// Partitions whose shard is running, of all.
     pub fn shards_ready(&self) -> usize {
-        self.doors().iter().filter(|door| door.is_ready()).count()
+        self.shards().iter().filter(|shard| shard.is_ready()).count()
     }
 
     /// Partitions that are to run here and do not. A move under way is no such thing, for any node answers for any
     /// partition: one counts when it has taken a whole lease, or when this node has not run all it should even once.
     pub fn partitions_missing(&self) -> usize {
         if self.store().is_exclusive() {
-            return self.doors().len() - self.shards_ready();
+            return self.shards().len() - self.shards_ready();
         }
         let (seen, grace) = (self.seen(), self.options().lease);
         let long = |since: &Stopwatch| !seen.settled || since.elapsed() > grace;
-        seen.missing.iter().filter(|(partition, since)| !self.door(**partition).is_ready() && long(since)).count()
+        seen.missing.iter().filter(|(partition, since)| !self.shard(**partition).is_ready() && long(since)).count()
     }
 
     /// Partitions that no node has, as far as this one has seen.
@@ -129,7 +129,7 @@ impl Node {
 
     /// Whether some node has this partition, as far as this one has seen.
     pub(super) fn has_owner(&self, partition: PartitionId) -> bool {
-        self.door(partition).is_ready() || (!self.store().is_exclusive() && self.seen().since.contains_key(&partition))
+        self.shard(partition).is_ready() || (!self.store().is_exclusive() && self.seen().since.contains_key(&partition))
     }
 
     /// Why this node's signs of life are not taken, if they are not.
@@ -275,7 +275,7 @@ impl Node {
     /// Gives everything away, finishes what is in flight and stops every shard. What is accepted stays in the log.
     pub async fn stop(&self) {
         self.drain().await;
-        futures_util::future::join_all(self.doors().iter().map(Door::stop)).await;
+        futures_util::future::join_all(self.shards().iter().map(ShardHandle::stop)).await;
         let _ = self.keeper().send(Retire).await;
         let member = self.standing().member.clone();
         let left = tokio::time::timeout(self.options().lease, self.store().leave(member)).await;

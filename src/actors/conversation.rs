@@ -1,7 +1,7 @@
 //! One conversation and its wake-up.
 //!
 //! Owns: the state as it is in memory, and at most one armed timer. The state is the truth, the timer a reminder to look:
-//! when it fires the conversation rings its shard's [`Bell`] and does nothing else. Life: started by its shard from a row
+//! when it fires the conversation puts itself into its shard's [`DueQueue`] and does nothing else. Life: started by its shard from a row
 //! of the store, or for a conversation nobody has heard of; put to rest by its shard, never by itself; dropped without a
 //! word when a commit fails, for memory is never written back.
 
@@ -21,28 +21,28 @@ pub type StepFn = fn(&ConversationKey, Conversation, &Input, &Settings, Timestam
 /// Tries before an event that makes `step` panic is set aside.
 const TRIES: usize = 2;
 
-/// Where conversations of one shard say that they are due. Rung on the shard's own thread; each conversation at most once
+/// Where conversations of one shard say that they are due. Filled on the shard's own thread; each conversation at most once
 /// until it is looked at, so it holds no more keys than there are live actors.
 #[derive(Default)]
-pub struct Bell {
+pub struct DueQueue {
     due: std::cell::RefCell<Vec<ConversationKey>>,
-    pub rung: tokio::sync::Notify,
+    pub pushed: tokio::sync::Notify,
 }
 
-impl Bell {
-    pub fn ring(&self, key: ConversationKey) {
+impl DueQueue {
+    pub fn push(&self, key: ConversationKey) {
         self.due.borrow_mut().push(key);
-        self.rung.notify_one();
+        self.pushed.notify_one();
     }
 
-    /// Takes at most `limit` keys, those that rang first; the others stay.
+    /// Takes at most `limit` keys, those that came first; the others stay.
     pub fn take(&self, limit: usize) -> Vec<ConversationKey> {
         let mut due = self.due.borrow_mut();
         let count = due.len().min(limit);
         due.drain(..count).collect()
     }
 
-    pub fn is_silent(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.due.borrow().is_empty()
     }
 }
@@ -50,7 +50,7 @@ impl Bell {
 /// What all conversations of a shard have in common.
 #[derive(Clone)]
 pub struct Surroundings {
-    pub bell: Rc<Bell>,
+    pub due: Rc<DueQueue>,
     pub steady: SharedClock,
     pub step: StepFn,
     /// No timer is armed for longer than this.
@@ -63,13 +63,13 @@ pub struct ConversationActor {
     look_at: Option<Timestamp>,
     /// The one timer, and when it fires. A deadline that moved later keeps it: it fires, looks and re-arms.
     armed: Option<(Timestamp, SpawnHandle)>,
-    rung: bool,
+    queued: bool,
     around: Surroundings,
 }
 
 impl ConversationActor {
     pub fn new(key: ConversationKey, state: Option<Arc<Conversation>>, look_at: Option<Timestamp>, around: Surroundings) -> Self {
-        Self { key, state, look_at, armed: None, rung: false, around }
+        Self { key, state, look_at, armed: None, queued: false, around }
     }
 
     /// Arms the timer for `look_at`, or for the horizon where that is sooner, unless an earlier one is armed already: who
@@ -77,8 +77,8 @@ impl ConversationActor {
     fn arm(&mut self, ctx: &mut Context<Self>) {
         let Some(look_at) = self.look_at else { return };
         let now = self.around.steady.now();
-        self.rung &= look_at < now;
-        if self.rung {
+        self.queued &= look_at < now;
+        if self.queued {
             return; // the shard knows
         }
         let fires_at = look_at.min(now.plus(self.around.horizon));
@@ -98,8 +98,8 @@ impl ConversationActor {
         self.armed = None;
         match self.look_at {
             Some(look_at) if look_at < self.around.steady.now() => {
-                self.rung = true;
-                self.around.bell.ring(self.key.clone());
+                self.queued = true;
+                self.around.due.push(self.key.clone());
             }
             Some(_) | None => self.arm(ctx),
         }
@@ -238,7 +238,7 @@ impl Handler<Wake> for ConversationActor {
             None => (Vec::new(), Applied::Unchanged),
         };
         // Still overdue after being looked at: it would ring without end. The shard's tick comes back to it.
-        self.rung = self.state.as_deref().and_then(|state| wake_at(state, &settings)).is_some_and(|at| at < trusted);
+        self.queued = self.state.as_deref().and_then(|state| wake_at(state, &settings)).is_some_and(|at| at < trusted);
         MessageResult(self.taken(&settings, ctx, notices, vec![outcome]))
     }
 }

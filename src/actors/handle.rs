@@ -1,4 +1,4 @@
-//! The node's door: what the edge may ask of it. Cheap to clone; nobody outside holds a store, a shard or a state.
+//! A handle to the node: what the edge may ask of it. Cheap to clone; nobody outside holds a store, a shard or a state.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::ingest::{Receipt, StoreClock};
 use super::membership::Standing;
 use super::node::NodeActor;
 use super::options::NodeOptions;
-use super::shard::Door;
+use super::shard::ShardHandle;
 use crate::clock::{SharedClock, Stopwatch};
 use crate::domain::notice::Status;
 use crate::domain::settings::{SettingsChange, SettingsError};
@@ -35,7 +35,7 @@ struct Inner {
     store: Arc<dyn Store>,
     steady: SharedClock,
     clock: StoreClock,
-    shards: Vec<Door>,
+    shards: Vec<ShardHandle>,
     /// Of each partition, those who wait while another node has it.
     elsewhere: Vec<Elsewhere>,
     options: Arc<NodeOptions>,
@@ -116,7 +116,7 @@ impl Node {
     pub(super) fn new(
         store: Arc<dyn Store>,
         steady: SharedClock,
-        shards: Vec<Door>,
+        shards: Vec<ShardHandle>,
         options: Arc<NodeOptions>,
         standing: Arc<Standing>,
         keeper: actix::Addr<NodeActor>,
@@ -142,11 +142,11 @@ impl Node {
         &self.inner.standing
     }
 
-    pub(super) fn doors(&self) -> &[Door] {
+    pub(super) fn shards(&self) -> &[ShardHandle] {
         &self.inner.shards
     }
 
-    pub(super) fn door(&self, partition: PartitionId) -> &Door {
+    pub(super) fn shard(&self, partition: PartitionId) -> &ShardHandle {
         &self.inner.shards[usize::from(partition.0)]
     }
 
@@ -402,12 +402,12 @@ impl Node {
 
     /// Ticks that each shard has finished: what was overdue before its last one has been looked at.
     pub fn ticks(&self) -> Vec<u64> {
-        self.inner.shards.iter().map(Door::ticks).collect()
+        self.inner.shards.iter().map(ShardHandle::ticks).collect()
     }
 
     /// Conversation actors alive on this node.
     pub fn live_actors(&self) -> usize {
-        self.inner.shards.iter().map(Door::live).sum()
+        self.inner.shards.iter().map(ShardHandle::live).sum()
     }
 
     /// How far the store's clock is ahead of this node's steady clock, in milliseconds.
@@ -417,8 +417,9 @@ impl Node {
 
     /// What each partition holds, nothing for those that another node has.
     pub async fn own_stats(&self) -> Result<Vec<(PartitionId, PartitionStats)>, StoreError> {
-        let own =
-            |(door, stats): (&Door, PartitionStats)| (door.partition, if door.is_ready() { stats } else { PartitionStats::default() });
+        let own = |(shard, stats): (&ShardHandle, PartitionStats)| {
+            (shard.partition, if shard.is_ready() { stats } else { PartitionStats::default() })
+        };
         Ok(self.inner.shards.iter().zip(self.stats().await?).map(own).collect())
     }
 
@@ -427,8 +428,8 @@ impl Node {
     pub async fn timers_overdue(&self) -> Result<u64, StoreError> {
         let now = self.store().clock().await?.min(self.inner.steady.now());
         let mut overdue = 0;
-        for door in self.inner.shards.iter().filter(|door| door.is_ready()) {
-            overdue += self.store().count_due(door.partition, now).await?;
+        for shard in self.inner.shards.iter().filter(|shard| shard.is_ready()) {
+            overdue += self.store().count_due(shard.partition, now).await?;
         }
         Ok(overdue)
     }

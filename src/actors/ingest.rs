@@ -74,7 +74,7 @@ impl Node {
             let rejection = event.rejection(clock, snooze_max);
             if rejection.is_none() {
                 let partition = self.partition(&event.conversation);
-                known.push(self.door(partition).has_applied(event.name.fingerprint()));
+                known.push(self.shard(partition).has_applied(event.name.fingerprint()));
                 entries.push((partition, Entry::Event(event)));
             }
             verdicts.push(rejection);
@@ -141,7 +141,7 @@ impl Node {
 
     /// The shard tells, while it has the partition; the store, where it does not, or no longer.
     async fn applied(&self, partition: PartitionId, ids: Vec<LogId>) -> Result<Vec<bool>, StoreError> {
-        match self.door(partition).applied(ids.clone()).await {
+        match self.shard(partition).applied(ids.clone()).await {
             Some(repeats) => Ok(repeats),
             None => self.elsewhere(partition).applied(&**self.store(), partition, ids).await,
         }

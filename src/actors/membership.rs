@@ -14,8 +14,8 @@ use tokio::sync::{Notify, broadcast, watch};
 
 use super::assign::{Case, order, placed, takers};
 use super::options::NodeOptions;
-use super::shard::Door;
-use super::tenure::{Order, Told};
+use super::shard::ShardHandle;
+use super::tenure::{Instruction, Order};
 use crate::clock::{SharedClock, Stopwatch};
 use crate::domain::placement::Stillness;
 use crate::domain::{PartitionId, Timestamp};
@@ -101,7 +101,7 @@ pub struct Membership {
     pub store: Arc<dyn Store>,
     pub steady: SharedClock,
     pub options: Arc<NodeOptions>,
-    pub shards: Vec<Door>,
+    pub shards: Vec<ShardHandle>,
     pub arbiters: Vec<ArbiterHandle>,
     pub standing: Arc<Standing>,
     pub started_at: Timestamp,
@@ -300,8 +300,8 @@ impl Membership {
     fn hear(&self, hint: Hint) -> Option<PartitionId> {
         match hint {
             Hint::Released { partition, to: Some(to) } if to == self.standing.member.node && !self.standing.is_leaving() => {
-                let told = Told { order: Order::Take { over: None }, heard: Some(Stopwatch::start()) };
-                self.shards.get(usize::from(partition.0)).into_iter().for_each(|door| door.obey(told.clone()));
+                let told = Instruction { order: Order::Take { over: None }, heard: Some(Stopwatch::start()) };
+                self.shards.get(usize::from(partition.0)).into_iter().for_each(|shard| shard.obey(told.clone()));
                 None
             }
             Hint::Released { partition, to: None } => Some(partition),
@@ -321,15 +321,15 @@ impl Membership {
         let desired = placed(view, &nodes);
         let mut given: BTreeSet<_> = watch.given.iter().copied().filter(|p| view.holders[usize::from(p.0)].is_none()).collect();
         let mut withheld = false;
-        for ((door, holder), next) in self.shards.iter().zip(&view.holders).zip(&desired) {
-            let (partition, next) = (door.partition, *next);
+        for ((shard, holder), next) in self.shards.iter().zip(&view.holders).zip(&desired) {
+            let (partition, next) = (shard.partition, *next);
             let case = Case {
                 me,
                 holder: holder.as_ref(),
                 desired: next,
                 desired_lives: next.is_some_and(|node| watch.nodes.has_moved(&node.into())),
                 is_still: alone || watch.holders.of(&partition) >= lease,
-                works: door.is_ready(),
+                works: shard.is_ready(),
                 leaving: is_leaving,
             };
             match order(&case) {
@@ -338,7 +338,7 @@ impl Membership {
                 }
                 Some(order) => {
                     given.extend(matches!(order, Order::GiveBack { to: Some(_), .. }).then_some(partition));
-                    door.obey(Told { order, heard: heard(partition) });
+                    shard.obey(Instruction { order, heard: heard(partition) });
                 }
                 None => {}
             }
@@ -360,8 +360,8 @@ impl Membership {
         let now = self.steady.now();
         let before = self.standing.seen.borrow().clone();
         let mut seen = Seen { joined: true, lost, ..Seen::default() };
-        for (place, door) in self.shards.iter().enumerate() {
-            let partition = door.partition;
+        for (place, shard) in self.shards.iter().enumerate() {
+            let partition = shard.partition;
             match view.holders.get(place).and_then(Option::as_ref) {
                 None => seen.unowned += 1,
                 Some(Holder { lease, .. }) => {
@@ -369,7 +369,7 @@ impl Membership {
                     seen.since.insert(partition, same.copied().unwrap_or((*lease, now)));
                 }
             }
-            if mine[place] && !door.is_ready() {
+            if mine[place] && !shard.is_ready() {
                 let since = before.missing.get(&partition).copied().unwrap_or_else(Stopwatch::start);
                 seen.missing.insert(partition, since);
             }

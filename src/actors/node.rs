@@ -11,7 +11,7 @@ use super::conversation::StepFn;
 use super::handle::Node;
 use super::membership::{Membership, Standing};
 use super::options::NodeOptions;
-use super::shard::{AppliedNames, Door, ShardActor, ShardParts, Status};
+use super::shard::{AppliedNames, ShardActor, ShardHandle, ShardParts, Status};
 use crate::clock::SharedClock;
 use crate::domain::{PartitionId, step};
 use crate::store::{Member, Store};
@@ -29,7 +29,7 @@ const READERS_MAX: usize = 4;
 
 /// Owns the shards of this node and its membership: starts them, and starts anew what died.
 pub struct NodeActor {
-    shards: Vec<(ShardParts, Door, Option<ArbiterHandle>)>,
+    shards: Vec<(ShardParts, ShardHandle, Option<ArbiterHandle>)>,
     arbiters: Vec<Arbiter>,
     membership: Membership,
     running: tokio::task::JoinHandle<()>,
@@ -53,13 +53,13 @@ impl Actor for NodeActor {
 impl NodeActor {
     /// actix does not restart an actor whose handler panicked; a shard whose turn panicked is started anew, and claims.
     fn revive(&mut self) {
-        for (parts, door, arbiter) in &self.shards {
-            if door.address().connected() || parts.status.stopping.load(Ordering::Relaxed) {
+        for (parts, shard, arbiter) in &self.shards {
+            if shard.address().connected() || parts.status.stopping.load(Ordering::Relaxed) {
                 continue;
             }
             tracing::error!(partition = %parts.partition, "a shard died and is started anew");
             let address = start_shard(arbiter.as_ref(), parts.clone());
-            *door.address.write().unwrap_or_else(std::sync::PoisonError::into_inner) = address;
+            *shard.address.write().unwrap_or_else(std::sync::PoisonError::into_inner) = address;
         }
         if self.running.is_finished() {
             tracing::error!("the membership died and is started anew");
@@ -116,16 +116,16 @@ pub fn start_with(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptio
         };
         let arbiter = handles.get(partition.0 as usize % turns.len()).cloned();
         let address = Arc::new(RwLock::new(start_shard(arbiter.as_ref(), parts.clone())));
-        (parts, Door { partition, address, names: names.clone(), status }, arbiter)
+        (parts, ShardHandle { partition, address, names: names.clone(), status }, arbiter)
     };
     let shards: Vec<_> = store.partitions().all().map(shard).collect();
-    let doors: Vec<Door> = shards.iter().map(|(_, door, _)| door.clone()).collect();
+    let handles: Vec<ShardHandle> = shards.iter().map(|(_, shard, _)| shard.clone()).collect();
     let membership = Membership {
         store: store.clone(),
         started_at: steady.now(),
         steady: steady.clone(),
         options: options.clone(),
-        shards: doors.clone(),
+        shards: handles.clone(),
         arbiters: handles,
         standing: standing.clone(),
         beats: Arc::default(),
@@ -133,7 +133,7 @@ pub fn start_with(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptio
     };
     let running = actix::spawn(membership.clone().run());
     let keeper = NodeActor { shards, arbiters, membership, running }.start();
-    Node::new(store, steady, doors, options, standing, keeper)
+    Node::new(store, steady, handles, options, standing, keeper)
 }
 
 /// An Arbiter's runtime, with few threads for what a store reads off it: one store reads one file, and each thread keeps

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::draft::{Draft, Head};
 use super::meter;
 use super::residents::Residents;
-use super::shard::{Inbox, ShardParts};
+use super::shard::{Requests, ShardParts};
 use super::tenure::LeaseClock;
 use super::upkeep::Rounds;
 use crate::clock::Stopwatch;
@@ -29,7 +29,7 @@ pub struct Owner<'a> {
     pub(super) lease: Lease,
     pub(super) head: Head,
     pub(super) residents: Residents,
-    pub(super) inbox: Rc<Inbox>,
+    pub(super) requests: Rc<Requests>,
     settings: BTreeMap<Box<str>, Arc<Settings>>,
     defaults: Arc<Settings>,
     /// Conversations whose row cannot be read: nothing of theirs is applied, and the index is paged past them.
@@ -55,7 +55,7 @@ impl<'a> Owner<'a> {
         parts: &'a ShardParts,
         claim: Claim,
         residents: Residents,
-        inbox: Rc<Inbox>,
+        requests: Rc<Requests>,
         lease_clock: Rc<LeaseClock>,
         survived: Option<(LogId, u32)>,
     ) -> Self {
@@ -71,7 +71,7 @@ impl<'a> Owner<'a> {
                 numbered_from: claim.numbered_from,
             },
             residents,
-            inbox,
+            requests,
             settings: claim.settings.into_iter().map(|(workspace, settings)| (workspace, Arc::new(settings))).collect(),
             defaults: Arc::new(parts.options.defaults.clone()),
             unreadable: HashSet::new(),

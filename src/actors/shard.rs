@@ -2,7 +2,7 @@
 //! atomic write, and lets conversations close when the barrier allows it.
 //!
 //! Owns: the lease, the head of the chain of commits, and who lives here. Messages: [`Obey`], [`AwaitApplied`], [`Stop`];
-//! all else comes from the log, the bell and the tick. Life (`tenure.rs`): started by its node; rests until told to take
+//! all else comes from the log, the queue of who is due and the tick. Life (`tenure.rs`): started by its node; rests until told to take
 //! its partition, works, and claims anew after any commit that was refused or whose outcome is unknown, with its memory
 //! dropped. A panic of the shard itself ends the actor; the node starts another, which claims, and the old lease is good
 //! for nothing.
@@ -19,7 +19,7 @@ use tokio::sync::{Notify, RwLock, Semaphore, SemaphorePermit, oneshot};
 use super::conversation::StepFn;
 use super::options::NodeOptions;
 use super::residents::LiveCount;
-use super::tenure::{Order, Told, live};
+use super::tenure::{Instruction, Order, live};
 use crate::clock::SharedClock;
 use crate::domain::PartitionId;
 use crate::domain::id::Fingerprint;
@@ -100,11 +100,11 @@ impl Default for AppliedNames {
 
 /// What others have asked of the shard, until its loop comes to it.
 #[derive(Default)]
-pub struct Inbox {
+pub struct Requests {
     waiting: RefCell<Vec<Waiting>>,
     /// Of the tenure that is going on; `None`: the partition is not held here.
     applied: RefCell<Option<Progress>>,
-    order: RefCell<Option<Told>>,
+    order: RefCell<Option<Instruction>>,
     stopping: std::cell::Cell<bool>,
     stopped: RefCell<Vec<oneshot::Sender<()>>>,
     pub called: Notify,
@@ -124,7 +124,7 @@ struct Progress {
     order: VecDeque<LogId>,
 }
 
-impl Inbox {
+impl Requests {
     /// The partition is held from here on, with everything up to `checkpoint` applied.
     pub fn begin(&self, checkpoint: LogId) {
         *self.applied.borrow_mut() = Some(Progress { begin: checkpoint, checkpoint, ..Progress::default() });
@@ -170,7 +170,7 @@ impl Inbox {
     }
 
     /// The latest order, once.
-    pub fn take_order(&self) -> Option<Told> {
+    pub fn take_order(&self) -> Option<Instruction> {
         self.order.borrow_mut().take()
     }
 
@@ -185,12 +185,12 @@ impl Inbox {
 
 pub struct ShardActor {
     parts: ShardParts,
-    inbox: Rc<Inbox>,
+    requests: Rc<Requests>,
 }
 
 impl ShardActor {
     pub fn new(parts: ShardParts) -> Self {
-        Self { parts, inbox: Rc::default() }
+        Self { parts, requests: Rc::default() }
     }
 }
 
@@ -198,13 +198,13 @@ impl Actor for ShardActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let life = live(self.parts.clone(), self.inbox.clone());
+        let life = live(self.parts.clone(), self.requests.clone());
         ctx.spawn(life.into_actor(self).map(|(), _, ctx| ctx.stop()));
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
         self.parts.status.ready.store(false, Ordering::Relaxed);
-        self.inbox.stopped.borrow_mut().drain(..).for_each(|stopped| {
+        self.requests.stopped.borrow_mut().drain(..).for_each(|stopped| {
             let _ = stopped.send(());
         });
     }
@@ -213,14 +213,14 @@ impl Actor for ShardActor {
 /// What the node wants of its partition. The latest order counts.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Obey(pub Told);
+pub struct Obey(pub Instruction);
 
 impl Handler<Obey> for ShardActor {
     type Result = ();
 
     fn handle(&mut self, Obey(told): Obey, _: &mut Self::Context) {
-        *self.inbox.order.borrow_mut() = Some(told);
-        self.inbox.called.notify_one();
+        *self.requests.order.borrow_mut() = Some(told);
+        self.requests.called.notify_one();
     }
 }
 
@@ -233,7 +233,7 @@ impl Handler<AwaitApplied> for ShardActor {
     type Result = ResponseFuture<Option<Vec<bool>>>;
 
     fn handle(&mut self, AwaitApplied(ids): AwaitApplied, _: &mut Self::Context) -> Self::Result {
-        let answered = self.inbox.wait(ids);
+        let answered = self.requests.wait(ids);
         Box::pin(async move { answered?.await.ok() })
     }
 }
@@ -248,23 +248,23 @@ impl Handler<Stop> for ShardActor {
 
     fn handle(&mut self, Stop: Stop, _: &mut Self::Context) -> Self::Result {
         let (stopped, heard) = oneshot::channel();
-        self.inbox.stopped.borrow_mut().push(stopped);
-        self.inbox.stopping.set(true);
-        self.inbox.called.notify_one();
+        self.requests.stopped.borrow_mut().push(stopped);
+        self.requests.stopping.set(true);
+        self.requests.called.notify_one();
         Box::pin(async move { drop(heard.await) })
     }
 }
 
 /// The way to a shard, whichever actor runs it at the moment.
 #[derive(Clone)]
-pub struct Door {
+pub struct ShardHandle {
     pub(super) partition: PartitionId,
     pub(super) address: Arc<std::sync::RwLock<Addr<ShardActor>>>,
     pub(super) names: Arc<AppliedNames>,
     pub(super) status: Arc<Status>,
 }
 
-impl Door {
+impl ShardHandle {
     pub(super) fn address(&self) -> Addr<ShardActor> {
         self.address.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
@@ -282,7 +282,7 @@ impl Door {
     }
 
     /// An order that finds the mailbox full is given again at the next round.
-    pub(super) fn obey(&self, told: Told) {
+    pub(super) fn obey(&self, told: Instruction) {
         let _ = self.address().try_send(Obey(told));
     }
 

@@ -14,11 +14,11 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::conversation::{Bell, Surroundings};
+use super::conversation::{DueQueue, Surroundings};
 use super::meter;
 use super::owner::Owner;
 use super::residents::Residents;
-use super::shard::{Inbox, ShardParts};
+use super::shard::{Requests, ShardParts};
 use super::turns::{Parted, turns};
 use crate::clock::Stopwatch;
 use crate::faults::{Bug, planted};
@@ -36,7 +36,7 @@ const TURN_MAX_LEASES: u32 = 10;
 
 /// What a node tells the shard of a partition.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct Instruction {
     pub order: Order,
     /// When the node heard that the partition was given back, if that is why.
     pub heard: Option<Stopwatch>,
@@ -130,7 +130,7 @@ enum Next {
 
 struct Life {
     parts: ShardParts,
-    inbox: Rc<Inbox>,
+    requests: Rc<Requests>,
     attempt: usize,
     /// What was being tried alone when a store call failed, and its owner lived on.
     survived: Option<(LogId, u32)>,
@@ -139,11 +139,11 @@ struct Life {
 }
 
 /// The whole life of a shard, until it is told to stop.
-pub async fn live(parts: ShardParts, inbox: Rc<Inbox>) {
+pub async fn live(parts: ShardParts, requests: Rc<Requests>) {
     // At a start nobody has it: there is no need to look first, which would make 64 of them wait for each other.
     let mut next = if parts.store.is_exclusive() { Next::Claim(None, None) } else { Next::Rest };
-    let mut life = Life { parts, inbox, attempt: 0, survived: None, kept: None };
-    while !life.inbox.is_stopping() {
+    let mut life = Life { parts, requests, attempt: 0, survived: None, kept: None };
+    while !life.requests.is_stopping() {
         next = match next {
             Next::Rest => life.rest().await,
             Next::Claim(over, heard) => life.claim(over, heard).await,
@@ -154,10 +154,10 @@ pub async fn live(parts: ShardParts, inbox: Rc<Inbox>) {
 
 impl Life {
     async fn rest(&mut self) -> Next {
-        match self.inbox.take_order() {
-            Some(Told { order: Order::Take { over }, heard }) => return Next::Claim(over, heard),
-            Some(Told { order: Order::GiveBack { lease, to }, .. }) => self.release(lease, to).await,
-            None => self.inbox.called.notified().await,
+        match self.requests.take_order() {
+            Some(Instruction { order: Order::Take { over }, heard }) => return Next::Claim(over, heard),
+            Some(Instruction { order: Order::GiveBack { lease, to }, .. }) => self.release(lease, to).await,
+            None => self.requests.called.notified().await,
         }
         Next::Rest
     }
@@ -185,7 +185,7 @@ impl Life {
     }
 
     async fn reclaim(&mut self) -> Next {
-        if self.inbox.is_told_to_give_back() {
+        if self.requests.is_told_to_give_back() {
             return Next::Rest;
         }
         let (store, place) = (self.parts.store.clone(), usize::from(self.parts.partition.0));
@@ -205,24 +205,24 @@ impl Life {
 
     /// From a claim to its end, whatever ends it.
     async fn hold(&mut self, claim: Claim, asked: Stopwatch) -> Next {
-        let (parts, inbox) = (self.parts.clone(), self.inbox.clone());
+        let (parts, requests) = (self.parts.clone(), self.requests.clone());
         let lease = claim.lease;
         let clock = Rc::new(LeaseClock::new(asked, (!parts.store.is_exclusive()).then_some(parts.options.lease)));
-        let bell = Rc::new(Bell::default());
-        let around = Surroundings { bell: bell.clone(), steady: parts.steady.clone(), step: parts.step, horizon: parts.options.horizon };
+        let due = Rc::new(DueQueue::default());
+        let around = Surroundings { due: due.clone(), steady: parts.steady.clone(), step: parts.step, horizon: parts.options.horizon };
         let residents = Residents::new(around, parts.live.clone(), parts.status.live.clone());
         let residents = self.kept.take().unwrap_or(residents);
-        let mut owner = Owner::new(&parts, claim, residents, inbox.clone(), clock.clone(), self.survived.take());
-        inbox.begin(owner.checkpoint());
+        let mut owner = Owner::new(&parts, claim, residents, requests.clone(), clock.clone(), self.survived.take());
+        requests.begin(owner.checkpoint());
         parts.status.ready.store(true, Ordering::Relaxed);
         let ended = tokio::select! {
             biased;
             () = clock.runs_out() => Err(no_word()),
             error = keep(&parts, &clock, lease) => Err(error),
-            ended = turns(&mut owner, &inbox, &bell, lease) => ended,
+            ended = turns(&mut owner, &requests, &due, lease) => ended,
         };
         parts.status.ready.store(false, Ordering::Relaxed);
-        inbox.end();
+        requests.end();
         match ended {
             Ok(parted) => {
                 drop(owner);
@@ -255,8 +255,8 @@ impl Life {
                 biased;
                 () = &mut over => return Next::Reclaim,
                 // To be told once more to take what cannot be taken is no reason to hurry: the node says so at every look.
-                () = self.inbox.called.notified() => {
-                    if self.inbox.is_stopping() || self.inbox.is_told_to_give_back() {
+                () = self.requests.called.notified() => {
+                    if self.requests.is_stopping() || self.requests.is_told_to_give_back() {
                         return Next::Reclaim;
                     }
                 }

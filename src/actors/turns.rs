@@ -4,17 +4,17 @@
 
 use std::sync::atomic::Ordering;
 
-use super::conversation::Bell;
+use super::conversation::DueQueue;
 use super::owner::Owner;
-use super::shard::Inbox;
-use super::tenure::{Order, Told};
+use super::shard::Requests;
+use super::tenure::{Instruction, Order};
 use crate::store::{Lease, LogEntry, StoreError};
 
 /// What made a shard take a turn.
 enum Woken {
     Called,
     Entries(Vec<LogEntry>),
-    Rung,
+    Due,
     Tick,
 }
 
@@ -25,7 +25,7 @@ pub enum Parted {
 }
 
 /// Turns, until told to part (`Ok`) or a store call failed (`Err`: memory is not to be trusted).
-pub async fn turns(owner: &mut Owner<'_>, inbox: &Inbox, bell: &Bell, lease: Lease) -> Result<Parted, StoreError> {
+pub async fn turns(owner: &mut Owner<'_>, requests: &Requests, due: &DueQueue, lease: Lease) -> Result<Parted, StoreError> {
     let parts = owner.parts;
     let clock = owner.lease_clock.clone();
     let mut tick = tokio::time::interval(parts.options.tick);
@@ -33,16 +33,16 @@ pub async fn turns(owner: &mut Owner<'_>, inbox: &Inbox, bell: &Bell, lease: Lea
     loop {
         let woken = tokio::select! {
             biased;
-            () = inbox.called.notified() => Woken::Called,
+            () = requests.called.notified() => Woken::Called,
             _ = tick.tick() => Woken::Tick,
-            () = bell.rung.notified(), if bell.is_silent() => Woken::Rung,
-            () = std::future::ready(()), if !bell.is_silent() => Woken::Rung,
+            () = due.pushed.notified(), if due.is_empty() => Woken::Due,
+            () = std::future::ready(()), if !due.is_empty() => Woken::Due,
             entries = owner.read() => Woken::Entries(entries?),
         };
-        if inbox.is_stopping() {
+        if requests.is_stopping() {
             return Ok(Parted::Stopped);
         }
-        if let Some(Told { order: Order::GiveBack { lease: meant, to }, .. }) = inbox.take_order()
+        if let Some(Instruction { order: Order::GiveBack { lease: meant, to }, .. }) = requests.take_order()
             && meant == lease
         {
             return Ok(Parted::GaveBack(to));
@@ -54,8 +54,8 @@ pub async fn turns(owner: &mut Owner<'_>, inbox: &Inbox, bell: &Bell, lease: Lea
                 let _turn = parts.large_turn(entries.len()).await;
                 owner.apply(entries).await?;
             }
-            Woken::Rung => {
-                let keys = bell.take(parts.options.due_batch);
+            Woken::Due => {
+                let keys = due.take(parts.options.due_batch);
                 let _turn = parts.large_turn(keys.len()).await;
                 owner.wake(keys).await?;
             }

@@ -149,7 +149,7 @@ pub async fn switch_on(client: &Client, workspace: &str, period: Span) -> Result
 }
 
 /// A close as the stream told it: read only when all have come, so that reading costs the measurement nothing.
-struct Told {
+struct Arrival {
     arrived: Timestamp,
     data: String,
 }
@@ -166,7 +166,7 @@ impl Closes {
     }
 
     /// Everything told until all have come and nothing came for a while, or some are missing.
-    async fn collect(mut self, plan: &Plan) -> Result<Vec<Told>, Failure> {
+    async fn collect(mut self, plan: &Plan) -> Result<Vec<Arrival>, Failure> {
         let mut told = Vec::new();
         let last_deadline = plan.first_deadline.plus(plan.within);
         loop {
@@ -174,7 +174,7 @@ impl Closes {
             let until_last = Duration::from_millis(last_deadline.since(WallClock.now()).as_millis().unsigned_abs());
             let patience = if all { DOUBLES } else { until_last + OVERDUE };
             match tokio::time::timeout(patience, self.follow.next()).await {
-                Ok(message) => told.push(Told { data: message?.data, arrived: WallClock.now() }),
+                Ok(message) => told.push(Arrival { data: message?.data, arrived: WallClock.now() }),
                 Err(_) => return Ok(told),
             }
         }
@@ -193,10 +193,10 @@ struct CloseData {
     late_ms: i64,
 }
 
-fn judge(plan: &Plan, told: &[Told]) -> Value {
+fn judge(plan: &Plan, told: &[Arrival]) -> Value {
     let mut conversations = HashSet::new();
     let (mut late_ms, mut arrival_late_ms, mut doubled, mut unreadable, mut early) = (Vec::new(), Vec::new(), 0_u64, 0_u64, 0_u64);
-    for Told { arrived, data } in told {
+    for Arrival { arrived, data } in told {
         let close = serde_json::from_str::<Close>(data).ok();
         let Some((close, due)) = close.and_then(|close| time::parse(&close.data.scheduled_close_at).map(|due| (close, due))) else {
             unreadable += 1;

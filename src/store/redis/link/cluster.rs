@@ -10,9 +10,9 @@ use futures_util::stream::FuturesUnordered;
 use redis::Pipeline;
 
 use super::super::target::Address;
-use super::dial::{Dialer, Wire, field, text};
+use super::dial::{Connection, Dialer, field, text};
 use super::error::LinkError;
-use super::ledger::Ledger;
+use super::histories::Histories;
 use super::node::{Node, Place};
 use super::slots::{self, Range, SLOTS};
 use crate::clock::Stopwatch;
@@ -23,7 +23,7 @@ const READ_EVERY: Duration = Duration::from_millis(100);
 pub struct Cluster {
     seeds: Vec<Address>,
     dialer: Arc<Dialer>,
-    ledger: Arc<Ledger>,
+    histories: Arc<Histories>,
     /// The primary of each slot; empty until the map was read.
     primaries: RwLock<Vec<Option<Arc<Node>>>>,
     nodes: Mutex<HashMap<Address, Arc<Node>>>,
@@ -39,9 +39,9 @@ struct Report {
 }
 
 impl Cluster {
-    pub fn new(seeds: Vec<Address>, dialer: Arc<Dialer>, ledger: Arc<Ledger>) -> Self {
+    pub fn new(seeds: Vec<Address>, dialer: Arc<Dialer>, histories: Arc<Histories>) -> Self {
         let (primaries, nodes) = (RwLock::default(), Mutex::default());
-        Self { seeds, dialer, ledger, primaries, nodes, reading: tokio::sync::Mutex::default() }
+        Self { seeds, dialer, histories, primaries, nodes, reading: tokio::sync::Mutex::default() }
     }
 
     /// The primary of a slot; for what names no key any primary, rather one that is connected.
@@ -85,7 +85,7 @@ impl Cluster {
     /// The node at an address; made where it is not known.
     pub fn node(&self, address: &Address) -> Arc<Node> {
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Node::new(Place::At(address.clone()), Arc::clone(&self.dialer), Arc::clone(&self.ledger)));
+        let new = || Arc::new(Node::new(Place::At(address.clone()), Arc::clone(&self.dialer), Arc::clone(&self.histories)));
         Arc::clone(nodes.entry(address.clone()).or_insert_with(new))
     }
 
@@ -139,7 +139,7 @@ impl Cluster {
         let meeting = join_all(nodes.into_iter().filter(|node| node.connected().is_none()).map(|node| async move { node.shared().await }));
         if first {
             meeting.await;
-            self.ledger.settle();
+            self.histories.settle();
         } else {
             tokio::spawn(meeting);
         }
@@ -170,21 +170,21 @@ impl Cluster {
     async fn ask(&self, address: &Address) -> Result<Report, Arc<str>> {
         let known = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).get(address).and_then(|node| node.connected());
         match known {
-            Some(primary) => report(&primary.wire, self.dialer.connect_timeout).await,
+            Some(primary) => report(&primary.connection, self.dialer.connect_timeout).await,
             None => report(&self.dialer.any(address).await?, self.dialer.connect_timeout).await,
         }
     }
 }
 
-async fn report(wire: &Wire, limit: Duration) -> Result<Report, Arc<str>> {
+async fn report(connection: &Connection, limit: Duration) -> Result<Report, Arc<str>> {
     let mut questions = Pipeline::new();
     questions.cmd("CLUSTER").arg("INFO").cmd("CLUSTER").arg("SLOTS");
-    let answers = wire.send(&questions, Some(limit)).await.map_err(|error| Arc::from(error.to_string()))?;
+    let answers = connection.send(&questions, Some(limit)).await.map_err(|error| Arc::from(error.to_string()))?;
     let values = answers.into_iter().collect::<Result<Vec<_>, _>>();
-    let values = values.map_err(|error| Arc::from(format!("{}: {error}", wire.address)))?;
+    let values = values.map_err(|error| Arc::from(format!("{}: {error}", connection.address)))?;
     let [info, map] = values.as_slice() else { return Err("too few answers".into()) };
     let healthy = text(info).is_some_and(|info| field(&info, "cluster_state") == Some("ok"));
-    let ranges = slots::ranges(map, &wire.address).filter(|ranges| !ranges.is_empty());
-    let ranges = ranges.ok_or_else(|| Arc::from(format!("{}: it knows of no slots", wire.address)))?;
+    let ranges = slots::ranges(map, &connection.address).filter(|ranges| !ranges.is_empty());
+    let ranges = ranges.ok_or_else(|| Arc::from(format!("{}: it knows of no slots", connection.address)))?;
     Ok(Report { ranges, healthy })
 }

@@ -42,7 +42,7 @@ impl Dedicated {
             for cmd in cmds {
                 pipeline.add_command(cmd);
             }
-            let answers = primary.wire.send(&pipeline, limit).await?;
+            let answers = primary.connection.send(&pipeline, limit).await?;
             // Whoever asks for another connection is to be given the right one.
             let remedies = answers.iter().filter_map(|answer| answer.as_ref().err()?.remedy());
             if let Some(remedy) = remedies.into_iter().find(|remedy| matches!(remedy, Remedy::FindPrimary | Remedy::Moved(_))) {

@@ -53,7 +53,7 @@ pub struct Dialer {
 
 /// A connection to the primary of something.
 pub struct Primary {
-    pub wire: Wire,
+    pub connection: Connection,
     /// Names the history of the data: new after a restart and after a failover.
     pub replid: Box<str>,
 }
@@ -62,15 +62,15 @@ impl Dialer {
     /// Opens a connection, and makes sure that the other end is a primary.
     pub async fn primary(&self, address: &Address) -> Result<Primary, Arc<str>> {
         self.in_time(address, async {
-            let wire = self.open(address).await?;
-            let replid = self.introduce(&wire).await?;
-            Ok(Primary { wire, replid })
+            let connection = self.open(address).await?;
+            let replid = self.introduce(&connection).await?;
+            Ok(Primary { connection, replid })
         })
         .await
     }
 
     /// Opens a connection to whatever role is there: a Sentinel, any node of a cluster.
-    pub async fn any(&self, address: &Address) -> Result<Wire, Arc<str>> {
+    pub async fn any(&self, address: &Address) -> Result<Connection, Arc<str>> {
         self.in_time(address, self.open(address)).await
     }
 
@@ -98,19 +98,19 @@ impl Dialer {
         info
     }
 
-    async fn open(&self, address: &Address) -> Result<Wire, DialError> {
+    async fn open(&self, address: &Address) -> Result<Connection, DialError> {
         // Waiting is bounded here, not by the crate: what has run out of time takes its connection with it.
         let config =
             AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None).set_pipeline_buffer_size(QUEUED_MAX);
         let stream = self.stream(address).await?;
-        let (connection, driver) = MultiplexedConnection::new_with_config(&self.info(), stream, config).await?;
+        let (multiplexed, driver) = MultiplexedConnection::new_with_config(&self.info(), stream, config).await?;
         let alive = Arc::new(AtomicBool::new(true));
         let flag = Arc::clone(&alive);
         let driver = tokio::spawn(async move {
             driver.await;
             flag.store(false, Ordering::Release);
         });
-        Ok(Wire { connection, alive, driver: driver.abort_handle(), address: address.clone() })
+        Ok(Connection { multiplexed, alive, driver: driver.abort_handle(), address: address.clone() })
     }
 
     async fn stream(&self, address: &Address) -> Result<BoxedStream, DialError> {
@@ -127,14 +127,14 @@ impl Dialer {
     }
 
     /// Says who we are, brings the scripts along, and asks who they are.
-    async fn introduce(&self, wire: &Wire) -> Result<Box<str>, DialError> {
+    async fn introduce(&self, connection: &Connection) -> Result<Box<str>, DialError> {
         let mut words = Pipeline::new();
         words.cmd("INFO").arg("replication").cmd("CLIENT").arg("SETNAME").arg(&*self.client_name);
         for load in self.scripts.loads() {
             words.add_command(load);
         }
         // Only the first answer counts: a name is a courtesy, and a script that was refused is asked for again.
-        let info = wire.send(&words, None).await?.swap_remove(0).map_err(LinkError::Server)?;
+        let info = connection.send(&words, None).await?.swap_remove(0).map_err(LinkError::Server)?;
         let info = text(&info).ok_or(DialError::NoRole)?;
         match field(&info, "role") {
             Some("master") => field(&info, "master_replid").map(Into::into).ok_or(DialError::NoRole),
@@ -183,14 +183,14 @@ pub fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// One open connection; many may send on it at once. Closed when the last who holds it lets go.
-pub struct Wire {
-    connection: MultiplexedConnection,
+pub struct Connection {
+    multiplexed: MultiplexedConnection,
     alive: Arc<AtomicBool>,
     driver: AbortHandle,
     pub address: Address,
 }
 
-impl Wire {
+impl Connection {
     pub fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Acquire)
     }
@@ -204,8 +204,8 @@ impl Wire {
         if !self.is_alive() {
             return Err(LinkError::Away(format!("{}: the connection was lost", self.address).into()));
         }
-        let mut connection = self.connection.clone();
-        let asked = connection.req_packed_commands(cmds, 0, cmds.len());
+        let mut multiplexed = self.multiplexed.clone();
+        let asked = multiplexed.req_packed_commands(cmds, 0, cmds.len());
         let answers = match limit {
             None => asked.await,
             Some(limit) => match timeout(limit, asked).await {
@@ -228,7 +228,7 @@ impl Wire {
     }
 }
 
-impl Drop for Wire {
+impl Drop for Connection {
     fn drop(&mut self) {
         self.driver.abort();
     }

@@ -38,7 +38,7 @@ pub struct Subscription {
 impl Subscription {
     pub fn start(router: Arc<Router>, dialer: Arc<Dialer>, channel: Box<str>, runtime: &tokio::runtime::Handle) -> Self {
         let (sender, heard) = mpsc::channel(BEHIND_MAX);
-        let listener = Listener { router, dialer, channel, ears: Ears { sender, missed: false } };
+        let listener = Listener { router, dialer, channel, subscriber: Subscriber { sender, missed: false } };
         Self { heard, task: runtime.spawn(listener.run()).abort_handle() }
     }
 
@@ -58,17 +58,17 @@ struct Listener {
     router: Arc<Router>,
     dialer: Arc<Dialer>,
     channel: Box<str>,
-    ears: Ears,
+    subscriber: Subscriber,
 }
 
 /// What a listener is told, as far as it has room.
-struct Ears {
+struct Subscriber {
     sender: mpsc::Sender<Heard>,
     /// Something was dropped, and it does not know yet.
     missed: bool,
 }
 
-impl Ears {
+impl Subscriber {
     /// While something is missing nothing more is passed on: the word that it is comes first.
     fn tell(&mut self, heard: Heard) {
         self.missed = self.missed || self.sender.try_send(heard).is_err();
@@ -123,17 +123,17 @@ impl Listener {
 
     /// Passes on what it hears until the connection is lost or belongs to a primary of the past; says which.
     async fn hear(&mut self, mut sink: PubSubSink, mut messages: impl Stream<Item = Msg> + Unpin) -> Arc<str> {
-        let mut generation = self.router.ledger.watch();
+        let mut generation = self.router.histories.watch();
         let mut signs = interval(SIGN_OF_LIFE);
         signs.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        self.ears.tell(Heard::Resubscribed);
+        self.subscriber.tell(Heard::Resubscribed);
         loop {
             tokio::select! {
                 message = messages.next() => match message {
                     None => return "the connection was lost".into(),
-                    Some(message) => self.ears.tell(Heard::Message(message.get_payload_bytes().to_vec())),
+                    Some(message) => self.subscriber.tell(Heard::Message(message.get_payload_bytes().to_vec())),
                 },
-                () = self.ears.own_up() => {}
+                () = self.subscriber.own_up() => {}
                 _ = signs.tick() => if !matches!(timeout(self.dialer.connect_timeout, sink.ping::<redis::Value>()).await, Ok(Ok(_))) {
                     return "no sign of life".into();
                 },
@@ -150,16 +150,16 @@ mod tests {
     #[tokio::test]
     async fn a_listener_that_fell_behind_is_told_so_before_it_hears_more() {
         let (sender, mut heard) = mpsc::channel(2);
-        let mut ears = Ears { sender, missed: false };
+        let mut subscriber = Subscriber { sender, missed: false };
         let message = |n: u8| Heard::Message(vec![n]);
         for n in 1..=4 {
-            ears.tell(message(n));
+            subscriber.tell(message(n));
         }
         assert_eq!((heard.try_recv(), heard.try_recv()), (Ok(message(1)), Ok(message(2))));
-        ears.tell(message(5));
+        subscriber.tell(message(5));
         assert!(heard.try_recv().is_err());
-        ears.own_up().await;
-        ears.tell(message(6));
+        subscriber.own_up().await;
+        subscriber.tell(message(6));
         assert_eq!((heard.try_recv(), heard.try_recv()), (Ok(Heard::Resubscribed), Ok(message(6))));
     }
 }

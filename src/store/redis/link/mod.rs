@@ -21,7 +21,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use self::cluster::Cluster;
 use self::dial::Dialer;
-use self::ledger::Ledger;
+use self::histories::Histories;
 use self::node::{Node, Place};
 use self::router::{Router, Servers};
 use self::script::Scripts;
@@ -33,7 +33,7 @@ mod cluster;
 mod dedicated;
 mod dial;
 mod error;
-mod ledger;
+mod histories;
 mod listen;
 mod node;
 mod router;
@@ -104,26 +104,26 @@ impl Link {
         };
         let own = Arc::new(dialer(&target.login, target.database));
         let runtime = OwnRuntime::start()?;
-        let (servers, ledger) = match &target.topology {
+        let (servers, histories) = match &target.topology {
             Topology::Cluster { seeds } => {
-                let ledger = Arc::new(Ledger::of_many());
-                let cluster = Cluster::new(seeds.clone(), Arc::clone(&own), Arc::clone(&ledger));
-                (Servers::Cluster(Box::new(cluster)), ledger)
+                let histories = Arc::new(Histories::of_many());
+                let cluster = Cluster::new(seeds.clone(), Arc::clone(&own), Arc::clone(&histories));
+                (Servers::Cluster(Box::new(cluster)), histories)
             }
             Topology::Standalone(address) => {
-                let ledger = Arc::new(Ledger::of_one());
-                let node = Node::new(Place::At(address.clone()), Arc::clone(&own), Arc::clone(&ledger));
-                (Servers::One(Arc::new(node)), ledger)
+                let histories = Arc::new(Histories::of_one());
+                let node = Node::new(Place::At(address.clone()), Arc::clone(&own), Arc::clone(&histories));
+                (Servers::One(Arc::new(node)), histories)
             }
             Topology::Sentinel { sentinels, master, login } => {
-                let ledger = Arc::new(Ledger::of_one());
+                let histories = Arc::new(Histories::of_one());
                 let sentinels = Sentinels::new(sentinels, master.clone(), dialer(login, 0));
-                let node = Arc::new(Node::new(Place::AskSentinels(sentinels), Arc::clone(&own), Arc::clone(&ledger)));
+                let node = Arc::new(Node::new(Place::AskSentinels(sentinels), Arc::clone(&own), Arc::clone(&histories)));
                 runtime.handle().spawn(sentinel::watch(Arc::clone(&node)));
-                (Servers::One(node), ledger)
+                (Servers::One(node), histories)
             }
         };
-        let router = Arc::new(Router { servers, ledger, scripts, response_timeout: options.response_timeout });
+        let router = Arc::new(Router { servers, histories, scripts, response_timeout: options.response_timeout });
         Ok(Self { router, dialer: own, target: Arc::new(target), runtime: Arc::new(runtime) })
     }
 
@@ -209,12 +209,12 @@ impl Link {
     /// Grows whenever the primary behind the link is another than before, after a restart or a failover: what was
     /// acknowledged before may be gone. Known before the first answer of that primary is handed out.
     pub fn generation(&self) -> u64 {
-        self.router.ledger.generation()
+        self.router.histories.generation()
     }
 
     /// To wait for [`generation`](Self::generation) to change.
     pub fn watch_generation(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.router.ledger.watch()
+        self.router.histories.watch()
     }
 
     /// The replication id of the primary that serves this key.

@@ -6,7 +6,7 @@ use super::super::target::Address;
 use super::backoff::Backoff;
 use super::dial::{Dialer, Primary};
 use super::error::LinkError;
-use super::ledger::Ledger;
+use super::histories::Histories;
 use super::sentinel::Sentinels;
 
 /// How the primary is found, each time anew.
@@ -18,21 +18,21 @@ pub enum Place {
 pub struct Node {
     place: Place,
     dialer: Arc<Dialer>,
-    ledger: Arc<Ledger>,
+    histories: Arc<Histories>,
     shared: Mutex<Option<Arc<Primary>>>,
     /// Held while connecting: one at a time, the others wait for what it comes to.
     door: tokio::sync::Mutex<Backoff>,
 }
 
 impl Node {
-    pub fn new(place: Place, dialer: Arc<Dialer>, ledger: Arc<Ledger>) -> Self {
-        Self { place, dialer, ledger, shared: Mutex::default(), door: tokio::sync::Mutex::default() }
+    pub fn new(place: Place, dialer: Arc<Dialer>, histories: Arc<Histories>) -> Self {
+        Self { place, dialer, histories, shared: Mutex::default(), door: tokio::sync::Mutex::default() }
     }
 
     /// The shared connection, if there is one that works.
     pub fn connected(&self) -> Option<Arc<Primary>> {
         let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.as_ref().filter(|primary| primary.wire.is_alive()).map(Arc::clone)
+        shared.as_ref().filter(|primary| primary.connection.is_alive()).map(Arc::clone)
     }
 
     /// The shared connection, made where there is none.
@@ -91,9 +91,9 @@ impl Node {
     fn note(&self, door: &mut Backoff, dialed: Result<Primary, Arc<str>>) -> Result<Primary, LinkError> {
         match dialed {
             Ok(primary) => {
-                let other = self.ledger.note(&primary.replid);
+                let other = self.histories.note(&primary.replid);
                 if door.succeeded() || other {
-                    tracing::info!(server = %primary.wire.address, replid = %primary.replid, other, "connected to Redis");
+                    tracing::info!(server = %primary.connection.address, replid = %primary.replid, other, "connected to Redis");
                 }
                 Ok(primary)
             }

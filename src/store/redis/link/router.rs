@@ -10,7 +10,7 @@ use super::super::target::Address;
 use super::cluster::Cluster;
 use super::dial::Primary;
 use super::error::{Answers, LinkError, Remedy};
-use super::ledger::Ledger;
+use super::histories::Histories;
 use super::node::Node;
 use super::script::Scripts;
 use super::slots;
@@ -26,7 +26,7 @@ const PAUSE_LONGEST: Duration = Duration::from_millis(100);
 
 pub struct Router {
     pub servers: Servers,
-    pub ledger: Arc<Ledger>,
+    pub histories: Arc<Histories>,
     pub scripts: Arc<Scripts>,
     pub response_timeout: Duration,
 }
@@ -38,7 +38,7 @@ pub enum Servers {
 }
 
 /// What is to be sent, and where it is known to belong.
-struct Errand {
+struct Request {
     /// The commands from `from` on, of all there were.
     cmds: Pipeline,
     from: usize,
@@ -51,7 +51,7 @@ struct Errand {
     under: Option<u64>,
 }
 
-impl Errand {
+impl Request {
     fn new(cmds: Vec<Cmd>) -> Self {
         let slot = slots::slot_of(&cmds);
         Self { cmds: pipeline(cmds), from: 0, slot, ask: None, loads: Vec::new(), under: None }
@@ -64,7 +64,7 @@ impl Errand {
         }
     }
 
-    /// As it goes over the wire, where that is more than the commands themselves.
+    /// As it is sent, where that is more than the commands themselves.
     fn dressed(&self) -> Option<Pipeline> {
         if self.ask.is_none() && self.loads.is_empty() {
             return None;
@@ -109,33 +109,33 @@ impl Router {
     /// Sends commands together and waits for their answers. Sent again is only a tail of them of which none was run: what
     /// stands behind another stays behind it.
     pub async fn execute(&self, cmds: Vec<Cmd>) -> Result<Answers, LinkError> {
-        self.carry(Errand::new(cmds)).await
+        self.carry(Request::new(cmds)).await
     }
 
     /// The same, but for no primary that was met since `generation`: to them nothing is sent, and they are `Replaced`.
     pub async fn execute_under(&self, generation: u64, cmds: Vec<Cmd>) -> Result<Answers, LinkError> {
-        self.carry(Errand { under: Some(generation), ..Errand::new(cmds) }).await
+        self.carry(Request { under: Some(generation), ..Request::new(cmds) }).await
     }
 
-    async fn carry(&self, mut errand: Errand) -> Result<Answers, LinkError> {
+    async fn carry(&self, mut request: Request) -> Result<Answers, LinkError> {
         let mut answers = Answers::new();
-        if errand.cmds.is_empty() {
+        if request.cmds.is_empty() {
             return Ok(answers);
         }
         let (started, mut pause) = (Stopwatch::start(), PAUSE_FIRST);
         loop {
-            match self.attempt(&errand).await {
+            match self.attempt(&request).await {
                 Ok((primary, tail)) => {
-                    answers.truncate(errand.from);
+                    answers.truncate(request.from);
                     answers.extend(tail);
                     let Some((from, remedy)) = not_run(&answers) else { return Ok(answers) };
-                    errand.narrow(from);
-                    if !self.prepare(&mut errand, &primary, remedy, &answers).await {
+                    request.narrow(from);
+                    if !self.prepare(&mut request, &primary, remedy, &answers).await {
                         return Ok(answers);
                     }
                 }
                 // Once a server has said that it is not the one, another is looked for until the time is over.
-                Err(error @ LinkError::Away(_)) if answers.is_empty() && !self.found_elsewhere(errand.slot).await => return Err(error),
+                Err(error @ LinkError::Away(_)) if answers.is_empty() && !self.found_elsewhere(request.slot).await => return Err(error),
                 Err(LinkError::Away(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -162,7 +162,9 @@ impl Router {
         let cmds = pipeline(cmds);
         let asking = nodes.iter().map(|node| async {
             match node.shared().await {
-                Ok(primary) => (Some(primary.wire.address.clone()), primary.wire.send(&cmds, Some(self.response_timeout)).await),
+                Ok(primary) => {
+                    (Some(primary.connection.address.clone()), primary.connection.send(&cmds, Some(self.response_timeout)).await)
+                }
                 Err(error) => (node.address().cloned(), Err(error)),
             }
         });
@@ -177,19 +179,19 @@ impl Router {
         }
     }
 
-    async fn attempt(&self, errand: &Errand) -> Result<(Arc<Primary>, Answers), LinkError> {
-        let node = match (&self.servers, &errand.ask) {
+    async fn attempt(&self, request: &Request) -> Result<(Arc<Primary>, Answers), LinkError> {
+        let node = match (&self.servers, &request.ask) {
             (Servers::Cluster(cluster), Some(address)) => cluster.node(address),
-            _ => self.node(errand.slot).await?,
+            _ => self.node(request.slot).await?,
         };
         let primary = node.shared().await?;
         // A primary is counted before its connection is handed out: whoever has this one knows of it.
-        if errand.under.is_some_and(|generation| generation != self.ledger.generation()) {
+        if request.under.is_some_and(|generation| generation != self.histories.generation()) {
             return Err(LinkError::Replaced);
         }
-        let dressed = errand.dressed();
-        match primary.wire.send(dressed.as_ref().unwrap_or(&errand.cmds), Some(self.response_timeout)).await {
-            Ok(answers) => Ok((primary, errand.undress(answers))),
+        let dressed = request.dressed();
+        match primary.connection.send(dressed.as_ref().unwrap_or(&request.cmds), Some(self.response_timeout)).await {
+            Ok(answers) => Ok((primary, request.undress(answers))),
             Err(error) => {
                 node.forget(&primary);
                 Err(error)
@@ -198,26 +200,26 @@ impl Router {
     }
 
     /// Sees to it that the next attempt has a chance; false where it has none.
-    async fn prepare(&self, errand: &mut Errand, primary: &Arc<Primary>, remedy: Remedy, answers: &Answers) -> bool {
-        let asked = errand.ask.take();
-        errand.loads.clear();
+    async fn prepare(&self, request: &mut Request, primary: &Arc<Primary>, remedy: Remedy, answers: &Answers) -> bool {
+        let asked = request.ask.take();
+        request.loads.clear();
         match remedy {
             Remedy::Load => {
-                errand.ask = asked; // whoever said so is to be given them
-                errand.loads = self.missing(errand, answers);
-                !errand.loads.is_empty()
+                request.ask = asked; // whoever said so is to be given them
+                request.loads = self.missing(request, answers);
+                !request.loads.is_empty()
             }
             Remedy::Ask(to) => {
-                errand.ask = to.from(&primary.wire.address);
-                errand.ask.is_some()
+                request.ask = to.from(&primary.connection.address);
+                request.ask.is_some()
             }
-            other => self.heed(errand.slot, primary, &other).await,
+            other => self.heed(request.slot, primary, &other).await,
         }
     }
 
     /// The scripts that the server said it has not got, each once.
-    fn missing(&self, errand: &Errand, answers: &Answers) -> Vec<Cmd> {
-        let asked = errand.cmds.cmd_iter().zip(&answers[errand.from..]);
+    fn missing(&self, request: &Request, answers: &Answers) -> Vec<Cmd> {
+        let asked = request.cmds.cmd_iter().zip(&answers[request.from..]);
         let refused = asked.filter(|(_, answer)| answer.as_ref().is_err_and(|error| error.remedy() == Some(Remedy::Load)));
         self.scripts.loads_for(refused.map(|(cmd, _)| cmd))
     }
@@ -231,15 +233,15 @@ impl Router {
                 true
             }
             (Servers::Cluster(cluster), Remedy::FindPrimary) => {
-                cluster.node(&primary.wire.address).forget(primary);
+                cluster.node(&primary.connection.address).forget(primary);
                 // Where the map cannot be read, the old one is tried again.
-                let _ = cluster.read_map(Some(&primary.wire.address)).await;
+                let _ = cluster.read_map(Some(&primary.connection.address)).await;
                 true
             }
             (Servers::Cluster(cluster), Remedy::Moved(to)) => {
                 let _ = cluster.read_map(None).await;
                 // Who had the slot knows better than a node that has not heard of it yet.
-                if let (Some(slot), Some(to)) = (slot, to.from(&primary.wire.address)) {
+                if let (Some(slot), Some(to)) = (slot, to.from(&primary.connection.address)) {
                     cluster.moved(slot, &to);
                 }
                 true
@@ -284,14 +286,14 @@ mod tests {
     #[test]
     fn what_is_brought_along_leaves_no_trace_in_the_answers() {
         let cmds = ["A", "B", "C"].map(redis::cmd).to_vec();
-        let mut errand = Errand::new(cmds);
-        errand.narrow(1);
-        errand.ask = Some(Address::Unix("/s".into()));
-        errand.loads = vec![redis::cmd("L")];
-        let sent = errand.dressed().unwrap().get_packed_pipeline();
+        let mut request = Request::new(cmds);
+        request.narrow(1);
+        request.ask = Some(Address::Unix("/s".into()));
+        request.loads = vec![redis::cmd("L")];
+        let sent = request.dressed().unwrap().get_packed_pipeline();
         let words: Vec<&str> = std::str::from_utf8(&sent).unwrap().lines().filter(|line| !line.starts_with(['*', '$'])).collect();
         assert_eq!(words, ["L", "ASKING", "B", "ASKING", "C"]);
         let came: Answers = (0..5).map(|n| Ok(Value::Int(n))).collect();
-        assert_eq!(errand.undress(came), [Ok(Value::Int(2)), Ok(Value::Int(4))]);
+        assert_eq!(request.undress(came), [Ok(Value::Int(2)), Ok(Value::Int(4))]);
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 use super::super::target::Address;
-use super::dial::{Dialer, Wire, text};
+use super::dial::{Connection, Dialer, text};
 use super::node::Node;
 
 /// They are asked this often whether the primary is still the one we are connected to: one that was cut off from them,
@@ -27,12 +27,12 @@ pub struct Sentinels {
 
 struct Sentinel {
     address: Address,
-    wire: Mutex<Option<Arc<Wire>>>,
+    connection: Mutex<Option<Arc<Connection>>>,
 }
 
 impl Sentinels {
     pub fn new(addresses: &[Address], master: Box<str>, dialer: Dialer) -> Self {
-        let each = addresses.iter().map(|address| Sentinel { address: address.clone(), wire: Mutex::default() }).collect();
+        let each = addresses.iter().map(|address| Sentinel { address: address.clone(), connection: Mutex::default() }).collect();
         Self { each, master, dialer }
     }
 
@@ -58,15 +58,15 @@ impl Sentinels {
     }
 
     async fn ask(&self, sentinel: &Sentinel) -> Result<Address, Arc<str>> {
-        let mut kept = sentinel.wire.lock().await;
-        let wire = match kept.as_ref().filter(|wire| wire.is_alive()) {
-            Some(wire) => Arc::clone(wire),
+        let mut kept = sentinel.connection.lock().await;
+        let connection = match kept.as_ref().filter(|connection| connection.is_alive()) {
+            Some(connection) => Arc::clone(connection),
             None => Arc::new(self.dialer.any(&sentinel.address).await.map_err(|reason| Arc::from(format!("Sentinel {reason}")))?),
         };
-        *kept = Some(Arc::clone(&wire));
+        *kept = Some(Arc::clone(&connection));
         let mut question = redis::cmd("SENTINEL");
         question.arg("get-master-addr-by-name").arg(&*self.master);
-        let answer = wire.ask(question, self.dialer.connect_timeout).await.map_err(|error| {
+        let answer = connection.ask(question, self.dialer.connect_timeout).await.map_err(|error| {
             *kept = None;
             Arc::from(format!("Sentinel: {error}"))
         })?;
@@ -82,7 +82,7 @@ pub async fn watch(node: Arc<Node>) {
         match node.connected() {
             Some(primary) => {
                 used = true;
-                if node.find().await.is_ok_and(|address| address == primary.wire.address) {
+                if node.find().await.is_ok_and(|address| address == primary.connection.address) {
                     continue;
                 }
                 node.forget(&primary);

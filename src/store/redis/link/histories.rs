@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;
 
 /// The histories we met, and how often another one took their place.
-pub struct Ledger {
+pub struct Histories {
     generation: watch::Sender<u64>,
     met: Mutex<Met>,
 }
@@ -23,7 +23,7 @@ struct Met {
     single: bool,
 }
 
-impl Ledger {
+impl Histories {
     /// Of one primary: the first we meet is the one there is.
     pub fn of_one() -> Self {
         Self::new(true)
@@ -75,12 +75,12 @@ mod tests {
 
     #[test]
     fn the_first_primary_is_the_one_there_is_and_every_other_counts() {
-        let ledger = Ledger::of_one();
+        let histories = Histories::of_one();
         let generations: Vec<u64> = ["a", "a", "b", "a"]
             .iter()
             .map(|replid| {
-                ledger.note(replid);
-                ledger.generation()
+                histories.note(replid);
+                histories.generation()
             })
             .collect();
         assert_eq!(generations, [0, 0, 1, 2]);
@@ -88,14 +88,14 @@ mod tests {
 
     #[test]
     fn in_a_cluster_only_a_history_nobody_knew_counts() {
-        let ledger = Ledger::of_many();
-        ledger.note("a");
-        ledger.note("b");
-        ledger.settle();
-        ledger.note("a");
-        ledger.note("b");
-        assert_eq!(ledger.generation(), 0);
-        assert!(ledger.note("c"));
-        assert_eq!(ledger.generation(), 1);
+        let histories = Histories::of_many();
+        histories.note("a");
+        histories.note("b");
+        histories.settle();
+        histories.note("a");
+        histories.note("b");
+        assert_eq!(histories.generation(), 0);
+        assert!(histories.note("c"));
+        assert_eq!(histories.generation(), 1);
     }
 }
