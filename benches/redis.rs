@@ -163,7 +163,7 @@ fn raw_xadd(server: &Server, entries: u64) -> f64 {
     for _ in 0..entries / RAW_XADD_PIPELINE {
         let mut pipe = redis::pipe();
         for _ in 0..RAW_XADD_PIPELINE {
-            pipe.xadd("raw:log", "*", &[("r", &entry[..])]).ignore();
+            pipe.cmd("XADD").arg("raw:log").arg("*").arg("r").arg(&entry[..]).ignore();
         }
         pipe.exec(&mut connection).unwrap();
     }
