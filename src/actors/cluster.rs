@@ -108,14 +108,14 @@ impl Node {
 
     /// Partitions whose shard is running, of all.
     pub fn shards_ready(&self) -> usize {
-        self.shards().iter().filter(|shard| shard.is_ready()).count()
+        self.handles().iter().filter(|shard| shard.is_ready()).count()
     }
 
     /// Partitions that are to run here and do not. A move under way is no such thing, for any node answers for any
     /// partition: one counts when it has taken a whole lease, or when this node has not run all it should even once.
     pub fn partitions_missing(&self) -> usize {
         if self.store().is_exclusive() {
-            return self.shards().len() - self.shards_ready();
+            return self.handles().len() - self.shards_ready();
         }
         let (seen, grace) = (self.seen(), self.options().lease);
         let long = |since: &Stopwatch| !seen.settled || since.elapsed() > grace;
@@ -275,7 +275,7 @@ impl Node {
     /// Gives everything away, finishes what is in flight and stops every shard. What is accepted stays in the log.
     pub async fn stop(&self) {
         self.drain().await;
-        futures_util::future::join_all(self.shards().iter().map(ShardHandle::stop)).await;
+        futures_util::future::join_all(self.handles().iter().map(ShardHandle::stop)).await;
         let _ = self.keeper().send(Retire).await;
         let member = self.standing().member.clone();
         let left = tokio::time::timeout(self.options().lease, self.store().leave(member)).await;

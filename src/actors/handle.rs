@@ -142,7 +142,7 @@ impl Node {
         &self.inner.standing
     }
 
-    pub(super) fn shards(&self) -> &[ShardHandle] {
+    pub(super) fn handles(&self) -> &[ShardHandle] {
         &self.inner.shards
     }
 

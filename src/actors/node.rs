@@ -119,13 +119,13 @@ pub fn start_with(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptio
         (parts, ShardHandle { partition, address, names: names.clone(), status }, arbiter)
     };
     let shards: Vec<_> = store.partitions().all().map(shard).collect();
-    let handles: Vec<ShardHandle> = shards.iter().map(|(_, shard, _)| shard.clone()).collect();
+    let shard_handles: Vec<ShardHandle> = shards.iter().map(|(_, shard, _)| shard.clone()).collect();
     let membership = Membership {
         store: store.clone(),
         started_at: steady.now(),
         steady: steady.clone(),
         options: options.clone(),
-        shards: handles.clone(),
+        shards: shard_handles.clone(),
         arbiters: handles,
         standing: standing.clone(),
         beats: Arc::default(),
@@ -133,7 +133,7 @@ pub fn start_with(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptio
     };
     let running = actix::spawn(membership.clone().run());
     let keeper = NodeActor { shards, arbiters, membership, running }.start();
-    Node::new(store, steady, handles, options, standing, keeper)
+    Node::new(store, steady, shard_handles, options, standing, keeper)
 }
 
 /// An Arbiter's runtime, with few threads for what a store reads off it: one store reads one file, and each thread keeps
