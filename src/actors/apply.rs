@@ -90,17 +90,28 @@ impl Owner<'_> {
     async fn set_aside_unapplied(&mut self, entry: LogEntry) -> Result<(), StoreError> {
         let mut draft = self.draft();
         draft.advance(entry.id);
-        let mut reason = format!("the process died {TRIED_ALONE_MAX} times while applying it");
-        if let Some(event) = entry.entry.as_ref().ok().and_then(Entry::event) {
-            let key = event.conversation.clone();
-            if !self.hold(&mut draft, &key, Input::SetAside, entry.id).await? {
-                self.uncounted.entry(key).or_default().insert(entry.id);
-                reason = format!("{ROW_UNREADABLE}, and {reason}");
-            }
-        }
-        self.bury(&mut draft, entry.id, entry.entry, &reason);
+        let reason = format!("the process died {TRIED_ALONE_MAX} times while applying it");
+        self.set_aside(&mut draft, entry.id, entry.entry, reason).await?;
         self.commit(draft).await?;
         self.requests.applied_up_to(self.head.checkpoint, []);
+        Ok(())
+    }
+
+    /// Into the dead letters, and its conversation is held, where it is known: the entry might be the reply (D2).
+    async fn set_aside(
+        &mut self,
+        draft: &mut Draft,
+        id: LogId,
+        entry: Result<Entry, Unreadable>,
+        mut reason: String,
+    ) -> Result<(), StoreError> {
+        if let Some(key) = conversation_of(&entry).cloned()
+            && !self.hold(draft, &key, Input::SetAside, id).await?
+        {
+            self.uncounted.entry(key).or_default().insert(id);
+            reason = format!("{ROW_UNREADABLE}, and {reason}");
+        }
+        self.bury(draft, id, entry, &reason);
         Ok(())
     }
 
@@ -129,8 +140,9 @@ impl Owner<'_> {
                     self.act_on_letter(&mut draft, letter, (action, id.accepted_at()), &mut outcomes).await?;
                 }
                 Err(unreadable) => {
-                    let reason = unreadable.reason.clone();
-                    self.bury(&mut draft, id, Err(unreadable), &reason);
+                    self.deliver(&mut draft, std::mem::take(&mut events), None, &mut outcomes).await?;
+                    let reason = unreadable.reason.to_string();
+                    self.set_aside(&mut draft, id, Err(unreadable), reason).await?;
                 }
             }
         }
@@ -205,7 +217,9 @@ impl Owner<'_> {
         }
         let letters = store.dead_letters(partition, id.before(), 1).await?;
         let found = letters.into_iter().find(|letter| letter.id == id).map(|letter| letter.entry);
-        Ok(found.unwrap_or_else(|| Err(Unreadable { reason: "the entry is no longer in the log".into(), bytes: Vec::new() })))
+        Ok(found.unwrap_or_else(|| {
+            Err(Unreadable { reason: "the entry is no longer in the log".into(), bytes: Vec::new(), conversation: None })
+        }))
     }
 
     /// Not everything came by a door that looks at the clock (D9): what no door would have taken goes to the dead letters.
@@ -255,11 +269,9 @@ impl Owner<'_> {
     }
 
     fn bury(&self, draft: &mut Draft, id: LogId, entry: Result<Entry, Unreadable>, reason: &str) {
-        let conversation = match &entry {
-            Ok(entry) => entry.event().map(|event| event.conversation.clone()),
-            Err(_) => None,
-        };
-        meter::set_aside(self.parts.partition, reason);
+        let conversation = conversation_of(&entry).cloned();
+        let entry = entry.map_err(|unreadable| Unreadable { conversation: None, ..unreadable });
+        meter::set_aside(self.parts.partition, conversation.as_ref(), reason);
         draft.dead(DeadLetter { partition: self.parts.partition, id, conversation, reason: reason.into(), entry });
     }
 
@@ -317,6 +329,13 @@ impl Owner<'_> {
         let taken = sent.await.map_err(|_| actor_died(key))?;
         draft.take(key, taken, indexed_at, previous);
         Ok(true)
+    }
+}
+
+fn conversation_of(entry: &Result<Entry, Unreadable>) -> Option<&ConversationKey> {
+    match entry {
+        Ok(entry) => entry.event().map(|event| &event.conversation),
+        Err(unreadable) => unreadable.conversation.as_ref(),
     }
 }
 

@@ -124,6 +124,10 @@ impl Membership {
         self.options.lease / ROUNDS_PER_LEASE
     }
 
+    fn lease_ms(&self) -> u64 {
+        u64::try_from(self.options.lease.as_millis()).unwrap_or(u64::MAX)
+    }
+
     fn record(&self) -> NodeRecord {
         NodeRecord {
             member: self.standing.member.clone(),
@@ -131,6 +135,7 @@ impl Membership {
             version: env!("CARGO_PKG_VERSION").into(),
             started_at: self.started_at,
             beat: self.beats.fetch_add(1, Ordering::Relaxed),
+            lease_ms: self.lease_ms(),
         }
     }
 
@@ -249,13 +254,15 @@ struct Watch {
     holders: Stillness<PartitionId, Holder>,
     /// Told to go to another node, and not seen there yet.
     given: BTreeSet<PartitionId>,
+    /// Processes whose other lease was said.
+    other_leases: BTreeSet<(Box<str>, u64)>,
 }
 
 // Looking round.
 impl Membership {
     async fn look_round(&self, mut hints: broadcast::Receiver<Hint>) {
         let (nodes, holders, given) = (Stillness::default(), Stillness::default(), BTreeSet::new());
-        let mut watch = Watch { clock: Stopwatch::start(), nodes, holders, given };
+        let mut watch = Watch { clock: Stopwatch::start(), nodes, holders, given, other_leases: BTreeSet::new() };
         let mut pause = Duration::ZERO;
         loop {
             let mut released = self.worth_a_look(&mut hints, pause).await;
@@ -268,6 +275,7 @@ impl Membership {
             pause = self.pace();
             if let Ok(view) = view {
                 watch.look(asked, watch.clock.elapsed(), &view);
+                watch.compare_leases(self.lease_ms(), &view);
                 let withheld = self.act(&view, &mut watch, |partition| released.contains(&partition).then_some(heard)).await;
                 pause = if withheld { GIVE_ON } else { watch.stands_still_in(self.options.lease).min(pause) };
             }
@@ -392,6 +400,15 @@ impl Watch {
         self.nodes.look(asked, answered, view.nodes.iter().map(|record| (record.member.node.clone(), record.clone())));
         let held = view.holders.iter().flatten().map(|holder| (holder.lease.partition, holder.clone()));
         self.holders.look(asked, answered, held);
+    }
+
+    /// Says of each process once that its lease is another: the one with the shorter takes partitions of those that live.
+    fn compare_leases(&mut self, own_ms: u64, view: &ClusterView) {
+        for NodeRecord { member, lease_ms, .. } in &view.nodes {
+            if *lease_ms != 0 && *lease_ms != own_ms && self.other_leases.insert((member.node.clone(), member.instance)) {
+                tracing::warn!(node = %member.node, lease_ms, own_ms, "another node has another `lease`: set the same on every node, or partitions are taken from nodes that live");
+            }
+        }
     }
 
     /// When a look will show somebody to have stood still for a whole lease, if nobody moves.

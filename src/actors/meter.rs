@@ -4,7 +4,7 @@ use metrics::{counter, gauge, histogram};
 
 use crate::domain::event::{AHEAD_MAX, ClosingSource};
 use crate::domain::notice::Cause;
-use crate::domain::{Notice, NoticeKind, PartitionId, Span};
+use crate::domain::{ConversationKey, Notice, NoticeKind, PartitionId, Span};
 use crate::store::{Batch, StoreError};
 
 /// What a commit makes true, noted before it is sent and counted when it is durable.
@@ -76,9 +76,16 @@ pub fn renewal_failed() {
     counter!("adjourn_lease_renewals_failed_total").increment(1);
 }
 
-pub fn set_aside(partition: PartitionId, reason: &str) {
+pub fn set_aside(partition: PartitionId, conversation: Option<&ConversationKey>, reason: &str) {
     counter!("adjourn_dead_letters_total").increment(1);
-    tracing::error!(%partition, reason, "an entry was set aside in the dead letters; its conversation's timer is held");
+    match conversation {
+        Some(conversation) => {
+            tracing::error!(%partition, %conversation, reason, "an entry was set aside in the dead letters; its conversation's timer is held");
+        }
+        None => {
+            tracing::error!(%partition, reason, "an entry was set aside in the dead letters; whom it is about cannot be read, so nothing is held for it")
+        }
+    }
 }
 
 pub fn refused(partition: PartitionId, reason: &str) {

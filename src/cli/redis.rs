@@ -98,6 +98,9 @@ fn linked(args: StoreArgs, durability: Option<String>) -> Result<(Link, RedisCho
 async fn hold_closes(args: StoreArgs) -> Result<(), Failure> {
     let (link, RedisChoice { prefix, .. }) = linked(args, None)?;
     let begins = hold::hold(&link, &prefix, "an operator said so").await.map_err(Failure::failed)?;
+    // A node that is about to look has closes on their way.
+    note("asking every node to hold");
+    tokio::time::sleep(hold::HEARD_AFTER).await;
     note(if begins { "nothing closes from now on; `adjourn redis resume` ends that" } else { "it was held already" });
     Ok(())
 }

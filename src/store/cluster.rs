@@ -39,6 +39,8 @@ pub struct NodeRecord {
     pub started_at: Timestamp,
     /// Moves with every heartbeat.
     pub beat: u64,
+    /// In milliseconds; 0 of a node that does not say.
+    pub lease_ms: u64,
 }
 
 /// Everything one looks at to decide who shall have what.

@@ -309,6 +309,8 @@ pub struct LogEntry {
 pub struct Unreadable {
     pub reason: Box<str>,
     pub bytes: Vec<u8>,
+    /// Whom it is about, where that much could be read. Not stored: a dead letter has it of its own.
+    pub conversation: Option<ConversationKey>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -112,7 +112,8 @@ pub fn parse_binary<'a>(attributes: impl IntoIterator<Item = (&'a str, Cow<'a, s
         *member = Member::Text(value);
     }
     if !data.trim_ascii().is_empty() {
-        let unreadable = |problem: EventProblem| EventProblem { id: readable_id(&envelope), ..problem };
+        let unreadable =
+            |problem: EventProblem| EventProblem { id: readable_id(&envelope), conversation: readable_conversation(&envelope), ..problem };
         envelope.data = Nested::Object(json_object::<Data>(data).map_err(unreadable)?);
     }
     judge(&envelope)
@@ -131,7 +132,16 @@ fn json_object<'a, T: Members<'a>>(bytes: &'a [u8]) -> Result<T, EventProblem> {
 }
 
 fn judge(envelope: &Envelope) -> Result<Parsed, EventProblem> {
-    parsed(envelope).map_err(|fault| EventProblem { id: readable_id(envelope), fault })
+    let problem = |fault| EventProblem { id: readable_id(envelope), conversation: readable_conversation(envelope), fault };
+    parsed(envelope).map_err(problem)
+}
+
+/// The conversation, where it is named: what it says of that nobody can read, but it might have been the reply (D2).
+fn readable_conversation(envelope: &Envelope) -> Option<ConversationKey> {
+    match (&envelope.workspace, &envelope.subject) {
+        (Member::Text(workspace), Member::Text(subject)) => ConversationKey::new(workspace, subject).ok(),
+        _ => None,
+    }
 }
 
 /// The id, where it is one: what the producer finds the event by.

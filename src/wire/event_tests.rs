@@ -200,7 +200,14 @@ fn binary_mode_takes_attributes_beside_the_data() {
     let Ok(Parsed::Event(event)) = with(br#"{"source":"contact"}"#) else { panic!() };
     assert!(event.kind.is_contact_message());
     assert_eq!(with(b"").unwrap_err().kind(), "missing-member");
-    assert_eq!(with(b"{").unwrap_err(), EventProblem { id: Some("m-1".into()), fault: with(b"{").unwrap_err().fault });
+    assert_eq!(
+        with(b"{").unwrap_err(),
+        EventProblem {
+            id: Some("m-1".into()),
+            conversation: Some(ConversationKey::new("w", "c").unwrap()),
+            fault: with(b"{").unwrap_err().fault,
+        }
+    );
 }
 
 proptest! {

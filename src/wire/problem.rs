@@ -2,16 +2,19 @@
 
 use std::fmt;
 
+use crate::domain::ConversationKey;
+
 /// Nesting allowed in one event. A conversation's events have three levels; a parser that follows a thousand is an attack
 /// on the stack.
 pub const DEPTH_MAX: usize = 32;
 /// Longest text in a member this service knows, in bytes, whether or not it keeps it.
 pub const MEMBER_BYTES_MAX: usize = 64 * 1024;
 
-/// An event that cannot be taken, and its id as far as that could be read.
+/// An event that cannot be taken, and as far as those could be read its id and its conversation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EventProblem {
     pub id: Option<Box<str>>,
+    pub conversation: Option<ConversationKey>,
     pub fault: Fault,
 }
 
@@ -95,7 +98,7 @@ impl Fault {
 
 impl EventProblem {
     pub fn new(fault: Fault) -> Self {
-        Self { id: None, fault }
+        Self { id: None, conversation: None, fault }
     }
 
     pub const fn kind(&self) -> &'static str {

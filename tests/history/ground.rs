@@ -153,7 +153,7 @@ impl Ground {
         let mut journal = self.journal();
         let log = &mut journal.partitions[usize::from(partition.0)].log;
         if let Some(logged) = log.iter_mut().rev().find(|logged| logged.id == id) {
-            logged.entry = Err(Unreadable { reason: "a fault switch says so".into(), bytes: vec![0xc1] });
+            logged.entry = Err(Unreadable { reason: "a fault switch says so".into(), bytes: vec![0xc1], conversation: None });
         }
     }
 

@@ -79,7 +79,8 @@ async fn over_the_limit_all_goes_on_but_what_comes_in_and_room_is_made() {
     let newcomer = ground.another().await;
     newcomer.seize(OTHER, member("new", 1)).await.unwrap();
     newcomer.claim(PartitionId(3), member("new", 1), None).await.unwrap();
-    let record = NodeRecord { member: member("new", 1), address: "".into(), version: "1".into(), started_at: at(START), beat: 1 };
+    let record =
+        NodeRecord { member: member("new", 1), address: "".into(), version: "1".into(), started_at: at(START), beat: 1, lease_ms: 0 };
     assert!(newcomer.heartbeat(record, None).await.unwrap());
     newcomer.leave(member("new", 1)).await.unwrap();
 

@@ -20,7 +20,8 @@ async fn node(ground: &Ground, name: &str) -> Arc<RedisStore> {
 }
 
 async fn beat(store: &dyn Store, name: &str, instance: u64) -> Result<bool, StoreError> {
-    let record = NodeRecord { member: member(name, instance), address: "".into(), version: "1".into(), started_at: at(START), beat: 1 };
+    let record =
+        NodeRecord { member: member(name, instance), address: "".into(), version: "1".into(), started_at: at(START), beat: 1, lease_ms: 0 };
     store.heartbeat(record, None).await
 }
 

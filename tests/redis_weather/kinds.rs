@@ -96,7 +96,8 @@ async fn the_keys_all_share_are_refused_with_the_reason_and_the_partitions_go_on
     let mut owner = ground.owner().await;
     ground.store().drain("b".into()).await.unwrap();
     spoil(&ground, "adjourn:nodes");
-    let record = NodeRecord { member: member("a", 1), address: "".into(), version: "1".into(), started_at: at(START), beat: 1 };
+    let record =
+        NodeRecord { member: member("a", 1), address: "".into(), version: "1".into(), started_at: at(START), beat: 1, lease_ms: 0 };
     assert!(is_wrong_type(&ground.store().heartbeat(record, None).await));
     assert!(is_wrong_type(&ground.store().cluster().await));
     assert!(is_wrong_type(&ground.store().drain("a".into()).await));

@@ -24,8 +24,12 @@ fn ours() -> String {
 }
 
 pub fn conversation_of(partition: PartitionId) -> String {
-    let lives_here = |name: &String| key(&format!("acme/{name}")).partition(partitions()) == partition;
-    (0..).map(|n| format!("c{n}")).find(lives_here).unwrap()
+    conversations_of(partition).next().unwrap()
+}
+
+pub fn conversations_of(partition: PartitionId) -> impl Iterator<Item = String> {
+    let lives_here = move |name: &String| key(&format!("acme/{name}")).partition(partitions()) == partition;
+    (0..).map(|n| format!("c{n}")).filter(lives_here)
 }
 
 fn add(ground: &Ground, stream: &str, fields: &[(&str, &[u8])]) {

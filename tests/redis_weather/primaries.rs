@@ -102,7 +102,8 @@ async fn without_scripts(bench: &Bench, forget: impl Fn()) {
     forget();
     assert!(bench.store().put_settings("acme".into(), 0, settings(1)).await.unwrap());
     forget();
-    let record = NodeRecord { member: member("a", 1), address: "".into(), version: "1".into(), started_at: at(START), beat: 1 };
+    let record =
+        NodeRecord { member: member("a", 1), address: "".into(), version: "1".into(), started_at: at(START), beat: 1, lease_ms: 0 };
     assert!(bench.store().heartbeat(record, None).await.unwrap());
     forget();
     bench.store().leave(member("a", 1)).await.unwrap();

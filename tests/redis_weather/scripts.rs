@@ -236,7 +236,8 @@ async fn a_claim_fails_before_its_first_write_or_not_at_all() {
 async fn the_others_fail_before_their_first_write_or_not_at_all() {
     let ground = Ground::new().await;
     let owner = ground.owner().await;
-    let record = || NodeRecord { member: member("beater", 7), address: "".into(), version: "1".into(), started_at: at(START), beat: 1 };
+    let record =
+        || NodeRecord { member: member("beater", 7), address: "".into(), version: "1".into(), started_at: at(START), beat: 1, lease_ms: 0 };
     let judged = |name: &str, source: &str, (call, before): (Call, Dump)| {
         let after = ground.dump();
         let commands = judge(&ground.server, name, source, &call, &before);
@@ -269,7 +270,8 @@ async fn on_a_full_memory_holding_and_closing_need_no_flag() {
     let mut owner = ground.owner().await;
     let ids = ground.bench.append(&["d"]).await;
     let (holder, first) = (ground.bench.holder().await, owner);
-    let record = NodeRecord { member: member("beater", 7), address: "".into(), version: "1".into(), started_at: at(START), beat: 1 };
+    let record =
+        NodeRecord { member: member("beater", 7), address: "".into(), version: "1".into(), started_at: at(START), beat: 1, lease_ms: 0 };
     let full = |source: &str, (call, before): (Call, Dump)| {
         before.restore(&mut ground.redis());
         ground.run(&["CONFIG", "SET", "maxmemory", "100kb"]);

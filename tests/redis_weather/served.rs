@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::bench::{OTHER, P, at, key, partitions, settings};
 use crate::ground::{command, eventually};
-use crate::outside::{conversation_of, event_of};
+use crate::outside::{conversation_of, conversations_of, event_of};
 use crate::rig::server::{Aof, Options};
 use crate::ward::{DUE_BATCH, Ward};
 
@@ -54,6 +54,27 @@ async fn what_nobody_can_read_is_a_dead_letter_and_what_stands_beside_it_is_appl
     let shown = ward.node.conversation(&key(&format!("acme/{here}"))).await.unwrap().unwrap();
     assert_eq!(shown.messages.outgoing, 3, "the bot's counts too");
     ward.pass(61);
+    ward.closed(&here).await;
+}
+
+/// D2: whom it is about can be read, what it says cannot. It might be the reply.
+#[actix::test]
+async fn d2_a_reply_that_nobody_can_read_holds_its_conversation_until_somebody_gives_it_up() {
+    let ward = Ward::new().await;
+    let [here, beside]: [String; 2] = conversations_of(P).take(2).collect::<Vec<_>>().try_into().unwrap();
+    ward.human(&here, "h1").await;
+    ward.human(&beside, "h2").await;
+    let reply = json_at(&ward, &here, "r1", 0).replace(r#""source":"contact""#, r#""source":"contact","message_id":5"#);
+    add(&ward, P, &["ct", "application/cloudevents+json", "ce", &reply]);
+    eventually("it is set aside", async || letters(&ward).await.len() == 1).await;
+    let letter = letters(&ward).await.remove(0);
+    assert!(letter.reason.contains("`data.message_id`"), "{}", letter.reason);
+    assert_eq!(letter.conversation, Some(key(&format!("acme/{here}"))));
+    ward.pass(61);
+    ward.closed(&beside).await;
+    let why = ward.node.why(&key(&format!("acme/{here}"))).await.unwrap().unwrap();
+    assert_eq!((ward.closes(&here).await, why.set_aside), (0, 1));
+    assert!(ward.node.act_on_dead_letter(P, letter.id, DeadLetterAction::Dismiss, Duration::from_secs(30)).await.unwrap());
     ward.closed(&here).await;
 }
 

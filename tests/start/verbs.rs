@@ -85,6 +85,40 @@ fn a_redis_that_is_away_is_refused_with_the_reason() {
     assert!(checked.out.contains("Connection refused"), "{}", checked.out);
 }
 
+/// A password that was forgotten must not make it somebody else, who may do everything.
+#[test]
+fn a_user_without_a_password_is_not_taken_for_another() {
+    let server = Server::start(Options::default().line("user app on >s3cret ~* &* +@all").line("user open on nopass ~* &* +@all"));
+    let as_user = |user: &str| {
+        let store = server.url().replace("redis://", &format!("redis://{user}@"));
+        adjourn(&["redis", "check", "--store", &store, "-o", "json"], &[])
+    };
+    let refused = as_user("app");
+    assert!(refused.code == Some(1) && refused.out.contains("WRONGPASS"), "{}", refused.out);
+    let found: Value = serde_json::from_str(&as_user("open").out).unwrap();
+    assert_eq!(finding(&found, "rights")["verdict"], "ok", "{found:#}");
+}
+
+#[test]
+fn what_is_usually_behind_a_connection_that_fails_is_said() {
+    let encrypted = Server::start(Options { tls: true, ..Options::default() });
+    let plain = Server::start(Options::default());
+    let replica = Server::start(Options { replica_of: Some(plain.port()), ..Options::default() });
+    let cluster = plain.url().replace("redis://", "redis+cluster://");
+    let watched = format!("{}/main", plain.url().replace("redis://", "redis+sentinel://"));
+    for (store, says) in [
+        (encrypted.tls_url(), "?ca=FILE"),
+        (encrypted.tls_url().replace("rediss://", "redis://"), "rediss://"),
+        (replica.url(), "redis+sentinel://"),
+        (cluster, "it is no cluster"),
+        (watched, "it is no Sentinel"),
+    ] {
+        let checked = adjourn(&["redis", "check", "--store", &store, "-o", "json"], &[]);
+        assert!(checked.code == Some(1) && checked.out.contains(says), "{store}: {}{}", checked.out, checked.err);
+        assert!(!checked.out.contains("may have run"), "{store}: {}", checked.out);
+    }
+}
+
 #[test]
 fn what_is_no_redis_is_a_matter_of_usage() {
     for arguments in [

@@ -39,7 +39,7 @@ pub async fn a_letter_goes_when_it_is_removed(bench: Bench) {
 }
 
 pub async fn unreadable_bytes_are_kept_as_they_are(mut bench: Bench) {
-    let unreadable = Unreadable { reason: "form version 9".into(), bytes: (0..=255).collect() };
+    let unreadable = Unreadable { reason: "form version 9".into(), bytes: (0..=255).collect(), conversation: None };
     let letter = DeadLetter { conversation: None, entry: Err(unreadable), ..dead_letter(IDS[0]) };
     let mut owner = bench.claim().await;
     bench.commit(&mut owner, |batch| batch.dead.push(letter.clone())).await.unwrap();

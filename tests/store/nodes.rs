@@ -10,7 +10,7 @@ use crate::ear::Ear;
 /// A node as it makes itself known for the `beat`th time.
 fn record(node: &str, instance: u64, beat: u64) -> NodeRecord {
     let address = format!("http://{node}.example:8080").into();
-    NodeRecord { member: member(node, instance), address, version: "0.1.0".into(), started_at: at(START - 5), beat }
+    NodeRecord { member: member(node, instance), address, version: "0.1.0".into(), started_at: at(START - 5), beat, lease_ms: 0 }
 }
 
 async fn nodes(bench: &Bench) -> Vec<NodeRecord> {

@@ -167,7 +167,7 @@ fn dead_letter(partition: PartitionId, key: &[u8], value: &[u8]) -> DeadLetter {
         id: LogId { ms: part(2), seq: part(10) },
         conversation: None,
         reason: "this dead letter itself cannot be read".into(),
-        entry: Err(Unreadable { reason: error.to_string().into(), bytes: value.to_vec() }),
+        entry: Err(Unreadable { reason: error.to_string().into(), bytes: value.to_vec(), conversation: None }),
     })
 }
 

@@ -205,7 +205,8 @@ fn checksum(incarnation: u64, offset: u64, payload: &[u8]) -> u32 {
 
 /// An entry as it was read. Bytes nobody can decode are an entry too: the shard sets it aside, the log goes on.
 pub fn decode(id: LogId, bytes: &[u8]) -> LogEntry {
-    let unreadable = |error: record::RecordError| Unreadable { reason: error.to_string().into(), bytes: bytes.to_vec() };
+    let unreadable =
+        |error: record::RecordError| Unreadable { reason: error.to_string().into(), bytes: bytes.to_vec(), conversation: None };
     LogEntry { id, entry: record::decode_entry(bytes).map_err(unreadable), foreign: false }
 }
 

@@ -125,7 +125,7 @@ impl Faults {
         let mut state = self.0.lock();
         let entry = state.partition(partition).ok().and_then(|partition| partition.log.get_mut(&id));
         if let Some(entry) = entry {
-            *entry = Err(Unreadable { reason: "a fault switch says so".into(), bytes: vec![0xc1] });
+            *entry = Err(Unreadable { reason: "a fault switch says so".into(), bytes: vec![0xc1], conversation: None });
         }
     }
 

@@ -55,7 +55,7 @@ impl Form for PartitionId {
 
 impl Form for Unreadable {
     fn write<'a>(&'a self, to: &mut Writer<'a>) {
-        let Self { reason, bytes } = self;
+        let Self { reason, bytes, conversation: _ } = self;
         to.array(2);
         reason.write(to);
         to.bin(bytes.len());
@@ -64,6 +64,6 @@ impl Form for Unreadable {
 
     fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
         from.array(2, "unreadable bytes")?;
-        Ok(Self { reason: Form::read(from)?, bytes: from.bin("unreadable bytes")?.to_vec() })
+        Ok(Self { reason: Form::read(from)?, bytes: from.bin("unreadable bytes")?.to_vec(), conversation: None })
     }
 }

@@ -3,7 +3,7 @@
 use redis::Value;
 
 use super::value;
-use crate::domain::{PartitionCount, PartitionId};
+use crate::domain::{ConversationKey, PartitionCount, PartitionId};
 use crate::store::{Entry, LogEntry, LogId, Unreadable, record};
 use crate::wire::event::{Parsed, parse_json, parse_msgpack};
 
@@ -26,19 +26,36 @@ pub fn add(key: &str, entry: &Entry) -> redis::Cmd {
 
 /// What a partition finds in its log.
 pub fn read(id: LogId, fields: &[(Value, Value)], partition: PartitionId, partitions: PartitionCount) -> LogEntry {
-    let unreadable = |reason: String| Unreadable { reason: reason.into(), bytes: kept(fields) };
     let own = value::field(fields, "e").is_some();
-    let entry = decode(fields).and_then(|entry| if own { Ok(entry) } else { at_home(entry, partition, partitions) }).map_err(unreadable);
+    let entry = decode(fields).and_then(|entry| if own { Ok(entry) } else { at_home(entry, partition, partitions) });
+    let entry = entry.map_err(|Spoiled { reason, conversation }| {
+        // Another partition's conversation is not this one's to hold.
+        let conversation = conversation.filter(|key| key.partition(partitions) == partition);
+        Unreadable { reason: reason.into(), bytes: kept(fields), conversation }
+    });
     LogEntry { id, entry, foreign: !own }
 }
 
+/// Why an entry cannot be read, and whom it is about if that much can.
+#[derive(Debug)]
+pub struct Spoiled {
+    pub reason: String,
+    conversation: Option<ConversationKey>,
+}
+
+impl From<String> for Spoiled {
+    fn from(reason: String) -> Self {
+        Self { reason, conversation: None }
+    }
+}
+
 /// An entry of ours, or one event from outside.
-pub fn decode(fields: &[(Value, Value)]) -> Result<Entry, String> {
+pub fn decode(fields: &[(Value, Value)]) -> Result<Entry, Spoiled> {
     if let Some(form) = value::field(fields, "e") {
-        return record::decode_entry(form).map_err(|error| error.to_string());
+        return record::decode_entry(form).map_err(|error| error.to_string().into());
     }
     let (Some(kind), Some(event)) = (value::field(fields, "ct"), value::field(fields, "ce")) else {
-        return Err(format!("the fields `ct` ({EVENT_JSON}) and `ce` (the event) are needed"));
+        return Err(format!("the fields `ct` ({EVENT_JSON}) and `ce` (the event) are needed").into());
     };
     let kind = String::from_utf8_lossy(kind);
     let parsed = match kind.split(';').next().unwrap_or_default().trim() {
@@ -47,17 +64,17 @@ pub fn decode(fields: &[(Value, Value)]) -> Result<Entry, String> {
         other => {
             // Escaped: an operator reads it on a terminal.
             let shown: String = other.chars().take(64).flat_map(char::escape_debug).collect();
-            return Err(format!("`ct` is {shown}, it must be {EVENT_JSON} or {EVENT_MSGPACK}"));
+            return Err(format!("`ct` is {shown}, it must be {EVENT_JSON} or {EVENT_MSGPACK}").into());
         }
     };
-    match parsed.map_err(|problem| problem.to_string())? {
+    match parsed.map_err(|problem| Spoiled { reason: problem.to_string(), conversation: problem.conversation })? {
         Parsed::Event(event) => Ok(Entry::Event(event)),
         Parsed::Ignored { type_name } => Ok(Entry::Ignored { type_name }),
     }
 }
 
 /// A conversation has one partition: applied by another, it would exist twice.
-fn at_home(entry: Entry, partition: PartitionId, partitions: PartitionCount) -> Result<Entry, String> {
+fn at_home(entry: Entry, partition: PartitionId, partitions: PartitionCount) -> Result<Entry, Spoiled> {
     let home = entry.event().map_or(partition, |event| event.conversation.partition(partitions));
     if home == partition {
         return Ok(entry);
@@ -65,7 +82,8 @@ fn at_home(entry: Entry, partition: PartitionId, partitions: PartitionCount) -> 
     Err(format!(
         "its conversation belongs to partition {home}, not {partition}: CRC-32 of `workspace/conversation`, mod {}",
         partitions.get()
-    ))
+    )
+    .into())
 }
 
 /// The fields as they were, a line each: what an operator can still read.

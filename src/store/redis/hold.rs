@@ -120,7 +120,10 @@ impl Inner {
     }
 }
 
-/// Holds all closes of the store of this prefix, from the next second on. False: they are held already.
+/// When every node that lives has heard of a hold: each looks once a second, and what was on its way then has been committed.
+pub const HEARD_AFTER: Duration = Duration::from_millis(2_000);
+
+/// Holds all closes of the store of this prefix, from [`HEARD_AFTER`] on. False: they are held already.
 ///
 /// # Errors
 /// There is no store, or it does not answer.

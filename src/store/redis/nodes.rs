@@ -20,6 +20,8 @@ struct Record<'a> {
     version: std::borrow::Cow<'a, str>,
     started_at_ms: i64,
     beat: u64,
+    #[serde(default)]
+    lease_ms: u64,
 }
 
 impl Inner {
@@ -48,9 +50,14 @@ impl Inner {
 
     pub async fn heartbeat(&self, record: NodeRecord, over: Option<u64>) -> Result<bool, StoreError> {
         self.serves()?;
-        let NodeRecord { member, address, version, started_at, beat } = &record;
-        let rest =
-            Record { address: (&**address).into(), version: (&**version).into(), started_at_ms: started_at.as_millis(), beat: *beat };
+        let NodeRecord { member, address, version, started_at, beat, lease_ms } = &record;
+        let rest = Record {
+            address: (&**address).into(),
+            version: (&**version).into(),
+            started_at_ms: started_at.as_millis(),
+            beat: *beat,
+            lease_ms: *lease_ms,
+        };
         let rest = serde_json::to_string(&rest).map_err(|error| StoreError::Refused(error.to_string().into()))?;
         let instance = nonce(member.instance);
         let is_mine = member.node == self.options.node;
@@ -126,12 +133,13 @@ fn view(known: &[(Value, Value)], holders: Vec<Option<Holder>>) -> ClusterView {
 
 fn read_node(name: &str, value: &str) -> Option<NodeRecord> {
     let (instance, rest) = value.split_once(' ')?;
-    let Record { address, version, started_at_ms, beat } = serde_json::from_str(rest).ok()?;
+    let Record { address, version, started_at_ms, beat, lease_ms } = serde_json::from_str(rest).ok()?;
     Some(NodeRecord {
         member: Member { node: name.into(), instance: hex(instance)? },
         address: address.into(),
         version: version.into(),
         started_at: Timestamp::from_millis(started_at_ms),
         beat,
+        lease_ms,
     })
 }

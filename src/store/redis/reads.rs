@@ -345,7 +345,7 @@ fn letter(partition: PartitionId, id: LogId, stored: Value) -> DeadLetter {
     record::decode_dead_letter(form).unwrap_or_else(|error| {
         unreadable("dead letter", format_args!("{id} of partition {partition}"), &error);
         let reason: Box<str> = format!("the letter itself cannot be read: {error}").into();
-        let entry = Err(Unreadable { reason: reason.clone(), bytes: form.to_vec() });
+        let entry = Err(Unreadable { reason: reason.clone(), bytes: form.to_vec(), conversation: None });
         DeadLetter { partition, id, conversation: None, reason, entry }
     })
 }

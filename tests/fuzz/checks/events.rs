@@ -105,7 +105,7 @@ pub fn judge(parsed: Result<Parsed, EventProblem>) {
     match parsed {
         Ok(Parsed::Event(event)) => agrees(&event),
         Ok(Parsed::Ignored { type_name }) => assert!(is_printable(&type_name)),
-        Err(EventProblem { id, fault }) => {
+        Err(EventProblem { id, conversation: _, fault }) => {
             assert!(id.is_none_or(|id| is_printable(&id)), "the producer is told an id it can find");
             named(&fault);
         }

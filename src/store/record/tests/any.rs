@@ -232,7 +232,7 @@ pub fn entry() -> impl Strategy<Value = Entry> {
 }
 
 pub fn dead_letter() -> impl Strategy<Value = DeadLetter> {
-    let unreadable = (text(), vec(any::<u8>(), 0..40)).prop_map(|(reason, bytes)| Unreadable { reason, bytes });
+    let unreadable = (text(), vec(any::<u8>(), 0..40)).prop_map(|(reason, bytes)| Unreadable { reason, bytes, conversation: None });
     let content = prop_oneof![entry().prop_map(Ok), unreadable.prop_map(Err)];
     (any::<u16>(), log_id(), of(conversation_key()), text(), content).prop_map(|(partition, id, conversation, reason, entry)| DeadLetter {
         partition: PartitionId(partition),

@@ -138,7 +138,14 @@ fn words(words: &[&str]) -> Cmd {
 }
 
 fn unreachable(error: &LinkError) -> Row {
-    Row::new(CONNECTION, error.to_string(), Verdict::Refused, "see that it runs, and that address, password and TLS are right")
+    let said = error.to_string();
+    let advice = match &said {
+        said if said.contains("cluster support disabled") => "it is no cluster: use redis://, or redis+sentinel://",
+        said if said.contains("SENTINEL") && said.contains("unknown command") => "it is no Sentinel: use redis://",
+        said if said.contains("no primary") => "name the primary, or the Sentinels with redis+sentinel://",
+        _ => "see that it runs, and that address, password and TLS are right",
+    };
+    Row::new(CONNECTION, said, Verdict::Refused, advice)
 }
 
 /// How far each primary's clock is from ours, give or take half of the time the question took.

@@ -82,8 +82,22 @@ impl Dialer {
     async fn in_time<T>(&self, address: &Address, opening: impl Future<Output = Result<T, DialError>>) -> Result<T, Arc<str>> {
         match timeout(self.connect_timeout, opening).await {
             Ok(Ok(opened)) => Ok(opened),
-            Ok(Err(error)) => Err(format!("{address}: {error}").into()),
+            Ok(Err(error)) => Err(format!("{address}: {error}{}", self.hint(&error)).into()),
             Err(_) => Err(format!("{address}: no answer within {:?}", self.connect_timeout).into()),
+        }
+    }
+
+    /// What is usually behind it.
+    fn hint(&self, error: &DialError) -> &'static str {
+        let said = error.to_string();
+        let is_cut = ["roken pipe", "reset by peer", "closed", "end of file", "eof"].iter().any(|words| said.contains(words));
+        match error {
+            DialError::NoPrimary(_) => "; where another server may take over, name the Sentinels: redis+sentinel://",
+            _ if said.contains("UnknownIssuer") => "; name the authority that signed its certificate: ?ca=FILE",
+            _ if said.contains("CertificateRequired") => "; it asks for a client's certificate: ?cert=FILE&key=FILE",
+            _ if is_cut && self.tls.is_none() => "; if that port speaks TLS, the URL begins with rediss://",
+            _ if is_cut => "; it may ask for a client's certificate (?cert=FILE&key=FILE), or speak no TLS (redis://)",
+            _ => "",
         }
     }
 
@@ -92,10 +106,12 @@ impl Dialer {
         if let Some(user) = &self.login.user {
             info = info.set_username(user);
         }
-        if let Some(password) = &self.login.password {
-            info = info.set_password(password.reveal());
+        match (&self.login.password, &self.login.user) {
+            (Some(password), _) => info.set_password(password.reveal()),
+            // A user is shown even so: without a password the crate would leave it out, and we should be somebody else.
+            (None, Some(_)) => info.set_password(""),
+            (None, None) => info,
         }
-        info
     }
 
     async fn open(&self, address: &Address) -> Result<Connection, DialError> {
@@ -150,12 +166,20 @@ enum DialError {
     Io(#[from] io::Error),
     #[error(transparent)]
     Login(#[from] redis::RedisError),
-    #[error(transparent)]
+    #[error("{}", of_introduction(.0))]
     Introduction(#[from] LinkError),
     #[error("it is no primary, its role is {0}")]
     NoPrimary(Box<str>),
     #[error("it does not say what role it has; if it is a Sentinel, use redis+sentinel://")]
     NoRole,
+}
+
+/// Nothing was asked yet that anybody could be in doubt about.
+fn of_introduction(error: &LinkError) -> String {
+    match error {
+        LinkError::Away(reason) | LinkError::Unknown(reason) => reason.to_string(),
+        LinkError::Replaced | LinkError::Server(_) => error.to_string(),
+    }
 }
 
 fn watch_for_silence(tcp: &TcpStream) -> io::Result<()> {
