@@ -79,12 +79,8 @@ pub fn renewal_failed() {
 pub fn set_aside(partition: PartitionId, conversation: Option<&ConversationKey>, reason: &str) {
     counter!("adjourn_dead_letters_total").increment(1);
     match conversation {
-        Some(conversation) => {
-            tracing::error!(%partition, %conversation, reason, "an entry was set aside in the dead letters; its conversation's timer is held");
-        }
-        None => {
-            tracing::error!(%partition, reason, "an entry was set aside in the dead letters; whom it is about cannot be read, so nothing is held for it")
-        }
+        Some(key) => tracing::error!(%partition, %key, reason, "an entry is in the dead letters; its conversation's timer is held"),
+        None => tracing::error!(%partition, reason, "an entry is in the dead letters; of whom it is cannot be read, so no timer is held"),
     }
 }
 
