@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::domain::PartitionId;
-use crate::store::{LogId, Store, StoreError};
+use crate::store::{LogId, NoChange, Store, StoreError};
 
 /// Between two questions: about what a commit takes at first, and no longer than anybody notices later.
 const ASK_AFTER: Duration = Duration::from_millis(2);
@@ -26,24 +26,24 @@ pub struct Elsewhere {
 struct Waiting {
     /// Not known to be applied yet, in order; and where each stands in the question.
     open: Vec<(LogId, usize)>,
-    repeats: Vec<bool>,
-    answer: oneshot::Sender<Vec<bool>>,
+    no_changes: Vec<Option<NoChange>>,
+    answer: oneshot::Sender<Vec<Option<NoChange>>>,
 }
 
 impl Elsewhere {
-    /// Answers when all of these are applied: of each, whether it was a repeat.
+    /// Answers when all of these are applied: of each, why it changed nothing, if so.
     ///
     /// # Errors
     /// `Unavailable`, once the store is closed or broken.
-    pub async fn applied(&self, store: &dyn Store, partition: PartitionId, ids: Vec<LogId>) -> Result<Vec<bool>, StoreError> {
+    pub async fn applied(&self, store: &dyn Store, partition: PartitionId, ids: Vec<LogId>) -> Result<Vec<Option<NoChange>>, StoreError> {
         let (answer, mut answered) = oneshot::channel();
-        let repeats = vec![false; ids.len()];
+        let no_changes = vec![None; ids.len()];
         let mut open: Vec<(LogId, usize)> = ids.into_iter().enumerate().map(|(place, id)| (id, place)).collect();
         open.sort_unstable();
-        self.lock().push(Waiting { open, repeats, answer });
+        self.lock().push(Waiting { open, no_changes, answer });
         tokio::select! {
             biased;
-            repeats = &mut answered => return repeats.map_err(|_| gone()),
+            no_changes = &mut answered => return no_changes.map_err(|_| gone()),
             turn = self.turn.lock() => {
                 let _turn = turn;
                 self.ask(store, partition, &answered).await?;
@@ -53,7 +53,12 @@ impl Elsewhere {
     }
 
     /// Asks for everybody until `mine` was answered.
-    async fn ask(&self, store: &dyn Store, partition: PartitionId, mine: &oneshot::Receiver<Vec<bool>>) -> Result<(), StoreError> {
+    async fn ask(
+        &self,
+        store: &dyn Store,
+        partition: PartitionId,
+        mine: &oneshot::Receiver<Vec<Option<NoChange>>>,
+    ) -> Result<(), StoreError> {
         let mut pause = ASK_AFTER;
         loop {
             let ids = self.oldest();
@@ -61,7 +66,7 @@ impl Elsewhere {
                 return Ok(());
             }
             let reached = match store.applied(partition, ids.clone()).await {
-                Ok(applied) => ids.into_iter().zip(applied.repeats).filter(|(id, _)| *id <= applied.checkpoint).collect(),
+                Ok(applied) => ids.into_iter().zip(applied.no_changes).filter(|(id, _)| *id <= applied.checkpoint).collect(),
                 Err(broken @ StoreError::Unavailable(_)) => return Err(broken),
                 Err(_) => Vec::new(), // it may answer the next time; how long to wait is for the caller to say
             };
@@ -86,20 +91,20 @@ impl Elsewhere {
     }
 
     /// True when there was something to tell.
-    fn tell(&self, reached: &[(LogId, bool)]) -> bool {
+    fn tell(&self, reached: &[(LogId, Option<NoChange>)]) -> bool {
         let mut waiting = self.lock();
         for waiting in waiting.iter_mut() {
-            let Waiting { open, repeats, .. } = waiting;
+            let Waiting { open, no_changes, .. } = waiting;
             open.retain(|(id, place)| match reached.binary_search_by_key(id, |(id, _)| *id) {
                 Ok(found) => {
-                    repeats[*place] = reached[found].1;
+                    no_changes[*place] = reached[found].1;
                     false
                 }
                 Err(_) => true,
             });
         }
         for done in waiting.extract_if(.., |waiting| waiting.open.is_empty()) {
-            let _ = done.answer.send(done.repeats);
+            let _ = done.answer.send(done.no_changes);
         }
         !reached.is_empty()
     }

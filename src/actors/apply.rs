@@ -8,7 +8,7 @@ use super::meter;
 use super::owner::Owner;
 use crate::domain::id::{Fingerprint, partition_of};
 use crate::domain::{Accepted, ConversationKey, Event, Input, Notice, Settings, Timestamp};
-use crate::store::{DeadLetter, DeadLetterAction, Entry, LogEntry, LogId, StoreError, Unreadable};
+use crate::store::{DeadLetter, DeadLetterAction, Entry, LogEntry, LogId, NoChange, StoreError, Unreadable};
 
 /// Times an entry is tried alone before it is taken to be what kills its owner. One that is merely being applied while
 /// somebody kills the process for another reason has to have that bad luck three times running.
@@ -22,7 +22,7 @@ const LETTERS_PAGE: usize = 500;
 /// What one commit's worth of entries came to, besides the commit.
 #[derive(Default)]
 struct Outcomes {
-    repeats: Vec<LogId>,
+    no_changes: Vec<(LogId, NoChange)>,
     names: Vec<Fingerprint>,
     /// Events accepted that no node took in.
     foreign: u64,
@@ -31,16 +31,24 @@ struct Outcomes {
 /// An event on its way to its conversation.
 struct Delivery {
     id: LogId,
-    event: Event,
-    accepted_at: Timestamp,
+    accepted: Accepted,
+    manner: Manner,
     foreign: bool,
 }
 
-/// The events of one conversation, in log order.
+/// How it is to be taken.
+#[derive(Clone, Copy)]
+enum Manner {
+    /// It happened.
+    Event,
+    /// Somebody asks for it and waits, and meant this version.
+    Command { expected: Option<u64> },
+}
+
+/// What came for one conversation, in log order.
 struct Group {
     key: ConversationKey,
-    ids: Vec<LogId>,
-    events: Vec<Accepted>,
+    deliveries: Vec<Delivery>,
 }
 
 impl Owner<'_> {
@@ -92,8 +100,10 @@ impl Owner<'_> {
         draft.advance(entry.id);
         let reason = format!("the process died {TRIED_ALONE_MAX} times while applying it");
         self.set_aside(&mut draft, entry.id, entry.entry, reason).await?;
+        let failed = [(entry.id, NoChange::Failed)];
+        draft.no_changes(&failed);
         self.commit(draft).await?;
-        self.requests.applied_up_to(self.head.checkpoint, []);
+        self.requests.applied_up_to(self.head.checkpoint, failed);
         Ok(())
     }
 
@@ -122,9 +132,13 @@ impl Owner<'_> {
         let mut events = Vec::with_capacity(entries.len());
         for LogEntry { id, entry, foreign } in entries {
             match entry {
-                Ok(entry @ (Entry::Event(_) | Entry::Again { .. })) => {
-                    events.extend(entry.into_event(id).map(|(event, accepted_at)| Delivery { id, event, accepted_at, foreign }));
+                Ok(Entry::Event(event)) => events.push(Delivery::of(id, Accepted { event, accepted_at: id.accepted_at() }, foreign)),
+                Ok(entry @ Entry::Again { .. }) => {
+                    events.extend(
+                        entry.into_event(id).map(|(event, accepted_at)| Delivery::of(id, Accepted { event, accepted_at }, foreign)),
+                    );
                 }
+                Ok(Entry::Command { command, expected }) => events.push(Delivery::of_command(id, *command, expected)),
                 // Only from outside: what comes by a door of ours is counted there, and goes no further.
                 Ok(Entry::Ignored { type_name }) => {
                     meter::ignored(&type_name);
@@ -148,11 +162,11 @@ impl Owner<'_> {
         }
         self.deliver(&mut draft, events, None, &mut outcomes).await?;
         draft.advance(last);
-        draft.repeats(&outcomes.repeats);
+        draft.no_changes(&outcomes.no_changes);
         self.commit(draft).await?;
         meter::accepted_from_outside(outcomes.foreign);
         outcomes.names.into_iter().for_each(|name| self.parts.names.remember(name));
-        self.requests.applied_up_to(self.head.checkpoint, outcomes.repeats);
+        self.requests.applied_up_to(self.head.checkpoint, outcomes.no_changes);
         Ok(())
     }
 
@@ -169,25 +183,27 @@ impl Owner<'_> {
             return Ok(());
         }
         outcomes.foreign += events.iter().filter(|delivery| delivery.foreign).count() as u64;
-        outcomes.names.extend(events.iter().map(|delivery| delivery.event.name.fingerprint()));
+        outcomes.names.extend(events.iter().map(|delivery| delivery.accepted.event.name.fingerprint()));
         let mut groups = grouped(events);
         let unreadable = self.admit(groups.iter().map(|group| group.key.clone())).await?;
         if !unreadable.is_empty() || !self.unreadable.is_empty() {
-            self.bury_unreadable(draft, &mut groups);
+            self.bury_unreadable(draft, &mut groups, outcomes);
         }
         let mut sent = Vec::with_capacity(groups.len());
         let mut places = Vec::with_capacity(groups.len());
-        for Group { key, ids, events } in groups {
+        for Group { key, deliveries } in groups {
             let settings = self.settings_of(key.workspace());
             let resident = self.residents.get_mut(&key).ok_or_else(|| actor_died(&key))?;
-            sent.push(resident.address.send(Take { events, replayed_at, settings }));
+            let ids: Vec<LogId> = deliveries.iter().map(|delivery| delivery.id).collect();
+            let inputs = deliveries.into_iter().map(|delivery| delivery.judged_at(replayed_at)).collect();
+            sent.push(resident.address.send(Take { inputs, settings }));
             places.push((key, ids, resident.indexed_at, resident.last_notification));
         }
         // All of them are on their way; in order each answer is there, or is the next to come.
         for (taken, (key, ids, indexed_at, previous)) in sent.into_iter().zip(places) {
             let taken = taken.await.map_err(|_| actor_died(&key))?;
             self.note_outcomes(draft, &ids, &taken, outcomes).await?;
-            if taken.outcomes.iter().any(|outcome| *outcome != Applied::Duplicate) {
+            if taken.outcomes.iter().any(Applied::may_have_changed) {
                 draft.take(&key, taken, indexed_at, previous);
             }
         }
@@ -197,7 +213,12 @@ impl Owner<'_> {
     async fn note_outcomes(&self, draft: &mut Draft, ids: &[LogId], taken: &Taken, outcomes: &mut Outcomes) -> Result<(), StoreError> {
         for (id, outcome) in ids.iter().zip(&taken.outcomes) {
             match outcome {
-                Applied::Duplicate => outcomes.repeats.push(*id),
+                Applied::Duplicate => outcomes.no_changes.push((*id, NoChange::Repeat)),
+                Applied::Refused(refusal) => outcomes.no_changes.push((*id, NoChange::Refused(*refusal))),
+                Applied::Failed(reason) => {
+                    tracing::error!(partition = %self.parts.partition, %id, %reason, "a command could not be judged");
+                    outcomes.no_changes.push((*id, NoChange::Failed));
+                }
                 Applied::Panicked(reason) => {
                     let entry = self.entry_again(*id).await?;
                     self.bury(draft, *id, entry, reason);
@@ -226,21 +247,29 @@ impl Owner<'_> {
     /// It was never accepted, so it holds no timer.
     fn refuse(&self, draft: &mut Draft, events: &mut Vec<Delivery>, replayed_at: Option<Timestamp>) {
         let snooze_max = self.parts.options.snooze_max;
-        let rejection = |delivery: &Delivery| delivery.event.rejection(replayed_at.unwrap_or(delivery.accepted_at), snooze_max);
+        let rejection = |Delivery { accepted, manner, .. }: &Delivery| match manner {
+            Manner::Event => accepted.event.rejection(replayed_at.unwrap_or(accepted.accepted_at), snooze_max),
+            Manner::Command { .. } => None, // the door that took it looked, and nobody else writes any
+        };
         for refused in events.extract_if(.., |delivery| rejection(delivery).is_some()) {
             let Some(reason) = rejection(&refused).map(|rejection| rejection.to_string()) else { continue };
             meter::refused(self.parts.partition, &reason);
-            let (partition, entry) = (self.parts.partition, Ok(Entry::Event(refused.event)));
+            let (partition, entry) = (self.parts.partition, Ok(Entry::Event(refused.accepted.event)));
             draft.dead(DeadLetter { partition, id: refused.id, conversation: None, reason: reason.into(), entry });
         }
     }
 
     /// Sets aside what cannot be applied because its conversation's row cannot be read.
-    fn bury_unreadable(&mut self, draft: &mut Draft, groups: &mut Vec<Group>) {
+    fn bury_unreadable(&mut self, draft: &mut Draft, groups: &mut Vec<Group>, outcomes: &mut Outcomes) {
         let unreadable: Vec<Group> = groups.extract_if(.., |group| self.unreadable.contains(&group.key)).collect();
-        for Group { key, ids, events } in unreadable {
-            self.uncounted.entry(key).or_default().extend(&ids);
-            for (id, Accepted { event, accepted_at }) in ids.into_iter().zip(events) {
+        for Group { key, deliveries } in unreadable {
+            for Delivery { id, accepted: Accepted { event, accepted_at }, manner, .. } in deliveries {
+                if let Manner::Command { .. } = manner {
+                    // Whoever asked is told, and nothing waits for it.
+                    outcomes.no_changes.push((id, NoChange::Failed));
+                    continue;
+                }
+                self.uncounted.entry(key.clone()).or_default().insert(id);
                 let entry = match accepted_at == id.accepted_at() {
                     true => Entry::Event(event),
                     false => Entry::Again { event: Box::new(event), accepted_at },
@@ -302,7 +331,7 @@ impl Owner<'_> {
             let buried = draft.dead_count();
             // One that was refused was not accepted then: if at all, it is accepted now.
             let accepted_at = if letter.conversation.is_some() { accepted_at } else { asked_at };
-            self.deliver(draft, vec![Delivery { id, event, accepted_at, foreign: false }], Some(asked_at), outcomes).await?;
+            self.deliver(draft, vec![Delivery::of(id, Accepted { event, accepted_at }, false)], Some(asked_at), outcomes).await?;
             if draft.dead_count() == buried {
                 draft.dead_removed(id);
             }
@@ -343,17 +372,40 @@ pub(super) fn actor_died(key: &ConversationKey) -> StoreError {
     StoreError::Refused(format!("the actor of {key} died: nothing was written").into())
 }
 
-/// Events by conversation, each conversation's in their order.
+impl Delivery {
+    fn of(id: LogId, accepted: Accepted, foreign: bool) -> Self {
+        Self { id, accepted, manner: Manner::Event, foreign }
+    }
+
+    /// A command is of the instant in which it was taken: what it is to undo had happened by then.
+    fn of_command(id: LogId, command: Event, expected: Option<u64>) -> Self {
+        let accepted_at = id.accepted_at();
+        let accepted = Accepted { event: Event { time: accepted_at, ..command }, accepted_at };
+        Self { id, accepted, manner: Manner::Command { expected }, foreign: false }
+    }
+
+    /// With the instant it is judged at.
+    fn judged_at(self, replayed_at: Option<Timestamp>) -> (Input, Timestamp) {
+        let Self { accepted, manner, .. } = self;
+        let now = replayed_at.unwrap_or(accepted.accepted_at);
+        match manner {
+            Manner::Event => (Input::Event(accepted), now),
+            Manner::Command { expected } => (Input::Command { accepted, expected }, now),
+        }
+    }
+}
+
+/// By conversation, each conversation's in their order.
 fn grouped(events: Vec<Delivery>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::with_capacity(events.len());
     let mut places: HashMap<ConversationKey, usize> = HashMap::with_capacity(events.len());
-    for Delivery { id, event, accepted_at, .. } in events {
-        let place = *places.entry(event.conversation.clone()).or_insert_with(|| {
-            groups.push(Group { key: event.conversation.clone(), ids: Vec::new(), events: Vec::new() });
+    for delivery in events {
+        let key = &delivery.accepted.event.conversation;
+        let place = *places.entry(key.clone()).or_insert_with(|| {
+            groups.push(Group { key: key.clone(), deliveries: Vec::new() });
             groups.len() - 1
         });
-        groups[place].ids.push(id);
-        groups[place].events.push(Accepted { event, accepted_at });
+        groups[place].deliveries.push(delivery);
     }
     groups
 }

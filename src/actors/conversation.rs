@@ -13,7 +13,7 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use crate::clock::SharedClock;
-use crate::domain::{Accepted, Conversation, ConversationKey, Input, Notice, Outcome, Settings, Span, Step, Timestamp, deadline, wake_at};
+use crate::domain::{Conversation, ConversationKey, Input, Notice, Outcome, Refusal, Settings, Span, Step, Timestamp, deadline, wake_at};
 
 /// How the state machine is called: [`crate::domain::step()`], or in tests one that fails on purpose.
 pub type StepFn = fn(&ConversationKey, Conversation, &Input, &Settings, Timestamp) -> Step;
@@ -138,13 +138,12 @@ impl Actor for ConversationActor {
     }
 }
 
-/// Events of this conversation, in log order.
+/// Events and commands of this conversation, in log order.
 #[derive(Message)]
 #[rtype(result = "Taken")]
 pub struct Take {
-    pub events: Vec<Accepted>,
-    /// When a dead letter was taken up again; `None`: each event's own acceptance.
-    pub replayed_at: Option<Timestamp>,
+    /// Each with the instant it is judged at.
+    pub inputs: Vec<(Input, Timestamp)>,
     pub settings: Arc<Settings>,
 }
 
@@ -189,6 +188,20 @@ pub enum Applied {
     Unchanged,
     /// `step` panicked, twice; the conversation is held until the event is replayed or dismissed.
     Panicked(Box<str>),
+    /// A command that nothing came of.
+    Refused(Refusal),
+    /// A command that `step` panicked on, twice. It holds nothing: it is no reply, and whoever asked is told.
+    Failed(Box<str>),
+}
+
+impl Applied {
+    /// Whether the conversation may be another than before.
+    pub fn may_have_changed(&self) -> bool {
+        match self {
+            Self::Changed | Self::Unchanged | Self::Panicked(_) => true,
+            Self::Duplicate | Self::Refused(_) | Self::Failed(_) => false,
+        }
+    }
 }
 
 impl From<Outcome> for Applied {
@@ -197,6 +210,7 @@ impl From<Outcome> for Applied {
             Outcome::Changed => Self::Changed,
             Outcome::Duplicate => Self::Duplicate,
             Outcome::Unchanged => Self::Unchanged,
+            Outcome::Refused(refusal) => Self::Refused(refusal),
         }
     }
 }
@@ -204,16 +218,16 @@ impl From<Outcome> for Applied {
 impl Handler<Take> for ConversationActor {
     type Result = MessageResult<Take>;
 
-    fn handle(&mut self, Take { events, replayed_at, settings }: Take, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Take { inputs, settings }: Take, ctx: &mut Self::Context) -> Self::Result {
         let mut notices = Vec::new();
-        let mut outcomes = Vec::with_capacity(events.len());
-        for event in events {
-            let now = replayed_at.unwrap_or(event.accepted_at);
-            match self.step(&Input::Event(event), &settings, now) {
+        let mut outcomes = Vec::with_capacity(inputs.len());
+        for (input, now) in inputs {
+            match self.step(&input, &settings, now) {
                 Ok((told, outcome)) => {
                     notices.extend(told);
                     outcomes.push(outcome.into());
                 }
+                Err(reason) if matches!(input, Input::Command { .. }) => outcomes.push(Applied::Failed(reason)),
                 Err(reason) => {
                     // Held from here on: the event nobody could apply might have been the reply.
                     let _ = self.step(&Input::SetAside, &settings, now);

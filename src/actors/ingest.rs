@@ -10,7 +10,7 @@ use super::handle::{Node, Unready};
 use crate::clock::{Clock, Stopwatch};
 use crate::domain::event::Rejection;
 use crate::domain::{Event, PartitionId, Timestamp};
-use crate::store::{Entry, LogId, Store, StoreError};
+use crate::store::{Entry, LogId, NoChange, Store, StoreError};
 
 /// For how long the difference of two clocks is taken to stay as it was. Whoever owns the partition looks again.
 const CLOCK_KNOWN: Duration = Duration::from_secs(1);
@@ -29,9 +29,16 @@ pub enum Verdict {
 pub struct Receipt {
     pub partition: PartitionId,
     pub id: LogId,
-    /// Known as applied before. Without waiting this is what the node remembers; after
+    /// Why it changed nothing, if so. Without waiting this is what the node remembers of repeats; after
     /// [`wait_applied`](Node::wait_applied) it is exact.
-    pub duplicate: bool,
+    pub no_change: Option<NoChange>,
+}
+
+impl Receipt {
+    /// Known as applied before.
+    pub fn is_duplicate(&self) -> bool {
+        self.no_change == Some(NoChange::Repeat)
+    }
 }
 
 /// The store's clock by this node's own: asking for it may be a journey, and every request would.
@@ -74,7 +81,7 @@ impl Node {
             let rejection = event.rejection(clock, snooze_max);
             if rejection.is_none() {
                 let partition = self.partition(&event.conversation);
-                known.push(self.shard(partition).has_applied(event.name.fingerprint()));
+                known.push(self.shard(partition).has_applied(event.name.fingerprint()).then_some(NoChange::Repeat));
                 entries.push((partition, Entry::Event(event)));
             }
             verdicts.push(rejection);
@@ -84,13 +91,13 @@ impl Node {
         let mut receipts = partitions.into_iter().zip(ids).zip(known);
         let verdict = |rejection: Option<Rejection>| match rejection {
             Some(rejection) => Some(Verdict::Rejected(rejection)),
-            None => receipts.next().map(|((partition, id), duplicate)| Verdict::Accepted(Receipt { partition, id, duplicate })),
+            None => receipts.next().map(|((partition, id), no_change)| Verdict::Accepted(Receipt { partition, id, no_change })),
         };
         Ok(verdicts.into_iter().filter_map(verdict).collect())
     }
 
     /// The store's clock, as it was lately if that refuses none of these: what was ahead of it then may not be now.
-    async fn clock_for(&self, events: &[Event]) -> Result<Timestamp, StoreError> {
+    pub(super) async fn clock_for(&self, events: &[Event]) -> Result<Timestamp, StoreError> {
         let (store, steady) = (&**self.store(), &**self.steady());
         let suffices = |clock: &Timestamp| events.iter().all(|event| !event.is_ahead_of(*clock));
         match self.store_clock().lately(steady).filter(suffices) {
@@ -99,7 +106,7 @@ impl Node {
         }
     }
 
-    /// Waits until all of these are applied, whichever node does it, and tells of each whether it was a repeat.
+    /// Waits until all of these are applied, whichever node does it, and tells of each why it changed nothing, if so.
     ///
     /// # Errors
     /// `NotYetApplied` after `timeout`, with what it waits for.
@@ -112,15 +119,15 @@ impl Node {
             let ids = places.iter().map(|place| receipts[*place].id).collect();
             async move {
                 open.lock().unwrap_or_else(PoisonError::into_inner).insert(partition);
-                let repeats = self.applied(partition, ids).await?;
+                let no_changes = self.applied(partition, ids).await?;
                 open.lock().unwrap_or_else(PoisonError::into_inner).remove(&partition);
-                Ok::<_, Unready>((places, repeats))
+                Ok::<_, Unready>((places, no_changes))
             }
         });
         let waiting = tokio::time::timeout(timeout, try_join_all(waits)).await;
         let late = || Err(self.not_yet_applied(&open.lock().unwrap_or_else(PoisonError::into_inner)));
-        for (places, repeats) in waiting.unwrap_or_else(|_| late())? {
-            places.iter().zip(repeats).for_each(|(place, repeat)| receipts[*place].duplicate = repeat);
+        for (places, no_changes) in waiting.unwrap_or_else(|_| late())? {
+            places.iter().zip(no_changes).for_each(|(place, no_change)| receipts[*place].no_change = no_change);
         }
         Ok(())
     }
@@ -140,9 +147,9 @@ impl Node {
     }
 
     /// The shard tells, while it has the partition; the store, where it does not, or no longer.
-    async fn applied(&self, partition: PartitionId, ids: Vec<LogId>) -> Result<Vec<bool>, StoreError> {
+    async fn applied(&self, partition: PartitionId, ids: Vec<LogId>) -> Result<Vec<Option<NoChange>>, StoreError> {
         match self.shard(partition).applied(ids.clone()).await {
-            Some(repeats) => Ok(repeats),
+            Some(no_changes) => Ok(no_changes),
             None => self.elsewhere(partition).applied(&**self.store(), partition, ids).await,
         }
     }

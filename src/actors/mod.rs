@@ -14,6 +14,7 @@
 //!
 //! Never here: HTTP, Redis, rendering.
 
+pub mod acting;
 pub mod applied;
 pub mod apply;
 pub mod assign;
@@ -35,6 +36,7 @@ pub mod tenure;
 pub mod turns;
 pub mod upkeep;
 
+pub use acting::{ActRefused, Command};
 pub use feed::{Cursor, Fed, Feed};
 pub use handle::{ListQuery, Node, Page, Unready, Why};
 pub use ingest::{Receipt, Verdict};

@@ -8,7 +8,7 @@
 //! for nothing.
 
 use std::cell::RefCell;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -23,10 +23,10 @@ use super::tenure::{Instruction, Order, live};
 use crate::clock::SharedClock;
 use crate::domain::PartitionId;
 use crate::domain::id::Fingerprint;
-use crate::store::{LogId, Store};
+use crate::store::{LogId, NoChange, Store};
 
-/// Repeats remembered for those who wait to hear whether theirs was one: more than one request may bring.
-const DUPLICATES_REMEMBERED: usize = 16_384;
+/// Entries that changed nothing, remembered for those who wait to hear whether theirs did: more than one request may bring.
+const NO_CHANGES_REMEMBERED: usize = 16_384;
 /// Entries or wake-ups from which on a turn is large: less takes the thread for a fraction of a millisecond.
 const LARGE_TURN: usize = 64;
 
@@ -112,15 +112,15 @@ pub struct Requests {
 
 struct Waiting {
     ids: Vec<LogId>,
-    answer: oneshot::Sender<Vec<bool>>,
+    answer: oneshot::Sender<Vec<Option<NoChange>>>,
 }
 
 #[derive(Default)]
 struct Progress {
-    /// What the owners before this one had applied: which of that were repeats, they knew.
+    /// What the owners before this one had applied: which of that changed nothing, they knew.
     begin: LogId,
     checkpoint: LogId,
-    repeats: HashSet<LogId>,
+    no_changes: HashMap<LogId, NoChange>,
     order: VecDeque<LogId>,
 }
 
@@ -136,29 +136,29 @@ impl Requests {
         self.waiting.borrow_mut().clear();
     }
 
-    /// Everything up to `checkpoint` is committed; of what came since the last call, `repeats` changed nothing.
-    pub fn applied_up_to(&self, checkpoint: LogId, repeats: impl IntoIterator<Item = LogId>) {
+    /// Everything up to `checkpoint` is committed; of what came since the last call, these changed nothing.
+    pub fn applied_up_to(&self, checkpoint: LogId, no_changes: impl IntoIterator<Item = (LogId, NoChange)>) {
         let mut applied = self.applied.borrow_mut();
         let Some(progress) = applied.as_mut() else { return };
         progress.checkpoint = checkpoint;
-        for id in repeats {
-            progress.repeats.insert(id);
+        for (id, why) in no_changes {
+            progress.no_changes.insert(id, why);
             progress.order.push_back(id);
         }
-        while progress.order.len() > DUPLICATES_REMEMBERED {
+        while progress.order.len() > NO_CHANGES_REMEMBERED {
             if let Some(oldest) = progress.order.pop_front() {
-                progress.repeats.remove(&oldest);
+                progress.no_changes.remove(&oldest);
             }
         }
         let mut waiting = self.waiting.borrow_mut();
         for reached in waiting.extract_if(.., |w| w.ids.iter().all(|id| *id <= checkpoint)) {
-            let _ = reached.answer.send(reached.ids.iter().map(|id| progress.repeats.contains(id)).collect());
+            let _ = reached.answer.send(reached.ids.iter().map(|id| progress.no_changes.get(id).copied()).collect());
         }
         waiting.retain(|w| !w.answer.is_closed());
     }
 
     /// `None`: this is not for this tenure to say.
-    fn wait(&self, ids: Vec<LogId>) -> Option<oneshot::Receiver<Vec<bool>>> {
+    fn wait(&self, ids: Vec<LogId>) -> Option<oneshot::Receiver<Vec<Option<NoChange>>>> {
         let checkpoint = match &*self.applied.borrow() {
             Some(progress) if ids.iter().all(|id| *id > progress.begin) => progress.checkpoint,
             Some(_) | None => return None,
@@ -224,13 +224,13 @@ impl Handler<Obey> for ShardActor {
     }
 }
 
-/// Answers when all of these are applied and committed: of each, whether it was a repeat. `None`: ask the store.
+/// Answers when all of these are applied and committed: of each, why it changed nothing, if so. `None`: ask the store.
 #[derive(Message)]
-#[rtype(result = "Option<Vec<bool>>")]
+#[rtype(result = "Option<Vec<Option<NoChange>>>")]
 pub struct AwaitApplied(pub Vec<LogId>);
 
 impl Handler<AwaitApplied> for ShardActor {
-    type Result = ResponseFuture<Option<Vec<bool>>>;
+    type Result = ResponseFuture<Option<Vec<Option<NoChange>>>>;
 
     fn handle(&mut self, AwaitApplied(ids): AwaitApplied, _: &mut Self::Context) -> Self::Result {
         let answered = self.requests.wait(ids);
@@ -274,7 +274,7 @@ impl ShardHandle {
     }
 
     /// `None`: its shard does not have the partition, or no longer; ask the store.
-    pub async fn applied(&self, ids: Vec<LogId>) -> Option<Vec<bool>> {
+    pub async fn applied(&self, ids: Vec<LogId>) -> Option<Vec<Option<NoChange>>> {
         if !self.is_ready() {
             return None;
         }

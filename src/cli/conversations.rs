@@ -1,11 +1,15 @@
-//! `adjourn conversations`: the list, one of them, and why it has or has not closed.
+//! `adjourn conversations`: the list, one of them, why it has or has not closed, and acting on one.
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Map, Value, json};
 
 use super::client::{Client, Page, Target};
 use super::failure::Failure;
 use super::output::{Format, Listing, cell, document};
+use crate::clock::{Clock, WallClock};
+use crate::domain::Span;
+use crate::wire::time::{self, Rfc3339};
 
 #[derive(Subcommand)]
 pub enum ConversationsVerb {
@@ -15,6 +19,22 @@ pub enum ConversationsVerb {
     Get(OneArgs),
     /// Say when one will close, or why it will not
     Why(OneArgs),
+    /// Close one, with a note or without
+    Close(CloseArgs),
+    /// Open one again
+    Open(OpenArgs),
+    /// Give one to somebody
+    Assign(AssignArgs),
+    /// Take one away from whoever has it
+    Unassign(OneArgs),
+    /// Let its timer wait; the full period starts when the snooze ends
+    Snooze(SnoozeArgs),
+    /// End the snooze
+    Unsnooze(OneArgs),
+    /// Block its contact: nothing opens and nothing closes it
+    Block(OneArgs),
+    /// Unblock its contact
+    Unblock(OneArgs),
 }
 
 #[derive(Args)]
@@ -49,13 +69,112 @@ pub struct OneArgs {
     target: Target,
 }
 
+#[derive(Args)]
+pub struct CloseArgs {
+    #[command(flatten)]
+    one: OneArgs,
+    /// What it was about, as the workspace's categories have it
+    #[arg(long)]
+    category: Option<String>,
+    /// What came of it
+    #[arg(long)]
+    summary: Option<String>,
+    /// Who closes it: user (the default), api, workflow, zapier, bot, make, n8n or ai_agent
+    #[arg(long)]
+    source: Option<String>,
+    /// The closer's name or id
+    #[arg(long)]
+    by: Option<String>,
+}
+
+#[derive(Args)]
+pub struct OpenArgs {
+    #[command(flatten)]
+    one: OneArgs,
+    /// What opens it: user (the default), contact, workflow, api, zapier, make, ctc_ads or growth_widget
+    #[arg(long)]
+    source: Option<String>,
+    /// The opener's name or id
+    #[arg(long)]
+    by: Option<String>,
+}
+
+#[derive(Args)]
+pub struct AssignArgs {
+    #[command(flatten)]
+    one: OneArgs,
+    /// The agent's id
+    #[arg(long, value_name = "ID")]
+    to: String,
+    /// human or ai_agent
+    #[arg(long, default_value = "human")]
+    kind: String,
+    /// The agent's name
+    #[arg(long)]
+    name: Option<String>,
+}
+
+#[derive(Args)]
+pub struct SnoozeArgs {
+    #[command(flatten)]
+    one: OneArgs,
+    /// An instant (RFC 3339), or for how long from now, such as 2h
+    until: String,
+}
+
 pub async fn run(verb: ConversationsVerb, format: Option<Format>) -> Result<(), Failure> {
     let format = format.unwrap_or(Format::Table);
     match verb {
         ConversationsVerb::Ls(args) => list(&args, format).await,
         ConversationsVerb::Get(args) => Ok(document(format, &one(&args, &[]).await?)?),
         ConversationsVerb::Why(args) => Ok(document(format, &one(&args, &["why"]).await?)?),
+        verb => Ok(document(format, &act(verb).await?)?),
     }
+}
+
+/// What is asked, as a request: the conversation, the method, what follows its path, and the body.
+fn request(verb: ConversationsVerb) -> Result<Option<(OneArgs, Method, &'static str, Value)>, Failure> {
+    let said = |members: &[(&str, &Option<String>)]| {
+        let given = members.iter().filter_map(|(name, value)| Some(((*name).to_owned(), Value::from(value.as_ref()?.as_str()))));
+        Value::Object(given.collect::<Map<_, _>>())
+    };
+    Ok(Some(match verb {
+        ConversationsVerb::Close(CloseArgs { one, category, summary, source, by }) => {
+            let mut body = said(&[("source", &source), ("by", &by)]);
+            if category.is_some() || summary.is_some() {
+                body["note"] = said(&[("category", &category), ("summary", &summary)]);
+            }
+            (one, Method::POST, "close", body)
+        }
+        ConversationsVerb::Open(OpenArgs { one, source, by }) => (one, Method::POST, "open", said(&[("source", &source), ("by", &by)])),
+        ConversationsVerb::Assign(AssignArgs { one, to, kind, name }) => {
+            (one, Method::PUT, "assignee", said(&[("kind", &Some(kind)), ("id", &Some(to)), ("name", &name)]))
+        }
+        ConversationsVerb::Unassign(one) => (one, Method::DELETE, "assignee", Value::Null),
+        ConversationsVerb::Snooze(SnoozeArgs { one, until }) => (one, Method::PUT, "snooze", json!({"until": instant(&until)?})),
+        ConversationsVerb::Unsnooze(one) => (one, Method::DELETE, "snooze", Value::Null),
+        ConversationsVerb::Block(one) => (one, Method::PUT, "block", Value::Null),
+        ConversationsVerb::Unblock(one) => (one, Method::DELETE, "block", Value::Null),
+        ConversationsVerb::Ls(_) | ConversationsVerb::Get(_) | ConversationsVerb::Why(_) => return Ok(None),
+    }))
+}
+
+/// An instant, or one so long from now on.
+fn instant(text: &str) -> Result<String, Failure> {
+    if let Ok(span) = Span::parse(text) {
+        return Ok(Rfc3339(WallClock.now().plus(span)).to_string());
+    }
+    let at = time::parse(text)
+        .ok_or_else(|| Failure::usage(format_args!("{text}: neither RFC 3339 with an offset nor a duration such as 2h")))?;
+    Ok(Rfc3339(at).to_string())
+}
+
+async fn act(verb: ConversationsVerb) -> Result<Value, Failure> {
+    let Some((one, method, what, body)) = request(verb)? else { return Ok(Value::Null) };
+    let client = Client::new(&one.target)?;
+    let url = client.url(&["v1", "workspaces", &one.workspace, "conversations", &one.conversation, what], &[])?;
+    let request = client.request(method, url);
+    client.call(if body.is_null() { request } else { request.json(&body) }).await
 }
 
 async fn one(args: &OneArgs, below: &[&str]) -> Result<Value, Failure> {

@@ -12,6 +12,7 @@ use super::facts::{CloseCommand, Facts, HumanMessage, Opener};
 use super::id::ConversationKey;
 use super::notice::{Cause, ConversationNotice, Notice, NoticeKind, Snapshot};
 use super::order::{Border, Position};
+use super::refusal::{Refusal, refusal, was_done};
 use super::settings::Settings;
 use super::time::Timestamp;
 
@@ -21,6 +22,8 @@ pub enum Input {
     /// `now` of the step is its `accepted_at`, so that a replay of the log decides alike; for a dead letter that is taken
     /// up again it is when that was asked for, or what is long over would be told as if it held.
     Event(Accepted),
+    /// What somebody asks for, meant for this version if for one. Its `time` is its `accepted_at`.
+    Command { accepted: Accepted, expected: Option<u64> },
     /// Time to look. Has no authority: an early or doubled wake-up changes nothing.
     WakeUp,
     /// An event of this conversation went to the dead letters: its timer is held.
@@ -44,12 +47,15 @@ pub enum Outcome {
     Duplicate,
     /// Nothing to do.
     Unchanged,
+    /// A command that nothing came of.
+    Refused(Refusal),
 }
 
 /// Takes one step. Same input, same answer.
 pub fn step(key: &ConversationKey, before: Conversation, input: &Input, settings: &Settings, now: Timestamp) -> Step {
     match input {
         Input::Event(accepted) => event(key, before, accepted, settings, now),
+        Input::Command { accepted, expected } => command(key, before, accepted, *expected, settings, now),
         Input::WakeUp => wake_up(key, before, settings, now),
         Input::SetAside => held(before, |count| count.saturating_add(1)),
         Input::Released => held(before, |count| count.saturating_sub(1)),
@@ -70,6 +76,26 @@ fn event(key: &ConversationKey, before: Conversation, accepted: &Accepted, setti
     turn.take_in(accepted);
     turn.settle();
     turn.finish(Outcome::Changed)
+}
+
+/// An event if nothing stands against it, and if it comes to what it asked for; else nothing has happened.
+fn command(
+    key: &ConversationKey,
+    before: Conversation,
+    accepted: &Accepted,
+    expected: Option<u64>,
+    settings: &Settings,
+    now: Timestamp,
+) -> Step {
+    if before.seen.contains(accepted.event.name.fingerprint()) {
+        return Step { after: before, notices: Vec::new(), outcome: Outcome::Duplicate };
+    }
+    let refused = |before, refusal| Step { after: before, notices: Vec::new(), outcome: Outcome::Refused(refusal) };
+    if let Some(refusal) = refusal(&before, &accepted.event.kind, expected, settings, now) {
+        return refused(before, refusal);
+    }
+    let step = event(key, before.clone(), accepted, settings, now);
+    if was_done(&step.after, &accepted.event, &Position::of(accepted), now) { step } else { refused(before, Refusal::Overtaken) }
 }
 
 fn wake_up(key: &ConversationKey, before: Conversation, settings: &Settings, now: Timestamp) -> Step {

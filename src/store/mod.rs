@@ -14,18 +14,20 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use crate::domain::{Conversation, ConversationKey, Event, Notice, PartitionCount, PartitionId, Settings, Timestamp};
+use crate::domain::{Conversation, ConversationKey, Notice, PartitionCount, PartitionId, Settings, Timestamp};
 
 pub mod cluster;
 #[cfg(feature = "faults")]
 pub mod crash;
 pub mod embedded;
+pub mod entry;
 pub mod memory;
 pub mod record;
 pub mod redis;
 pub mod ring;
 
 pub use cluster::{ClusterView, Hint, Holder, Member, NodeRecord};
+pub use entry::{DeadLetterAction, Entry, LogEntry, LogId, NoChange, Unreadable};
 
 /// What a store promises. All methods may be called from any thread; a dropped future of `append` or `commit` leaves the
 /// outcome unknown.
@@ -119,8 +121,8 @@ pub trait Store: Send + Sync + 'static {
     /// from the first page to the last comes at least once. Rows that cannot be read are left out.
     fn walk(&self, partition: PartitionId, place: Option<Place>, limit: usize) -> BoxFuture<'_, Result<Walked, StoreError>>;
 
-    /// Whether these entries are applied: how far the partition is, and which of them are known to have been repeats. The
-    /// last thousand repeats of a partition are known at least.
+    /// Whether these entries are applied: how far the partition is, and which of them are known to have changed nothing. The
+    /// last thousand of those of a partition are known at least.
     fn applied(&self, partition: PartitionId, ids: Vec<LogId>) -> BoxFuture<'_, Result<Applied, StoreError>>;
 
     /// Notifications numbered above `after`, in order, at most `limit`.
@@ -198,119 +200,8 @@ pub struct Walked {
 pub struct Applied {
     /// Everything up to here is applied.
     pub checkpoint: LogId,
-    /// Of each entry asked about, in their order: known to have changed nothing.
-    pub repeats: Vec<bool>,
-}
-
-/// The place of an entry in its partition's log, and when it was accepted: milliseconds, then a number within them.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct LogId {
-    pub ms: u64,
-    pub seq: u64,
-}
-
-impl LogId {
-    pub const ZERO: Self = Self { ms: 0, seq: 0 };
-
-    pub fn accepted_at(self) -> Timestamp {
-        Timestamp::from_millis(i64::try_from(self.ms).unwrap_or(i64::MAX))
-    }
-
-    /// The greatest id less than this one: to read from this one on.
-    pub fn before(self) -> Self {
-        match self.seq {
-            0 => Self { ms: self.ms.saturating_sub(1), seq: u64::MAX },
-            seq => Self { ms: self.ms, seq: seq - 1 },
-        }
-    }
-
-    /// Reads `ms-seq`, as [`Display`](std::fmt::Display) writes it and Redis does.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (ms, seq) = text.split_once('-')?;
-        Some(Self { ms: ms.parse().ok()?, seq: seq.parse().ok()? })
-    }
-}
-
-impl std::fmt::Display for LogId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}-{}", self.ms, self.seq)
-    }
-}
-
-/// One thing in a log.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Entry {
-    Event(Event),
-    /// An event that was acknowledged before by a store that has lost it since: it was accepted then, not now.
-    Again {
-        event: Box<Event>,
-        accepted_at: Timestamp,
-    },
-    /// From here on these settings hold in this partition, unless it knows a later version.
-    Settings {
-        workspace: Box<str>,
-        settings: Box<Settings>,
-    },
-    /// An event of a type without a rule, from a producer that writes into the log itself (T20).
-    Ignored {
-        type_name: Box<str>,
-    },
-    /// Take a dead letter up again, or give it up for good.
-    DeadLetter {
-        id: LogId,
-        action: DeadLetterAction,
-    },
-}
-
-impl Entry {
-    pub fn event(&self) -> Option<&Event> {
-        match self {
-            Self::Event(event) => Some(event),
-            Self::Again { event, .. } => Some(event),
-            Self::Settings { .. } | Self::DeadLetter { .. } | Self::Ignored { .. } => None,
-        }
-    }
-
-    /// When it was accepted, of an entry at `id`: nothing was accepted later than it was taken.
-    pub fn accepted_at(&self, id: LogId) -> Timestamp {
-        match self {
-            Self::Again { accepted_at, .. } => id.accepted_at().min(*accepted_at),
-            Self::Event(_) | Self::Settings { .. } | Self::DeadLetter { .. } | Self::Ignored { .. } => id.accepted_at(),
-        }
-    }
-
-    /// The event, and when it was accepted: of an entry at `id`.
-    pub fn into_event(self, id: LogId) -> Option<(Event, Timestamp)> {
-        let accepted_at = self.accepted_at(id);
-        match self {
-            Self::Event(event) => Some((event, accepted_at)),
-            Self::Again { event, .. } => Some((*event, accepted_at)),
-            Self::Settings { .. } | Self::DeadLetter { .. } | Self::Ignored { .. } => None,
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum DeadLetterAction {
-    Replay,
-    Dismiss,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LogEntry {
-    pub id: LogId,
-    /// `Err`: the stored bytes, which nobody can read.
-    pub entry: Result<Entry, Unreadable>,
-    /// Its producer put it there, not a node: nobody has counted it.
-    pub foreign: bool,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Unreadable {
-    pub reason: Box<str>,
-    pub bytes: Vec<u8>,
-    /// Whom it is about, where that much could be read. Not stored: a dead letter has it of its own.
-    pub conversation: Option<ConversationKey>,
+    /// Of each entry asked about, in their order: why it changed nothing, if that is known.
+    pub no_changes: Vec<Option<NoChange>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -377,8 +268,8 @@ pub struct Batch {
     pub not_before: Option<Timestamp>,
     /// Marks an entry as being tried alone; `None` clears the mark.
     pub trying: Option<(LogId, u32)>,
-    /// Entries of this batch that were repeats, for whoever waits to hear.
-    pub repeats: Vec<LogId>,
+    /// Entries of this batch that changed nothing, for whoever waits to hear.
+    pub no_changes: Vec<(LogId, NoChange)>,
 }
 
 impl Batch {
@@ -396,7 +287,7 @@ impl Batch {
             settings: Vec::new(),
             not_before: None,
             trying: None,
-            repeats: Vec::new(),
+            no_changes: Vec::new(),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // clippy.toml excuses test functions, not their helpers
 
+mod acting;
 mod bad_input;
 mod doors;
 mod forms;

@@ -139,3 +139,22 @@ async fn a_drained_node_has_nothing_and_answers_still() {
     assert_eq!((taken.status.as_u16(), &taken.json["conversations"][0]["id"]), (200, &json!("c-1")));
     pair.stop().await;
 }
+
+#[actix_rt::test]
+async fn any_node_carries_out_a_command_and_hears_why_not() {
+    let pair = Pair::start().await;
+    let conversations: Vec<String> = (0..12).map(|n| format!("c-{n}")).collect();
+    let events: Vec<Value> = conversations.iter().map(|conversation| message(&format!("m-{conversation}"), conversation)).collect();
+    let sent = pair.client.post(format!("http://{}/v1/events", pair.nodes[0].1)).header("content-type", BATCH).header("prefer", "wait=20");
+    assert_eq!(Answer::of(sent.body(json!(events).to_string())).await.status, 200);
+    for (nth, conversation) in conversations.iter().enumerate() {
+        let path = format!("/v1/workspaces/acme/conversations/{conversation}/close");
+        let closed = pair.post(nth % 2, &path, &json!({"by": "ana"})).await;
+        assert_eq!((closed.status.as_u16(), &closed.json["closed_by"]), (200, &json!("ana")), "{conversation}: {}", closed.json);
+        for place in 0..2 {
+            let again = pair.post(place, &path, &json!({})).await;
+            assert_eq!((again.status.as_u16(), again.problem()), (409, "not-open"), "{conversation} at {place}");
+        }
+    }
+    pair.stop().await;
+}

@@ -98,6 +98,28 @@ fn a_day_at_the_desk() {
 }
 
 #[test]
+fn a_conversation_is_acted_on() {
+    let service = Service::start(&[]);
+    service.send(&[message("1", "c1", "contact")]);
+    let act = |arguments: &[&str]| service.json(&[&["conversations"], arguments, &["-w", "acme", "c1"]].concat());
+    let assigned = act(&["assign", "--to", "ana", "--name", "Ana"]);
+    assert_eq!(assigned["assignee"], json!({"kind": "human", "id": "ana", "name": "Ana"}));
+    assert_eq!(act(&["unassign"])["assignee"], Value::Null);
+    let snoozed = service.json(&["conversations", "snooze", "-w", "acme", "c1", "2h"]);
+    assert_eq!(snoozed["status"], "snoozed");
+    assert_eq!(act(&["unsnooze"])["status"], "open");
+    assert_eq!((&act(&["block"])["blocked"], &act(&["unblock"])["blocked"]), (&json!(true), &json!(false)));
+    service.json(&["settings", "set", "-w", "acme", "closing_notes.mode=optional"]);
+    let closed = act(&["close", "--by", "ana", "--category", "Billing"]);
+    assert_eq!((&closed["closed_by"], &closed["closing_note"]["category"]), (&json!("ana"), &json!("Billing")));
+    let again = adjourn(&service.url, &["conversations", "close", "-w", "acme", "c1"]);
+    assert_eq!((again.code, again.err.contains("not open")), (4, true), "{}", again.err);
+    assert_eq!(act(&["open"])["episode"], 2);
+    let never = adjourn(&service.url, &["conversations", "snooze", "-w", "acme", "c1", "whenever"]);
+    assert_eq!((never.code, never.err.contains("such as 2h")), (2, true), "{}", never.err);
+}
+
+#[test]
 fn nodes_and_shards_at_a_glance() {
     let service = Service::start(&["--node", "only", "--lease", "2s"]);
     let mut nodes = service.json(&["nodes", "ls"]);

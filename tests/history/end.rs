@@ -311,7 +311,7 @@ fn is_judged(logged: &Logged) -> bool {
             entry.event().is_some_and(|event| judged(event.conversation.conversation()) && !is_poison(event.name.id()))
         }
         Ok(Entry::Settings { .. }) => true,
-        Ok(Entry::Ignored { .. } | Entry::DeadLetter { .. }) | Err(_) => false,
+        Ok(Entry::Command { .. } | Entry::Ignored { .. } | Entry::DeadLetter { .. }) | Err(_) => false,
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use adjourn::domain::{
-    Accepted, Conversation, ConversationKey, Input, Notice, Outcome, PartitionId, Settings, Span, Timestamp, step, wake_at,
+    Accepted, Conversation, ConversationKey, Event, Input, Notice, Outcome, PartitionId, Settings, Span, Timestamp, step, wake_at,
 };
 use adjourn::store::{Batch, DeadLetterAction, Entry, LogId, RowChange};
 
@@ -83,6 +83,11 @@ impl<'a> Fold<'a> {
                     let key = event.conversation.clone();
                     self.step(&key, &Input::Event(Accepted { event, accepted_at }), accepted_at);
                 }
+            }
+            Ok(Entry::Command { command, expected }) => {
+                let accepted_at = id.accepted_at();
+                let accepted = Accepted { event: Event { time: accepted_at, ..(**command).clone() }, accepted_at };
+                self.step(&command.conversation, &Input::Command { accepted, expected: *expected }, accepted_at);
             }
             Ok(Entry::Settings { workspace, settings }) => {
                 if settings.outranks(&self.settings_of(workspace)) {

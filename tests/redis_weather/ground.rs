@@ -80,7 +80,7 @@ pub fn everything(batch: &Batch, up_to: LogId) -> Batch {
         notifications: vec![notification(1, None), notification(2, Some(1))],
         dead: vec![dead_letter(up_to)],
         settings: vec![("acme".into(), settings(3))],
-        repeats: vec![up_to],
+        no_changes: vec![(up_to, NoChange::Repeat)],
         ..batch.clone()
     }
 }

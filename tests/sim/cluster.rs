@@ -76,8 +76,8 @@ async fn any_node_answers_for_any_partition_with_exact_repeats() {
     let conversation = hosts.conversation_of("c").await;
     let event = hosts.says("m1", &conversation, MessageSource::User);
     let (first, again) = (hosts.take(hosts.node("a"), event.clone()).await, hosts.take(hosts.node("b"), event.clone()).await);
-    assert_eq!((first.duplicate, again.duplicate), (false, true));
-    assert!(hosts.take(hosts.node("c"), event).await.duplicate, "by the owner as well");
+    assert_eq!((first.is_duplicate(), again.is_duplicate()), (false, true));
+    assert!(hosts.take(hosts.node("c"), event).await.is_duplicate(), "by the owner as well");
     let settings = SettingsChange { enabled: Some(false), ..SettingsChange::default() };
     hosts.node("a").change_settings("acme", settings, None, PATIENCE).await.unwrap();
     hosts.pass(61);
@@ -95,7 +95,7 @@ async fn a_wait_goes_on_when_the_partition_moves_away() {
     // The owner waits for its own commit, and a waits for its owner, until another has the partition.
     let waiting = async {
         hosts.node("a").wait_applied(&mut receipts, PATIENCE).await.unwrap();
-        receipts[0].duplicate
+        receipts[0].is_duplicate()
     };
     let taken_over = async {
         let partition = hosts.partition(&conversation);

@@ -80,7 +80,7 @@ async fn d6_an_append_without_an_answer_may_be_sent_again() {
     world.store.faults().lose_append_answers(1);
     assert!(world.node.ingest(vec![event.clone()]).await.is_err());
     let receipts = world.take(vec![event]).await;
-    assert!(receipts[0].duplicate, "exact after waiting");
+    assert!(receipts[0].is_duplicate(), "exact after waiting");
     assert_eq!(world.snapshot("c").await.messages.outgoing, 1);
 }
 

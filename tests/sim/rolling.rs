@@ -45,7 +45,7 @@ impl Stream {
                 *counted.borrow_mut().entry(conversation).or_insert(0) += 1;
                 if rng.one_in(8) {
                     node.wait_applied(&mut receipts, PATIENCE).await.unwrap();
-                    assert!(!receipts[0].duplicate, "m{number} was sent once");
+                    assert!(!receipts[0].is_duplicate(), "m{number} was sent once");
                 }
                 tokio::time::sleep(Duration::from_micros(500)).await;
             }

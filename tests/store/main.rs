@@ -19,13 +19,13 @@ mod nodes;
 mod on_redis;
 mod outbox;
 mod owners;
-mod repeats;
 #[path = "../rig/mod.rs"]
 mod rig;
 #[path = "../judge/rng.rs"]
 mod rng;
 mod rows;
 mod settings;
+mod unchanged;
 mod walks;
 
 /// Every case as a test of one store; those `by the machine` without the ones marked `clock`, which set the
@@ -105,9 +105,10 @@ macro_rules! suite {
             rows::partitions_keep_their_rows_apart,
             walks::a_walk_comes_by_every_row_and_ends,
             walks::a_walk_misses_no_row_that_stays_while_others_come_and_go,
-            repeats::applied_tells_how_far_a_partition_is,
-            repeats::repeats_are_told_from_what_changed_something,
-            repeats::the_last_thousand_repeats_are_known,
+            unchanged::applied_tells_how_far_a_partition_is,
+            unchanged::repeats_are_told_from_what_changed_something,
+            unchanged::why_an_entry_changed_nothing_is_told,
+            unchanged::the_last_thousand_repeats_are_known,
             outbox::notifications_read_back_in_order,
             outbox::a_gap_in_the_numbers_is_refused,
             outbox::what_was_trimmed_is_told,

@@ -2,6 +2,7 @@
 //!
 //! A [`Story`] is one conversation lived through. Times are whole minutes; the period is an hour.
 
+mod acting;
 mod disorder;
 mod lifecycle;
 mod notices;
@@ -14,7 +15,8 @@ use super::conversation::Conversation;
 use super::deadline::{deadline, timer as timer_of, wake_at};
 use super::event::*;
 use super::notice::{Cause, ConversationNotice, Notice, NoticeKind, Snapshot};
-use super::settings::{Settings, SettingsBounds, SettingsChange};
+use super::refusal::Refusal;
+use super::settings::{NotesMode, Settings, SettingsBounds, SettingsChange};
 use super::step::{Input, Outcome, step};
 use super::testing;
 use super::time::{Span, Timestamp};
@@ -76,6 +78,14 @@ impl Story {
     fn accepted(mut self, event: Event, accepted_at: Timestamp) -> Self {
         self = self.pass_until(accepted_at);
         self.take(Input::Event(Accepted { event, accepted_at }), accepted_at);
+        self
+    }
+
+    /// Somebody asks for it at minute `now`, meant for this version if for one.
+    fn asked(mut self, command: Event, expected: Option<u64>) -> Self {
+        let accepted_at = command.time;
+        self = self.pass_until(accepted_at);
+        self.take(Input::Command { accepted: Accepted { event: command, accepted_at }, expected }, accepted_at);
         self
     }
 

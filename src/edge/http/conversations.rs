@@ -160,7 +160,7 @@ const fn no_deadline(none: NoDeadline) -> (&'static str, &'static str) {
     }
 }
 
-fn unknown(key: &ConversationKey) -> Problem {
+pub fn unknown(key: &ConversationKey) -> Problem {
     Problem::not_found(format!("the conversation {key} was never opened here, or retention took it"))
 }
 

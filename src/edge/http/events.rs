@@ -239,7 +239,7 @@ impl Outcome {
     }
 
     fn duplicates(&self) -> usize {
-        self.receipts.iter().filter(|receipt| receipt.duplicate).count()
+        self.receipts.iter().filter(|receipt| receipt.is_duplicate()).count()
     }
 
     fn rejections(&self) -> Vec<RejectedView<'_>> {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! guard (who may ask) ─▶ events ─▶ body ─▶ wire ─▶ node.ingest          error: every refusal, as a problem document
-//!                     ├▶ conversations, settings, dead_letters, topology, nodes
+//!                     ├▶ conversations, acting, settings, dead_letters, topology, nodes
 //!                     └▶ stream: notifications as server-sent events     admin: health and metrics, on a port of its own
 //! ```
 
@@ -23,6 +23,7 @@ use crate::actors::Node;
 use crate::domain::ConversationKey;
 use crate::domain::id::is_name;
 
+pub mod acting;
 pub mod admin;
 pub mod body;
 pub mod conversations;
@@ -168,6 +169,27 @@ fn public_routes(config: &mut ServiceConfig) {
             "/v1/workspaces/{workspace}/conversations/{conversation}/why",
             "GET, HEAD, OPTIONS",
             [get().to(conversations::why)],
+        ))
+        .service(resource(
+            "/v1/workspaces/{workspace}/conversations/{conversation}/close",
+            "POST, OPTIONS",
+            [web::post().to(acting::close)],
+        ))
+        .service(resource("/v1/workspaces/{workspace}/conversations/{conversation}/open", "POST, OPTIONS", [web::post().to(acting::open)]))
+        .service(resource(
+            "/v1/workspaces/{workspace}/conversations/{conversation}/assignee",
+            "PUT, DELETE, OPTIONS",
+            [web::put().to(acting::assign), web::delete().to(acting::unassign)],
+        ))
+        .service(resource(
+            "/v1/workspaces/{workspace}/conversations/{conversation}/snooze",
+            "PUT, DELETE, OPTIONS",
+            [web::put().to(acting::snooze), web::delete().to(acting::unsnooze)],
+        ))
+        .service(resource(
+            "/v1/workspaces/{workspace}/conversations/{conversation}/block",
+            "PUT, DELETE, OPTIONS",
+            [web::put().to(acting::block), web::delete().to(acting::unblock)],
         ))
         .service(resource(
             "/v1/workspaces/{workspace}/settings",

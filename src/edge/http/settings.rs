@@ -32,7 +32,7 @@ pub async fn put(
     Parameters::of(&request, &[])?;
     let workspace = workspace_of(&workspace)?;
     media::require_json(request.headers())?;
-    let expected = expected_version(request.headers())?;
+    let expected = expected_version(request.headers(), "these settings")?;
     let mut body = Body::new(&request, payload, &edge, COMMAND_BYTES_MAX).await?;
     let change = parse_change(&body.whole().await?)?;
     let settings = edge.node.change_settings(workspace, change, expected, edge.limits.apply).await?;
@@ -44,7 +44,7 @@ fn shown(settings: &Settings) -> HttpResponse {
 }
 
 /// The version in `If-Match`; `*` and none at all match any.
-fn expected_version(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+pub fn expected_version(headers: &HeaderMap, what: &str) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
     if text == "*" {
@@ -54,7 +54,8 @@ fn expected_version(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     // A tag of no version of ours matches nothing; that is what 412 says.
     version.map(Some).ok_or_else(|| {
         let action = "Nothing was changed: send the ETag of the last GET as it came, or leave If-Match out.";
-        Problem::new(StatusCode::PRECONDITION_FAILED, "version-mismatch", "If-Match names no version of these settings", action)
+        let detail = format!("If-Match names no version of {what}");
+        Problem::new(StatusCode::PRECONDITION_FAILED, "version-mismatch", detail, action)
     })
 }
 
@@ -68,7 +69,7 @@ mod tests {
     fn tags_are_versions() {
         let expected = |tag| {
             let headers = [(HeaderName::from_static("if-match"), HeaderValue::from_static(tag))].into_iter().collect();
-            expected_version(&headers).map_err(|problem| problem.status().as_u16())
+            expected_version(&headers, "it").map_err(|problem| problem.status().as_u16())
         };
         assert_eq!((expected("\"17\""), expected("*")), (Ok(Some(17)), Ok(None)));
         assert_eq!((expected("17"), expected("W/\"17\""), expected("\"x\"")), (Err(412), Err(412), Err(412)));

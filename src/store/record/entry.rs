@@ -23,7 +23,7 @@ fields!(Settings {
     farewell,
 });
 
-variants!(Entry, "a log entry" { 0 = Event(event), 1 = Settings { workspace, settings }, 2 = DeadLetter { id, action }, 3 = Again { event, accepted_at }, 4 = Ignored { type_name } });
+variants!(Entry, "a log entry" { 0 = Event(event), 1 = Settings { workspace, settings }, 2 = DeadLetter { id, action }, 3 = Again { event, accepted_at }, 4 = Ignored { type_name }, 5 = Command { command, expected } });
 variants!(EventKind, "an event" {
     0 = Message { source, agent, message_id },
     1 = MessageFailed { message_id },

@@ -5,7 +5,7 @@ use super::keys::{Keys, PartitionKeys};
 use super::row;
 use super::scripts::Scripts;
 use crate::domain::{ConversationKey, Timestamp};
-use crate::store::{Batch, DeadLetter, Lease, LogId, Notification, RowChange, record};
+use crate::store::{Batch, DeadLetter, Lease, LogId, NoChange, Notification, RowChange, record};
 use crate::wire::CloudEvent;
 
 /// How a batch is to be written.
@@ -24,7 +24,7 @@ pub fn call(scripts: &Scripts, keys: &Keys, lease: Lease, batch: &Batch, mode: C
 }
 
 fn key_list(of: &PartitionKeys) -> [&str; 9] {
-    [&of.lease, &of.states, &of.deadlines, &of.events, &of.notifications, &of.settings, &of.dead, &of.letters, &of.repeats]
+    [&of.lease, &of.states, &of.deadlines, &of.events, &of.notifications, &of.settings, &of.dead, &of.letters, &of.no_changes]
 }
 
 /// Rows of a batch, sorted by what the script does with them.
@@ -63,7 +63,7 @@ impl<'a> Rows<'a> {
 fn arguments(keys: &Keys, lease: Lease, batch: &Batch, mode: CommitMode) -> Args {
     let rows = Rows::of(batch);
     let told = &batch.notifications;
-    let count = 24 + 2 * (told.len() + rows.puts.len() + rows.deadlines.len() + batch.settings.len() + batch.repeats.len());
+    let count = 24 + 2 * (told.len() + rows.puts.len() + rows.deadlines.len() + batch.settings.len() + batch.no_changes.len());
     let mut args = Args::with_capacity(count + rows.removes.len(), 512 + 1_200 * told.len() + 300 * rows.puts.len());
     args.number(lease.epoch);
     args.push(nonce(lease.nonce));
@@ -82,7 +82,7 @@ fn arguments(keys: &Keys, lease: Lease, batch: &Batch, mode: CommitMode) -> Args
         rows.undeadlines.len(),
         told.len(),
         batch.settings.len(),
-        batch.repeats.len(),
+        batch.no_changes.len(),
     ] {
         args.number(count);
     }
@@ -96,8 +96,8 @@ fn arguments(keys: &Keys, lease: Lease, batch: &Batch, mode: CommitMode) -> Args
         args.push(record::encode_settings(settings));
     }
     push_letters(&mut args, batch);
-    for id in &batch.repeats {
-        args.number(id.ms);
+    for (id, why) in &batch.no_changes {
+        args.push(score(*id, *why));
         args.push(id.to_string());
     }
     args
@@ -137,6 +137,18 @@ fn push_letters(args: &mut Args, batch: &Batch) {
         args.push(&**reason);
         args.push(record::encode_dead_letter(letter));
     }
+}
+
+/// Where an entry stands among those that changed nothing: by its time, and within the millisecond by why. Exact: 41 bits and
+/// eight behind the point.
+fn score(id: LogId, why: NoChange) -> String {
+    (id.ms as f64 + f64::from(why.code()) / 256.0).to_string()
+}
+
+/// Reads why from what [`score`] gave.
+pub fn no_change(score: &str) -> Option<NoChange> {
+    let score: f64 = score.parse().ok()?;
+    Some(NoChange::of((score.fract() * 256.0) as u8))
 }
 
 /// Numbers that do not go on from each other are refused by the script, after the fence was asked.

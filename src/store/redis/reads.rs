@@ -2,7 +2,7 @@
 
 use redis::{Cmd, Value};
 
-use super::commit::{sortable, unsortable};
+use super::commit::{no_change, sortable, unsortable};
 use super::errors::{general, of_read, of_server, unreadable};
 use super::link::Answers;
 use super::scripts::NUMBERS_A_MILLISECOND;
@@ -189,10 +189,10 @@ impl Inner {
         let of = self.keys.of(partition);
         let mut get = cmd("HGET", &of.lease);
         get.arg("checkpoint");
-        // The checkpoint first: whoever finds it there finds the repeats that were committed with it.
+        // The checkpoint first: whoever finds it there finds what was committed with it.
         let mut asked = vec![get];
         if !ids.is_empty() {
-            let mut scores = cmd("ZMSCORE", &of.repeats);
+            let mut scores = cmd("ZMSCORE", &of.no_changes);
             ids.iter().for_each(|id| {
                 scores.arg(id.to_string());
             });
@@ -201,7 +201,7 @@ impl Inner {
         let mut answers = self.ask_all(partition, asked).await?.into_iter();
         let checkpoint = answers.next().as_ref().and_then(log_id).unwrap_or_default();
         let scores = answers.next().and_then(list).unwrap_or_default();
-        Ok(Applied { checkpoint, repeats: scores.iter().map(|score| *score != Value::Nil).collect() })
+        Ok(Applied { checkpoint, no_changes: scores.iter().map(|score| text(score).and_then(|score| no_change(&score))).collect() })
     }
 
     pub async fn applied_settings(&self, partition: PartitionId, workspace: &str) -> Result<Option<Settings>, StoreError> {

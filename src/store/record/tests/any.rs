@@ -222,10 +222,12 @@ fn log_id() -> impl Strategy<Value = LogId> {
 
 pub fn entry() -> impl Strategy<Value = Entry> {
     let event = (name(), conversation_key(), timestamp(), event_kind(timestamp().boxed()))
-        .prop_map(|(name, conversation, time, kind)| Event { name, conversation, time, kind });
+        .prop_map(|(name, conversation, time, kind)| Event { name, conversation, time, kind })
+        .boxed();
     let action = select(vec![DeadLetterAction::Replay, DeadLetterAction::Dismiss]);
     prop_oneof![
-        4 => event.prop_map(Entry::Event),
+        4 => event.clone().prop_map(Entry::Event),
+        1 => (event, of(any::<u64>())).prop_map(|(command, expected)| Entry::Command { command: Box::new(command), expected }),
         1 => (text(), settings()).prop_map(|(workspace, s)| Entry::Settings { workspace, settings: Box::new(s) }),
         1 => (log_id(), action).prop_map(|(id, action)| Entry::DeadLetter { id, action }),
     ]

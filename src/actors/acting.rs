@@ -1,0 +1,107 @@
+//! Acting on a conversation: what somebody asks for goes through its partition's log, is judged there by whoever owns it,
+//! and is answered when what came of it is durable.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::handle::{Node, Unready};
+use super::ingest::Receipt;
+use crate::domain::event::Rejection;
+use crate::domain::{ConversationKey, Event, EventKind, EventName, Refusal, Snapshot};
+use crate::store::{Entry, NoChange, StoreError};
+
+/// The `source` of commands: what notifications name as their cause.
+const SOURCE: &str = "/adjourn/commands";
+
+/// Longest key that names a command: an event's id, with room for what is asked.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 100;
+
+/// What is asked of a conversation.
+#[derive(Clone, Debug)]
+pub struct Command {
+    pub conversation: ConversationKey,
+    pub kind: EventKind,
+    /// The version it is meant for.
+    pub expected: Option<u64>,
+    /// The caller's own name for it, printable and of at most [`IDEMPOTENCY_KEY_BYTES_MAX`]: asked again under the same name it
+    /// is done once, within the last events of the conversation (D6).
+    pub key: Option<Box<str>>,
+}
+
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ActRefused {
+    #[error("{0:?}")]
+    Refused(Refusal),
+    #[error("the conversation is at version {current}")]
+    VersionMismatch { current: u64 },
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// Its conversation's record cannot be read, or the judge panicked; the log of the partition's owner says more.
+    #[error("the command could not be judged: the conversation's record cannot be read, or does not fit")]
+    Failed,
+    #[error(transparent)]
+    Unready(#[from] Unready),
+}
+
+impl From<StoreError> for ActRefused {
+    fn from(error: StoreError) -> Self {
+        Self::Unready(error.into())
+    }
+}
+
+impl Node {
+    /// Has a command judged and carried out, whichever node owns the conversation; answers with the conversation as it stands
+    /// then. Done once under its key: asked again it answers alike.
+    ///
+    /// # Errors
+    /// `Refused`, `VersionMismatch`, `Rejected`, `Failed`: nothing was changed. `Unready`: nobody knows yet, it may still be
+    /// done.
+    pub async fn act(&self, command: Command, timeout: Duration) -> Result<Snapshot, ActRefused> {
+        let Command { conversation, kind, expected, key } = command;
+        let clock = self.clock_for(&[]).await?;
+        let name = name_of(&kind, key.as_deref())?;
+        let event = Event { name, conversation: conversation.clone(), time: clock, kind };
+        if let Some(rejection) = event.rejection(clock, self.options().snooze_max) {
+            return Err(rejection.into());
+        }
+        let partition = self.partition(&conversation);
+        let ids = self.store().append(vec![(partition, Entry::Command { command: Box::new(event), expected })]).await?;
+        let mut receipts: Vec<Receipt> = ids.into_iter().map(|id| Receipt { partition, id, no_change: None }).collect();
+        self.wait_applied(&mut receipts, timeout).await?;
+        let no_change = receipts.first().and_then(|receipt| receipt.no_change);
+        let now = self.conversation(&conversation).await?;
+        match (no_change, now) {
+            (None | Some(NoChange::Repeat), Some(now)) => Ok(now),
+            (None | Some(NoChange::Repeat), None) => Err(ActRefused::Refused(Refusal::Unknown)), // retention has taken it
+            (Some(NoChange::Refused(Refusal::OtherVersion)), Some(now)) => Err(ActRefused::VersionMismatch { current: now.version }),
+            (Some(NoChange::Refused(refusal)), _) => Err(ActRefused::Refused(refusal)),
+            (Some(NoChange::Failed), _) => Err(ActRefused::Failed),
+        }
+    }
+}
+
+/// What the command is called for ever. Without a key of the caller's: one that sorts behind those before it on this node, for
+/// of two commands taken in one millisecond the greater name counts as later.
+fn name_of(kind: &EventKind, key: Option<&str>) -> Result<EventName, StoreError> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let id = match key {
+        Some(key) => format!("{}:{key}", verb(kind)),
+        None => format!("{:016}-{:016x}", COUNT.fetch_add(1, Ordering::Relaxed), crate::chance::token()),
+    };
+    EventName::new(SOURCE, &id).map_err(|error| StoreError::Refused(error.to_string().into()))
+}
+
+/// What is asked, in a word: a key of the caller's names one command, not one of each kind.
+const fn verb(kind: &EventKind) -> &'static str {
+    match kind {
+        EventKind::Closed { .. } => "close",
+        EventKind::Opened { .. } => "open",
+        EventKind::Assigned(_) => "assign",
+        EventKind::Unassigned => "unassign",
+        EventKind::Snoozed { .. } => "snooze",
+        EventKind::Unsnoozed => "unsnooze",
+        EventKind::Blocked => "block",
+        EventKind::Unblocked => "unblock",
+        EventKind::Message { .. } | EventKind::MessageFailed { .. } => "tell",
+    }
+}

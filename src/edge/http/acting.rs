@@ -1,0 +1,159 @@
+//! Acting on a conversation: close, open, assign, snooze, block. Each goes through the log of the conversation's partition and
+//! is answered with the conversation when it is durable (CONTRACT.md, "Reading and acting").
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderName};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::body::Body;
+use super::conversations::{etag, unknown};
+use super::query::Parameters;
+use super::settings::expected_version;
+use super::{COMMAND_BYTES_MAX, Edge, Problem, key_of, media};
+use crate::actors::acting::IDEMPOTENCY_KEY_BYTES_MAX;
+use crate::actors::{ActRefused, Command};
+use crate::domain::id::is_printable;
+use crate::domain::{ConversationKey, EventKind, Refusal};
+use crate::wire::ConversationView;
+use crate::wire::command::{CommandProblem, parse_assign, parse_close, parse_nothing, parse_open, parse_snooze};
+
+type Path = web::Path<(String, String)>;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// What a path asks for: read from its body.
+type Reads = fn(&[u8]) -> Result<EventKind, CommandProblem>;
+
+macro_rules! commands {
+    ($($(#[$meta:meta])* $name:ident: $reads:expr;)+) => {
+        $(
+            $(#[$meta])*
+            ///
+            /// # Errors
+            /// 404 for one that was never opened, 409 where it cannot be done now, 412 where `If-Match` names another version,
+            /// 422 where it makes no sense: nothing was changed. 503: it may still be done.
+            pub async fn $name(edge: web::Data<Edge>, request: HttpRequest, path: Path, body: web::Payload) -> Result<HttpResponse, Problem> {
+                act(&edge, &request, &path, body, $reads).await
+            }
+        )+
+    };
+}
+
+commands! {
+    /// L2: closes it, with a note or without.
+    close: parse_close;
+    /// L3: opens it, as a new episode.
+    open: parse_open;
+    /// L1: gives it to somebody.
+    assign: parse_assign;
+    /// L1: takes it away from whoever has it.
+    unassign: |body| parse_nothing(body).map(|()| EventKind::Unassigned);
+    /// T9, T12: lets its timer wait.
+    snooze: parse_snooze;
+    /// T11: ends the snooze.
+    unsnooze: |body| parse_nothing(body).map(|()| EventKind::Unsnoozed);
+    /// T17, L4: its contact is blocked.
+    block: |body| parse_nothing(body).map(|()| EventKind::Blocked);
+    /// T17: and is not any more.
+    unblock: |body| parse_nothing(body).map(|()| EventKind::Unblocked);
+}
+
+async fn act(edge: &Edge, request: &HttpRequest, path: &Path, payload: web::Payload, reads: Reads) -> Result<HttpResponse, Problem> {
+    Parameters::of(request, &[])?;
+    let conversation = key_of(&path.0, &path.1)?;
+    let expected = expected_version(request.headers(), "this conversation")?;
+    let key = idempotency_key(request.headers())?;
+    let body = Body::new(request, payload, edge, COMMAND_BYTES_MAX).await?.whole().await?;
+    if !body.is_empty() {
+        media::require_json(request.headers())?;
+    }
+    let kind = reads(&body)?;
+    let command = Command { conversation: conversation.clone(), kind, expected, key };
+    let snapshot = edge.node.act(command, edge.limits.apply).await.map_err(|refused| problem(&conversation, refused))?;
+    let view = ConversationView::new(&conversation, &snapshot);
+    Ok(HttpResponse::Ok().insert_header((header::ETAG, etag(snapshot.version))).json(view))
+}
+
+/// The caller's own name for what it asks: bare, or quoted as the draft of the header has it.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<Box<str>>, Problem> {
+    let Some(value) = headers.get(&IDEMPOTENCY_KEY) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    if is_printable(text) && text.len() <= IDEMPOTENCY_KEY_BYTES_MAX {
+        return Ok(Some(text.into()));
+    }
+    let detail = format!("Idempotency-Key must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable ASCII characters");
+    Err(Problem::bad_request("invalid-idempotency-key", detail, "Send a UUID, say, and the same one only for the same command."))
+}
+
+fn problem(key: &ConversationKey, refused: ActRefused) -> Problem {
+    match refused {
+        ActRefused::Refused(refusal) => refused_by_rule(key, refusal),
+        ActRefused::VersionMismatch { current } => {
+            let action = "Nothing was changed: read it again and send the command with its new ETag, if it still makes sense.";
+            let detail = format!("the conversation is at version {current}");
+            Problem::new(StatusCode::PRECONDITION_FAILED, "version-mismatch", detail, action)
+        }
+        ActRefused::Rejected(rejection) => Problem::from(&rejection),
+        ActRefused::Failed => {
+            let action =
+                "Sent again it will be answered the same: tell who operates this service; the log of the partition's owner has the reason.";
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "record-unreadable", refused.to_string(), action)
+        }
+        ActRefused::Unready(unready) => unready.into(),
+    }
+}
+
+/// 409 for what cannot be done now, 422 for what never could.
+fn refused_by_rule(key: &ConversationKey, refusal: Refusal) -> Problem {
+    let conflict = |kind, detail, action| Problem::new(StatusCode::CONFLICT, kind, detail, action);
+    let invalid = |kind, detail, action| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, kind, detail, action);
+    match refusal {
+        Refusal::Unknown => unknown(key),
+        // Told with the version where there is one.
+        Refusal::OtherVersion => conflict("version-mismatch", "the conversation has changed", "Nothing was changed: read it again."),
+        Refusal::NotOpen => conflict("not-open", "the conversation is not open", "Nothing was changed: open it first, if that is meant."),
+        Refusal::AlreadyOpen => {
+            conflict("already-open", "the conversation is open already", "Nothing was changed, and nothing needs to be.")
+        }
+        Refusal::Blocked => conflict(
+            "contact-blocked",
+            "the contact is blocked: nothing opens and nothing closes the conversation",
+            "Nothing was changed: unblock the contact first.",
+        ),
+        Refusal::NotBlocked => conflict("not-blocked", "the contact is not blocked", "Nothing was changed, and nothing needs to be."),
+        Refusal::NotSnoozed => conflict("not-snoozed", "the conversation is not snoozed", "Nothing was changed, and nothing needs to be."),
+        Refusal::SnoozeOver => invalid(
+            "snooze-over",
+            "`until` is not ahead of the service's clock",
+            "Nothing was changed: name a time that is yet to come, or DELETE the snooze.",
+        ),
+        Refusal::NotesOff => invalid(
+            "notes-off",
+            "closing notes are off in this workspace",
+            "Nothing was changed: close it without a note, or switch notes on.",
+        ),
+        Refusal::CategoryMissing => {
+            invalid("category-missing", "`note.category` is required in this workspace", "Nothing was changed: name a category.")
+        }
+        Refusal::SummaryMissing => {
+            invalid("summary-missing", "`note.summary` is required in this workspace", "Nothing was changed: write a summary.")
+        }
+        Refusal::Overtaken => conflict(
+            "overtaken",
+            "something else happened to the conversation in the same instant, and counts as later",
+            "Nothing was changed: read it again, and send the command again if it still makes sense.",
+        ),
+    }
+}
+
+impl From<CommandProblem> for Problem {
+    fn from(problem: CommandProblem) -> Self {
+        let action = "Nothing was changed: correct the body and send the command again.";
+        match &problem {
+            CommandProblem::Unreadable(fault) => Self::bad_request(fault.kind(), fault.to_string(), "Send one JSON object in UTF-8."),
+            CommandProblem::Shape { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-command", problem.to_string(), action),
+            CommandProblem::Invalid(fault) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, fault.kind(), fault.to_string(), action),
+        }
+    }
+}

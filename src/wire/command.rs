@@ -1,0 +1,210 @@
+//! The bodies of commands (CONTRACT.md, "Reading and acting"). Members that nobody knows are refused: a slip of the pen must
+//! not look like a close without its note.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use super::event::{CATEGORY_CHARS_MAX, PERSON_CHARS_MAX, SUMMARY_CHARS_MAX};
+use super::problem::Fault;
+use super::split::utf8;
+use super::time;
+use crate::domain::EventKind;
+use crate::domain::event::{Assignee, AssigneeKind, ClosingSource, Note, OpeningSource};
+use crate::domain::id::is_printable;
+
+/// Why a body is no command.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CommandProblem {
+    #[error(transparent)]
+    Unreadable(Fault),
+    /// Not the members that this command has.
+    #[error("the body does not say what this asks for: {reason}")]
+    Shape { reason: Box<str> },
+    #[error(transparent)]
+    Invalid(Fault),
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Close {
+    note: Option<NoteBody>,
+    source: Option<String>,
+    by: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct NoteBody {
+    category: Option<String>,
+    summary: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Open {
+    source: Option<String>,
+    by: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AssigneeBody {
+    kind: String,
+    id: String,
+    #[serde(default)]
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Snooze {
+    until: String,
+}
+
+/// `{note?, source?, by?}`; nothing at all is a user's close without a note.
+///
+/// # Errors
+/// [`CommandProblem`] names the member.
+pub fn parse_close(body: &[u8]) -> Result<EventKind, CommandProblem> {
+    let Close { note, source, by } = if_any(body)?;
+    let others = ClosingSource::ALL.iter().filter(|s| **s != ClosingSource::AutoClose).map(|s| s.as_str());
+    let source = match source.as_deref() {
+        None => ClosingSource::User,
+        Some(text) => match ClosingSource::parse(text) {
+            // This service's own: nobody else may say so.
+            None | Some(ClosingSource::AutoClose) => return Err(unknown("source", others)),
+            Some(source) => source,
+        },
+    };
+    let note = note.map(note_of).transpose()?.flatten();
+    Ok(EventKind::Closed { source, by: bounded(by, "by", PERSON_CHARS_MAX)?, note })
+}
+
+/// `{source?, by?}`; nothing at all is a user's.
+///
+/// # Errors
+/// [`CommandProblem`] names the member.
+pub fn parse_open(body: &[u8]) -> Result<EventKind, CommandProblem> {
+    let Open { source, by } = if_any(body)?;
+    let source = match source.as_deref() {
+        None => OpeningSource::User,
+        Some(text) => OpeningSource::parse(text).ok_or_else(|| unknown("source", OpeningSource::ALL.iter().map(|s| s.as_str())))?,
+    };
+    Ok(EventKind::Opened { source, by: bounded(by, "by", PERSON_CHARS_MAX)? })
+}
+
+/// `{kind, id, name?}`.
+///
+/// # Errors
+/// [`CommandProblem`] names the member.
+pub fn parse_assign(body: &[u8]) -> Result<EventKind, CommandProblem> {
+    let AssigneeBody { kind, id, name } = read(body)?;
+    let kind = AssigneeKind::parse(&kind).ok_or_else(|| unknown("kind", AssigneeKind::ALL.iter().map(|k| k.as_str())))?;
+    if !is_printable(&id) {
+        return Err(CommandProblem::Invalid(Fault::NotPrintable { member: "id" }));
+    }
+    Ok(EventKind::Assigned(Assignee { kind, id: id.into(), name: bounded(name, "name", PERSON_CHARS_MAX)? }))
+}
+
+/// `{until}`, RFC 3339.
+///
+/// # Errors
+/// [`CommandProblem`] names the member.
+pub fn parse_snooze(body: &[u8]) -> Result<EventKind, CommandProblem> {
+    let Snooze { until } = read(body)?;
+    let until = time::parse(&until).ok_or(CommandProblem::Invalid(Fault::InvalidTime { member: "until" }))?;
+    Ok(EventKind::Snoozed { until })
+}
+
+/// Of a command that says all there is by its path.
+///
+/// # Errors
+/// When there is a body all the same: it would mean something to whoever sent it.
+pub fn parse_nothing(body: &[u8]) -> Result<(), CommandProblem> {
+    #[derive(Deserialize, Default)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+    if_any::<Nothing>(body).map(|Nothing {}| ())
+}
+
+fn note_of(body: NoteBody) -> Result<Option<Note>, CommandProblem> {
+    let category = bounded(body.category, "note.category", CATEGORY_CHARS_MAX)?;
+    let summary = bounded(body.summary, "note.summary", SUMMARY_CHARS_MAX)?;
+    Ok((category.is_some() || summary.is_some()).then_some(Note { category, summary }))
+}
+
+fn if_any<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, CommandProblem> {
+    if body.trim_ascii().is_empty() { Ok(T::default()) } else { read(body) }
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CommandProblem> {
+    let text = utf8(body).map_err(CommandProblem::Unreadable)?;
+    serde_json::from_str(text).map_err(|error| {
+        let reason = error.to_string().into();
+        match error.classify() {
+            Category::Data => CommandProblem::Shape { reason },
+            Category::Io | Category::Syntax | Category::Eof => CommandProblem::Unreadable(Fault::MalformedJson { reason }),
+        }
+    })
+}
+
+/// A text of so many characters at most, an empty one is none.
+fn bounded(text: Option<String>, member: &'static str, max: usize) -> Result<Option<Box<str>>, CommandProblem> {
+    match text.filter(|text| !text.is_empty()) {
+        Some(text) if text.len() > max && text.chars().count() > max => {
+            Err(CommandProblem::Invalid(Fault::TooLong { member, max, unit: "characters" }))
+        }
+        text => Ok(text.map(Into::into)),
+    }
+}
+
+fn unknown(member: &'static str, allowed: impl Iterator<Item = &'static str>) -> CommandProblem {
+    CommandProblem::Invalid(Fault::UnknownValue { member, allowed: allowed.collect::<Vec<_>>().join(", ").into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(source: ClosingSource, by: Option<&str>, note: Option<Note>) -> Result<EventKind, CommandProblem> {
+        Ok(EventKind::Closed { source, by: by.map(Into::into), note })
+    }
+
+    #[test]
+    fn l2_a_close_is_a_users_without_a_note_unless_it_says_otherwise() {
+        for nothing in [&b""[..], b"  ", b"{}", br#"{"note":{},"by":""}"#, br#"{"note":null}"#] {
+            assert_eq!(parse_close(nothing), close(ClosingSource::User, None, None), "{}", String::from_utf8_lossy(nothing));
+        }
+        let note = Note { category: Some("Billing".into()), summary: None };
+        assert_eq!(
+            parse_close(br#"{"note":{"category":"Billing"},"source":"api","by":"ana"}"#),
+            close(ClosingSource::Api, Some("ana"), Some(note))
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let long = format!(r#"{{"note":{{"summary":"{}"}}}}"#, "é".repeat(SUMMARY_CHARS_MAX + 1));
+        for (parse, body, says) in [
+            (parse_close as fn(&[u8]) -> Result<EventKind, CommandProblem>, r#"{"notes":{}}"#, "`notes`"),
+            (parse_close, r#"{"source":"auto_close"}"#, "`source` must be one of user"),
+            (parse_close, r#"{"by":7}"#, "invalid type: integer `7`"),
+            (parse_close, &long, "`note.summary` is longer than 512 characters"),
+            (parse_close, "null", "invalid type"),
+            (parse_open, r#"{"source":"bot"}"#, "`source` must be one of user"),
+            (parse_assign, r#"{"kind":"human"}"#, "`id`"),
+            (parse_assign, r#"{"kind":"dog","id":"rex"}"#, "`kind` must be one of human, ai_agent"),
+            (parse_assign, r#"{"kind":"human","id":"é"}"#, "`id` must be"),
+            (parse_snooze, r#"{"until":"tomorrow"}"#, "`until` must be RFC 3339"),
+            (parse_snooze, "{}", "`until`"),
+            (parse_snooze, "", "EOF"),
+            (parse_snooze, "{", "not JSON"),
+        ] {
+            let problem = parse(body.as_bytes()).expect_err(body).to_string();
+            assert!(problem.contains(says), "{body}: {problem}");
+        }
+        assert!(matches!(parse_close(b"\xff"), Err(CommandProblem::Unreadable(_))));
+        assert!(parse_nothing(b"{}").is_ok() && parse_nothing(b"").is_ok() && parse_nothing(br#"{"until":1}"#).is_err());
+    }
+}
