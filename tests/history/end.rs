@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use adjourn::domain::{Conversation, ConversationKey, ConversationNotice, Notice, NoticeKind, PartitionId, Settings, Snapshot, deadline};
+use adjourn::domain::{
+    self, Conversation, ConversationKey, ConversationNotice, Notice, NoticeKind, PartitionId, Refusal, Settings, Snapshot, deadline,
+};
 use adjourn::store::{LogEntry, LogId, Notification, Store};
 use adjourn::wire::CloudEvent;
 use futures_util::FutureExt;
@@ -47,6 +49,8 @@ pub fn judge(world: &World, telling: Option<&str>) -> Outcome {
         set_aside: journal.partitions.iter().flat_map(|book| &book.commits).map(|committed| committed.batch.dead.len()).sum(),
         faults: world.plan.acts.iter().filter(|planned| matches!(planned.act, Act::Fault(_))).count(),
         deaths: world.ledger.borrow().deaths,
+        answered: world.ledger.borrow().asked.len(),
+        refused: world.ledger.borrow().asked.values().filter(|asked| asked.refusal.is_some()).count(),
     };
     let story = telling.map(|name| story::of_conversation(world, &journal, name)).unwrap_or_default();
     Outcome { violations, digest: journal.digest, tally, story }
@@ -155,6 +159,7 @@ fn state_is_the_log(world: &World, journal: &Journal) -> Vec<Violation> {
         let stored = world.ground.store.scan(partition, None, None, usize::MAX).now_or_never().unwrap().unwrap();
         let differs = fold.rows.iter().ne(stored.iter().map(|(key, row)| (key, row)));
         found.extend(differs.then(|| violates(Law::StateIsTheLog, format!("{partition}: what is stored is not what was committed"))));
+        found.extend(answers_are_true(world, journal, &fold));
         for (key, row) in &stored {
             let settings = fold.settings_of(key.workspace());
             if let Some(due) = deadline(row, &settings).ok().filter(|due| due.at.as_millis() < now && row.set_aside == 0) {
@@ -164,6 +169,20 @@ fn state_is_the_log(world: &World, journal: &Journal) -> Vec<Violation> {
         }
     }
     found
+}
+
+/// What was asked under a primary that is there still, and is in this partition's log.
+fn answers_are_true(world: &World, journal: &Journal, fold: &Fold<'_>) -> Vec<Violation> {
+    let ledger = world.ledger.borrow();
+    let asked = fold.came_of.iter().filter_map(|(key, outcome)| Some((key, *outcome, *ledger.asked.get(key)?)));
+    let is_so = |outcome: domain::Outcome, refusal: Option<Refusal>| match refusal {
+        None => outcome == domain::Outcome::Changed,
+        Some(refusal) => outcome == domain::Outcome::Refused(refusal),
+    };
+    asked
+        .filter(|(_, outcome, asked)| asked.primary == journal.primary && !is_so(*outcome, asked.refusal))
+        .map(|(key, outcome, asked)| violates(Law::AnswersAreTrue, format!("{key} was answered {asked:?}, and came to {outcome:?}")))
+        .collect()
 }
 
 /// What a node says of a conversation is what is stored of it.

@@ -23,6 +23,8 @@ pub struct Fold<'a> {
     told: BTreeMap<ConversationKey, Vec<Notice>>,
     /// When each is to be looked at, by the settings in force when it was last looked at.
     look_at: BTreeMap<ConversationKey, Option<Timestamp>>,
+    /// What came of each command, by the key it was asked under.
+    pub came_of: BTreeMap<String, Outcome>,
     violations: Vec<Violation>,
 }
 
@@ -38,6 +40,7 @@ impl<'a> Fold<'a> {
             changed: BTreeSet::new(),
             told: BTreeMap::new(),
             look_at: BTreeMap::new(),
+            came_of: BTreeMap::new(),
             violations: Vec::new(),
         };
         let mut log = book.log.iter().peekable();
@@ -87,7 +90,9 @@ impl<'a> Fold<'a> {
             Ok(Entry::Command { command, expected }) => {
                 let accepted_at = id.accepted_at();
                 let accepted = Accepted { event: Event { time: accepted_at, ..(**command).clone() }, accepted_at };
-                self.step(&command.conversation, &Input::Command { accepted, expected: *expected }, accepted_at);
+                let outcome = self.step(&command.conversation, &Input::Command { accepted, expected: *expected }, accepted_at);
+                let key = command.name.id().split_once(':').map_or(command.name.id(), |(_, key)| key);
+                self.came_of.insert(key.to_owned(), outcome);
             }
             Ok(Entry::Settings { workspace, settings }) => {
                 if settings.outranks(&self.settings_of(workspace)) {
@@ -103,7 +108,7 @@ impl<'a> Fold<'a> {
         }
     }
 
-    fn step(&mut self, key: &ConversationKey, input: &Input, now: Timestamp) {
+    fn step(&mut self, key: &ConversationKey, input: &Input, now: Timestamp) -> Outcome {
         let settings = self.settings_of(key.workspace());
         let before = self.rows.get(key).cloned().unwrap_or_else(|| Conversation::new(now));
         let taken = step(key, before, input, &settings, now);
@@ -115,6 +120,7 @@ impl<'a> Fold<'a> {
             self.changed.insert(key.clone());
         }
         self.told.entry(key.clone()).or_default().extend(taken.notices);
+        taken.outcome
     }
 
     /// The rows and notifications of a commit, beside the fold's.
@@ -163,12 +169,16 @@ impl<'a> Fold<'a> {
         let is_same = self.rows.get(key).is_some_and(|mine| mine.version == row.version);
         let silently = committed.store_clock.min(committed.node_clock).minus(Span::from_millis(1));
         match told_at {
-            Some(at) => self.step(key, &Input::WakeUp, at),
+            Some(at) => {
+                self.step(key, &Input::WakeUp, at);
+            }
             None if is_same => {
                 let settings = self.settings_of(key.workspace());
                 self.look_at.insert(key.clone(), wake_at(row, &settings));
             }
-            None => self.step(key, &Input::WakeUp, silently),
+            None => {
+                self.step(key, &Input::WakeUp, silently);
+            }
         }
     }
 

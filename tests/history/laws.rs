@@ -33,6 +33,8 @@ pub enum Law {
     Settles,
     /// I15: what was poison is set aside, and nothing else.
     QuarantineIsExact,
+    /// What was answered to a command is what came of it.
+    AnswersAreTrue,
     /// Nobody asks the store again and again in no time.
     NobodySpins,
     /// I17: nothing panics but what is poison.

@@ -101,7 +101,8 @@ fn the_same_seed_is_the_same_history() {
 #[test]
 fn there_is_something_to_judge() {
     let found = many::histories(0, 40, false, || ());
-    let Tally { accepted, commits, claims, auto_closes, judged_for_lateness, reversals, set_aside, faults, deaths } = found.tally;
+    let Tally { accepted, commits, claims, auto_closes, judged_for_lateness, reversals, set_aside, faults, deaths, answered, refused } =
+        found.tally;
     assert!(found.failed.is_none() && found.histories == 40);
     assert!(accepted > 40 * 1_500 && commits > 40 * 300 && faults == 40 * Size::FULL.faults, "{:?}", found.tally);
     assert!(
@@ -109,6 +110,7 @@ fn there_is_something_to_judge() {
         "{:?}",
         found.tally
     );
+    assert!(answered > 40 * 10 && refused > 40 * 2 && answered - refused > 40 * 2, "{:?}", found.tally);
 }
 
 /// What is shrunk still shows what it was shrunk for, and is short enough to be read.

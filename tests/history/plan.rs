@@ -55,6 +55,11 @@ pub enum Act {
         via: usize,
         change: SettingsChange,
     },
+    /// Somebody asks for it, and waits for the answer.
+    Ask {
+        via: usize,
+        command: Draft,
+    },
     Fault(Fault),
 }
 
@@ -214,6 +219,12 @@ impl Plan {
             draw.insert(&mut acts, Act::Settings { via, change });
         }
         let strict = !exclusive && draw.rng.percent(50);
+        // With dice of their own: what else there is in a history is the same without them.
+        let mut draw = Draw { rng: Rng::new(seed ^ 0xac7), ..draw };
+        for nth in 0..size.events / 100 {
+            let ask = draw.ask(nth, nodes);
+            draw.insert(&mut acts, ask);
+        }
         Self { seed, nodes, partitions, exclusive, strict, period, acts }
     }
 }
@@ -302,6 +313,21 @@ impl Draw {
                 Kind::Event(EventKind::MessageFailed { message_id: format!("e{of:04}").into() })
             }
         }
+    }
+
+    /// What can be asked of a conversation that is not judged by messages alone.
+    fn ask(&mut self, nth: usize, nodes: usize) -> Act {
+        let conversation = self.rng.below(self.size.conversations.div_ceil(10)) | 1;
+        let kind = match self.rng.below(8) {
+            0 | 1 => EventKind::Closed { source: ClosingSource::User, by: Some("ana".into()), note: None },
+            2 | 3 => EventKind::Opened { source: OpeningSource::User, by: None },
+            4 => EventKind::Assigned(Assignee { kind: AssigneeKind::Human, id: format!("agent-{nth}").into(), name: None }),
+            5 => EventKind::Unsnoozed,
+            6 => EventKind::Blocked,
+            _ => EventKind::Unblocked,
+        };
+        let command = Draft { id: format!("ask-{nth}"), conversation, ahead_ms: 0, kind: Kind::Event(kind) };
+        Act::Ask { via: self.rng.below(nodes as u64) as usize, command }
     }
 
     fn change(&mut self) -> SettingsChange {

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adjourn::actors::{Cursor, Fed, Node, NodeOptions, Verdict, Why};
+use adjourn::actors::{ActRefused, Command, Cursor, Fed, Node, NodeOptions, Verdict, Why};
 use adjourn::chance;
 use adjourn::domain::settings::{SettingsBounds, SettingsChange};
-use adjourn::domain::{ConversationKey, Event, Settings, Span};
+use adjourn::domain::{ConversationKey, Event, Refusal, Settings, Span};
 use adjourn::store::{Entry, Store};
 use adjourn::wire::CloudEvent;
 use tokio::task::{LocalSet, spawn_local};
@@ -53,11 +53,15 @@ pub struct Tally {
     pub faults: usize,
     /// Processes that died and came back.
     pub deaths: usize,
+    /// Commands whose answer was compared with what came of them, and those of them that were refused.
+    pub answered: usize,
+    pub refused: usize,
 }
 
 impl Tally {
     pub fn add(&mut self, other: &Self) {
-        let Self { accepted, commits, claims, auto_closes, judged_for_lateness, reversals, set_aside, faults, deaths } = other;
+        let Self { accepted, commits, claims, auto_closes, judged_for_lateness, reversals, set_aside, faults, deaths, answered, refused } =
+            other;
         self.accepted += accepted;
         self.commits += commits;
         self.claims += claims;
@@ -67,6 +71,8 @@ impl Tally {
         self.set_aside += set_aside;
         self.faults += faults;
         self.deaths += deaths;
+        self.answered += answered;
+        self.refused += refused;
     }
 }
 
@@ -90,6 +96,15 @@ pub struct Ledger {
     /// What a node said of each conversation in the end.
     pub whys: BTreeMap<ConversationKey, Why>,
     pub deaths: usize,
+    /// Commands that were answered, by their keys.
+    pub asked: BTreeMap<String, Asked>,
+}
+
+/// What a command was answered: done, or refused; and which primary it was asked under.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    pub primary: u32,
+    pub refusal: Option<Refusal>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -278,6 +293,9 @@ impl World {
             Act::Settings { via, change } => {
                 spawn_local(self.clone().change_settings(via, change));
             }
+            Act::Ask { via, command } => {
+                spawn_local(self.clone().ask(via, command));
+            }
             Act::Fault(fault) => trouble::strike(self, fault),
         }
     }
@@ -352,6 +370,21 @@ impl World {
             }
         }
         ids
+    }
+
+    /// Asks a node, and takes down what it answers; one that gives no answer may have done it.
+    async fn ask(self: Rc<Self>, via: usize, command: Draft) {
+        let Event { name, conversation, kind, .. } = event(&command, self.ground.time.now());
+        let primary = self.ground.journal().primary;
+        let node = self.some_node(via);
+        let command = Command { conversation, kind, expected: None, key: Some(name.id().into()) };
+        let answered = tokio::time::timeout(Duration::from_secs(10), node.act(command, Duration::from_secs(8))).await;
+        let refusal = match answered {
+            Ok(Ok(_)) => None,
+            Ok(Err(ActRefused::Refused(refusal))) => Some(refusal),
+            Ok(Err(_)) | Err(_) => return,
+        };
+        self.ledger.borrow_mut().asked.insert(name.id().into(), Asked { primary, refusal });
     }
 
     async fn change_settings(self: Rc<Self>, via: usize, change: SettingsChange) {

@@ -26,7 +26,7 @@ fn size(plan: &Plan) -> usize {
 fn events(act: &Act) -> usize {
     match act {
         Act::Send { events, .. } | Act::Raw { events } => events.len(),
-        Act::Again { .. } | Act::Pass { .. } | Act::PassToDeadline { .. } | Act::Settings { .. } | Act::Fault(_) => 0,
+        Act::Again { .. } | Act::Pass { .. } | Act::PassToDeadline { .. } | Act::Settings { .. } | Act::Ask { .. } | Act::Fault(_) => 0,
     }
 }
 

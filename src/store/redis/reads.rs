@@ -201,7 +201,7 @@ impl Inner {
         let mut answers = self.ask_all(partition, asked).await?.into_iter();
         let checkpoint = answers.next().as_ref().and_then(log_id).unwrap_or_default();
         let scores = answers.next().and_then(list).unwrap_or_default();
-        Ok(Applied { checkpoint, no_changes: scores.iter().map(|score| text(score).and_then(|score| no_change(&score))).collect() })
+        Ok(Applied { checkpoint, no_changes: scores.iter().map(|score| text(score).and_then(no_change)).collect() })
     }
 
     pub async fn applied_settings(&self, partition: PartitionId, workspace: &str) -> Result<Option<Settings>, StoreError> {
