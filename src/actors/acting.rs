@@ -6,14 +6,11 @@ use std::time::Duration;
 
 use super::handle::{Node, Unready};
 use super::ingest::Receipt;
-use crate::domain::event::Rejection;
+use crate::domain::event::{COMMAND_SOURCE, Rejection};
 use crate::domain::{ConversationKey, Event, EventKind, EventName, Refusal, Snapshot};
-use crate::store::{Entry, NoChange, StoreError};
+use crate::store::{Entry, Mark, StoreError};
 
-/// The `source` of commands: what notifications name as their cause.
-const SOURCE: &str = "/adjourn/commands";
-
-/// Longest key that names a command: an event's id, with room for what is asked.
+/// Longest key that names a command: an event's id, with room for what is asked and how.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 100;
 
 /// What is asked of a conversation.
@@ -23,8 +20,8 @@ pub struct Command {
     pub kind: EventKind,
     /// The version it is meant for.
     pub expected: Option<u64>,
-    /// The caller's own name for it, printable and of at most [`IDEMPOTENCY_KEY_BYTES_MAX`]: asked again under the same name it
-    /// is done once, within the last events of the conversation (D6).
+    /// The caller's own name for it, printable and of at most [`IDEMPOTENCY_KEY_BYTES_MAX`]: the same command asked again under
+    /// the same name is done once, within the last 32 events of the conversation (D6). Another one under that name is another.
     pub key: Option<Box<str>>,
 }
 
@@ -61,21 +58,23 @@ impl Node {
         let clock = self.clock_for(&[]).await?;
         let name = name_of(&kind, key.as_deref())?;
         let event = Event { name, conversation: conversation.clone(), time: clock, kind };
-        if let Some(rejection) = event.rejection(clock, self.options().snooze_max) {
+        if let Some(rejection) = event.snooze_rejection(self.options().snooze_max) {
             return Err(rejection.into());
         }
         let partition = self.partition(&conversation);
         let ids = self.store().append(vec![(partition, Entry::Command { command: Box::new(event), expected })]).await?;
-        let mut receipts: Vec<Receipt> = ids.into_iter().map(|id| Receipt { partition, id, no_change: None }).collect();
+        let mut receipts: Vec<Receipt> = ids.into_iter().map(|id| Receipt { partition, id, mark: None }).collect();
         self.wait_applied(&mut receipts, timeout).await?;
-        let no_change = receipts.first().and_then(|receipt| receipt.no_change);
+        let mark = receipts.first().and_then(|receipt| receipt.mark);
         let now = self.conversation(&conversation).await?;
-        match (no_change, now) {
-            (None | Some(NoChange::Repeat), Some(now)) => Ok(now),
-            (None | Some(NoChange::Repeat), None) => Err(ActRefused::Refused(Refusal::Unknown)), // retention has taken it
-            (Some(NoChange::Refused(Refusal::OtherVersion)), Some(now)) => Err(ActRefused::VersionMismatch { current: now.version }),
-            (Some(NoChange::Refused(refusal)), _) => Err(ActRefused::Refused(refusal)),
-            (Some(NoChange::Failed), _) => Err(ActRefused::Failed),
+        match (mark, now) {
+            (Some(Mark::Done | Mark::Repeat), Some(now)) => Ok(now),
+            (Some(Mark::Done | Mark::Repeat), None) => Err(ActRefused::Refused(Refusal::Unknown)), // retention has taken it
+            // So much was applied since that nobody remembers.
+            (None, _) => Err(StoreError::OutcomeUnknown("what came of the command is not known any more".into()).into()),
+            (Some(Mark::Refused(Refusal::OtherVersion)), Some(now)) => Err(ActRefused::VersionMismatch { current: now.version }),
+            (Some(Mark::Refused(refusal)), _) => Err(ActRefused::Refused(refusal)),
+            (Some(Mark::Failed), _) => Err(ActRefused::Failed),
         }
     }
 }
@@ -85,10 +84,17 @@ impl Node {
 fn name_of(kind: &EventKind, key: Option<&str>) -> Result<EventName, StoreError> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let id = match key {
-        Some(key) => format!("{}:{key}", verb(kind)),
+        Some(key) => format!("{}:{key}:{:016x}", verb(kind), asked(kind)),
         None => format!("{:016}-{:016x}", COUNT.fetch_add(1, Ordering::Relaxed), crate::chance::token()),
     };
-    EventName::new(SOURCE, &id).map_err(|error| StoreError::Refused(error.to_string().into()))
+    EventName::new(COMMAND_SOURCE, &id).map_err(|error| StoreError::Refused(error.to_string().into()))
+}
+
+/// What is asked, to the letter: a key that is used again for something else must not look as if that had been done.
+fn asked(kind: &EventKind) -> u64 {
+    let mut hasher = siphasher::sip::SipHasher13::new();
+    std::hash::Hasher::write(&mut hasher, format!("{kind:?}").as_bytes());
+    std::hash::Hasher::finish(&hasher)
 }
 
 /// What is asked, in a word: a key of the caller's names one command, not one of each kind.

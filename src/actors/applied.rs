@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::domain::PartitionId;
-use crate::store::{LogId, NoChange, Store, StoreError};
+use crate::store::{LogId, Mark, Store, StoreError};
 
 /// Between two questions: about what a commit takes at first, and no longer than anybody notices later.
 const ASK_AFTER: Duration = Duration::from_millis(2);
@@ -26,24 +26,24 @@ pub struct Elsewhere {
 struct Waiting {
     /// Not known to be applied yet, in order; and where each stands in the question.
     open: Vec<(LogId, usize)>,
-    no_changes: Vec<Option<NoChange>>,
-    answer: oneshot::Sender<Vec<Option<NoChange>>>,
+    marks: Vec<Option<Mark>>,
+    answer: oneshot::Sender<Vec<Option<Mark>>>,
 }
 
 impl Elsewhere {
-    /// Answers when all of these are applied: of each, why it changed nothing, if so.
+    /// Answers when all of these are applied: of each, what is known of it.
     ///
     /// # Errors
     /// `Unavailable`, once the store is closed or broken.
-    pub async fn applied(&self, store: &dyn Store, partition: PartitionId, ids: Vec<LogId>) -> Result<Vec<Option<NoChange>>, StoreError> {
+    pub async fn applied(&self, store: &dyn Store, partition: PartitionId, ids: Vec<LogId>) -> Result<Vec<Option<Mark>>, StoreError> {
         let (answer, mut answered) = oneshot::channel();
-        let no_changes = vec![None; ids.len()];
+        let marks = vec![None; ids.len()];
         let mut open: Vec<(LogId, usize)> = ids.into_iter().enumerate().map(|(place, id)| (id, place)).collect();
         open.sort_unstable();
-        self.lock().push(Waiting { open, no_changes, answer });
+        self.lock().push(Waiting { open, marks, answer });
         tokio::select! {
             biased;
-            no_changes = &mut answered => return no_changes.map_err(|_| gone()),
+            marks = &mut answered => return marks.map_err(|_| gone()),
             turn = self.turn.lock() => {
                 let _turn = turn;
                 self.ask(store, partition, &answered).await?;
@@ -53,12 +53,7 @@ impl Elsewhere {
     }
 
     /// Asks for everybody until `mine` was answered.
-    async fn ask(
-        &self,
-        store: &dyn Store,
-        partition: PartitionId,
-        mine: &oneshot::Receiver<Vec<Option<NoChange>>>,
-    ) -> Result<(), StoreError> {
+    async fn ask(&self, store: &dyn Store, partition: PartitionId, mine: &oneshot::Receiver<Vec<Option<Mark>>>) -> Result<(), StoreError> {
         let mut pause = ASK_AFTER;
         loop {
             let ids = self.oldest();
@@ -66,7 +61,7 @@ impl Elsewhere {
                 return Ok(());
             }
             let reached = match store.applied(partition, ids.clone()).await {
-                Ok(applied) => ids.into_iter().zip(applied.no_changes).filter(|(id, _)| *id <= applied.checkpoint).collect(),
+                Ok(applied) => ids.into_iter().zip(applied.marks).filter(|(id, _)| *id <= applied.checkpoint).collect(),
                 Err(broken @ StoreError::Unavailable(_)) => return Err(broken),
                 Err(_) => Vec::new(), // it may answer the next time; how long to wait is for the caller to say
             };
@@ -91,20 +86,20 @@ impl Elsewhere {
     }
 
     /// True when there was something to tell.
-    fn tell(&self, reached: &[(LogId, Option<NoChange>)]) -> bool {
+    fn tell(&self, reached: &[(LogId, Option<Mark>)]) -> bool {
         let mut waiting = self.lock();
         for waiting in waiting.iter_mut() {
-            let Waiting { open, no_changes, .. } = waiting;
+            let Waiting { open, marks, .. } = waiting;
             open.retain(|(id, place)| match reached.binary_search_by_key(id, |(id, _)| *id) {
                 Ok(found) => {
-                    no_changes[*place] = reached[found].1;
+                    marks[*place] = reached[found].1;
                     false
                 }
                 Err(_) => true,
             });
         }
         for done in waiting.extract_if(.., |waiting| waiting.open.is_empty()) {
-            let _ = done.answer.send(done.no_changes);
+            let _ = done.answer.send(done.marks);
         }
         !reached.is_empty()
     }

@@ -8,7 +8,7 @@ use super::meter;
 use super::owner::Owner;
 use crate::domain::id::{Fingerprint, partition_of};
 use crate::domain::{Accepted, ConversationKey, Event, Input, Notice, Settings, Timestamp};
-use crate::store::{DeadLetter, DeadLetterAction, Entry, LogEntry, LogId, NoChange, StoreError, Unreadable};
+use crate::store::{DeadLetter, DeadLetterAction, Entry, LogEntry, LogId, Mark, StoreError, Unreadable};
 
 /// Times an entry is tried alone before it is taken to be what kills its owner. One that is merely being applied while
 /// somebody kills the process for another reason has to have that bad luck three times running.
@@ -22,7 +22,7 @@ const LETTERS_PAGE: usize = 500;
 /// What one commit's worth of entries came to, besides the commit.
 #[derive(Default)]
 struct Outcomes {
-    no_changes: Vec<(LogId, NoChange)>,
+    marks: Vec<(LogId, Mark)>,
     names: Vec<Fingerprint>,
     /// Events accepted that no node took in.
     foreign: u64,
@@ -100,8 +100,8 @@ impl Owner<'_> {
         draft.advance(entry.id);
         let reason = format!("the process died {TRIED_ALONE_MAX} times while applying it");
         self.set_aside(&mut draft, entry.id, entry.entry, reason).await?;
-        let failed = [(entry.id, NoChange::Failed)];
-        draft.no_changes(&failed);
+        let failed = [(entry.id, Mark::Failed)];
+        draft.marks(&failed);
         self.commit(draft).await?;
         self.requests.applied_up_to(self.head.checkpoint, failed);
         Ok(())
@@ -157,16 +157,17 @@ impl Owner<'_> {
                     self.deliver(&mut draft, std::mem::take(&mut events), None, &mut outcomes).await?;
                     let reason = unreadable.reason.to_string();
                     self.set_aside(&mut draft, id, Err(unreadable), reason).await?;
+                    outcomes.marks.push((id, Mark::Failed)); // it may be a command of a newer build
                 }
             }
         }
         self.deliver(&mut draft, events, None, &mut outcomes).await?;
         draft.advance(last);
-        draft.no_changes(&outcomes.no_changes);
+        draft.marks(&outcomes.marks);
         self.commit(draft).await?;
         meter::accepted_from_outside(outcomes.foreign);
         outcomes.names.into_iter().for_each(|name| self.parts.names.remember(name));
-        self.requests.applied_up_to(self.head.checkpoint, outcomes.no_changes);
+        self.requests.applied_up_to(self.head.checkpoint, outcomes.marks);
         Ok(())
     }
 
@@ -213,11 +214,12 @@ impl Owner<'_> {
     async fn note_outcomes(&self, draft: &mut Draft, ids: &[LogId], taken: &Taken, outcomes: &mut Outcomes) -> Result<(), StoreError> {
         for (id, outcome) in ids.iter().zip(&taken.outcomes) {
             match outcome {
-                Applied::Duplicate => outcomes.no_changes.push((*id, NoChange::Repeat)),
-                Applied::Refused(refusal) => outcomes.no_changes.push((*id, NoChange::Refused(*refusal))),
+                Applied::Duplicate => outcomes.marks.push((*id, Mark::Repeat)),
+                Applied::Done => outcomes.marks.push((*id, Mark::Done)),
+                Applied::Refused(refusal) => outcomes.marks.push((*id, Mark::Refused(*refusal))),
                 Applied::Failed(reason) => {
                     tracing::error!(partition = %self.parts.partition, %id, %reason, "a command could not be judged");
-                    outcomes.no_changes.push((*id, NoChange::Failed));
+                    outcomes.marks.push((*id, Mark::Failed));
                 }
                 Applied::Panicked(reason) => {
                     let entry = self.entry_again(*id).await?;
@@ -266,7 +268,7 @@ impl Owner<'_> {
             for Delivery { id, accepted: Accepted { event, accepted_at }, manner, .. } in deliveries {
                 if let Manner::Command { .. } = manner {
                     // Whoever asked is told, and nothing waits for it.
-                    outcomes.no_changes.push((id, NoChange::Failed));
+                    outcomes.marks.push((id, Mark::Failed));
                     continue;
                 }
                 self.uncounted.entry(key.clone()).or_default().insert(id);

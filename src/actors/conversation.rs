@@ -188,6 +188,8 @@ pub enum Applied {
     Unchanged,
     /// `step` panicked, twice; the conversation is held until the event is replayed or dismissed.
     Panicked(Box<str>),
+    /// A command that was carried out.
+    Done,
     /// A command that nothing came of.
     Refused(Refusal),
     /// A command that `step` panicked on, twice. It holds nothing: it is no reply, and whoever asked is told.
@@ -198,7 +200,7 @@ impl Applied {
     /// Whether the conversation may be another than before.
     pub fn may_have_changed(&self) -> bool {
         match self {
-            Self::Changed | Self::Unchanged | Self::Panicked(_) => true,
+            Self::Changed | Self::Unchanged | Self::Done | Self::Panicked(_) => true,
             Self::Duplicate | Self::Refused(_) | Self::Failed(_) => false,
         }
     }
@@ -225,7 +227,8 @@ impl Handler<Take> for ConversationActor {
             match self.step(&input, &settings, now) {
                 Ok((told, outcome)) => {
                     notices.extend(told);
-                    outcomes.push(outcome.into());
+                    let is_done = outcome == Outcome::Changed && matches!(input, Input::Command { .. });
+                    outcomes.push(if is_done { Applied::Done } else { outcome.into() });
                 }
                 Err(reason) if matches!(input, Input::Command { .. }) => outcomes.push(Applied::Failed(reason)),
                 Err(reason) => {

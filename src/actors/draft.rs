@@ -7,7 +7,7 @@ use super::conversation::Taken;
 use crate::domain::event::ClosingSource;
 use crate::domain::notice::Cause;
 use crate::domain::{ConversationKey, Notice, NoticeKind, Settings, Timestamp};
-use crate::store::{Batch, CommitId, DeadLetter, LogId, NoChange, Notification, RowChange, RowWrite};
+use crate::store::{Batch, CommitId, DeadLetter, LogId, Mark, Notification, RowChange, RowWrite};
 
 /// What a new commit builds on, carried from one to the next.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -110,9 +110,9 @@ impl Draft {
         self.batch.dead_removed.push(id);
     }
 
-    /// These entries changed nothing: told to whoever waits for them on another node.
-    pub fn no_changes(&mut self, ids: &[(LogId, NoChange)]) {
-        self.batch.no_changes.extend_from_slice(ids);
+    /// What came of these entries: told to whoever waits for them on another node.
+    pub fn marks(&mut self, ids: &[(LogId, Mark)]) {
+        self.batch.marks.extend_from_slice(ids);
     }
 
     pub fn trying(&mut self, trying: Option<(LogId, u32)>) {

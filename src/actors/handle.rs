@@ -338,7 +338,7 @@ impl Node {
         let partitions: Vec<PartitionId> = self.store().partitions().all().collect();
         let ids = self.store().append(partitions.iter().map(|p| (*p, marker())).collect()).await?;
         let mut receipts: Vec<Receipt> =
-            partitions.into_iter().zip(ids).map(|(partition, id)| Receipt { partition, id, no_change: None }).collect();
+            partitions.into_iter().zip(ids).map(|(partition, id)| Receipt { partition, id, mark: None }).collect();
         self.wait_applied(&mut receipts, timeout).await
     }
 
@@ -391,7 +391,7 @@ impl Node {
             return Ok(false);
         }
         let ids = self.store().append(vec![(partition, Entry::DeadLetter { id, action })]).await?;
-        let mut receipts: Vec<Receipt> = ids.into_iter().map(|id| Receipt { partition, id, no_change: None }).collect();
+        let mut receipts: Vec<Receipt> = ids.into_iter().map(|id| Receipt { partition, id, mark: None }).collect();
         self.wait_applied(&mut receipts, timeout).await?;
         Ok(true)
     }

@@ -10,7 +10,7 @@ use super::handle::{Node, Unready};
 use crate::clock::{Clock, Stopwatch};
 use crate::domain::event::Rejection;
 use crate::domain::{Event, PartitionId, Timestamp};
-use crate::store::{Entry, LogId, NoChange, Store, StoreError};
+use crate::store::{Entry, LogId, Mark, Store, StoreError};
 
 /// For how long the difference of two clocks is taken to stay as it was. Whoever owns the partition looks again.
 const CLOCK_KNOWN: Duration = Duration::from_secs(1);
@@ -29,15 +29,15 @@ pub enum Verdict {
 pub struct Receipt {
     pub partition: PartitionId,
     pub id: LogId,
-    /// Why it changed nothing, if so. Without waiting this is what the node remembers of repeats; after
+    /// What is known of it. Without waiting this is what the node remembers of repeats; after
     /// [`wait_applied`](Node::wait_applied) it is exact.
-    pub no_change: Option<NoChange>,
+    pub mark: Option<Mark>,
 }
 
 impl Receipt {
     /// Known as applied before.
     pub fn is_duplicate(&self) -> bool {
-        self.no_change == Some(NoChange::Repeat)
+        self.mark == Some(Mark::Repeat)
     }
 }
 
@@ -81,7 +81,7 @@ impl Node {
             let rejection = event.rejection(clock, snooze_max);
             if rejection.is_none() {
                 let partition = self.partition(&event.conversation);
-                known.push(self.shard(partition).has_applied(event.name.fingerprint()).then_some(NoChange::Repeat));
+                known.push(self.shard(partition).has_applied(event.name.fingerprint()).then_some(Mark::Repeat));
                 entries.push((partition, Entry::Event(event)));
             }
             verdicts.push(rejection);
@@ -91,7 +91,7 @@ impl Node {
         let mut receipts = partitions.into_iter().zip(ids).zip(known);
         let verdict = |rejection: Option<Rejection>| match rejection {
             Some(rejection) => Some(Verdict::Rejected(rejection)),
-            None => receipts.next().map(|((partition, id), no_change)| Verdict::Accepted(Receipt { partition, id, no_change })),
+            None => receipts.next().map(|((partition, id), mark)| Verdict::Accepted(Receipt { partition, id, mark })),
         };
         Ok(verdicts.into_iter().filter_map(verdict).collect())
     }
@@ -106,7 +106,7 @@ impl Node {
         }
     }
 
-    /// Waits until all of these are applied, whichever node does it, and tells of each why it changed nothing, if so.
+    /// Waits until all of these are applied, whichever node does it, and tells what is known of each.
     ///
     /// # Errors
     /// `NotYetApplied` after `timeout`, with what it waits for.
@@ -119,15 +119,15 @@ impl Node {
             let ids = places.iter().map(|place| receipts[*place].id).collect();
             async move {
                 open.lock().unwrap_or_else(PoisonError::into_inner).insert(partition);
-                let no_changes = self.applied(partition, ids).await?;
+                let marks = self.applied(partition, ids).await?;
                 open.lock().unwrap_or_else(PoisonError::into_inner).remove(&partition);
-                Ok::<_, Unready>((places, no_changes))
+                Ok::<_, Unready>((places, marks))
             }
         });
         let waiting = tokio::time::timeout(timeout, try_join_all(waits)).await;
         let late = || Err(self.not_yet_applied(&open.lock().unwrap_or_else(PoisonError::into_inner)));
-        for (places, no_changes) in waiting.unwrap_or_else(|_| late())? {
-            places.iter().zip(no_changes).for_each(|(place, no_change)| receipts[*place].no_change = no_change);
+        for (places, marks) in waiting.unwrap_or_else(|_| late())? {
+            places.iter().zip(marks).for_each(|(place, mark)| receipts[*place].mark = mark);
         }
         Ok(())
     }
@@ -147,9 +147,9 @@ impl Node {
     }
 
     /// The shard tells, while it has the partition; the store, where it does not, or no longer.
-    async fn applied(&self, partition: PartitionId, ids: Vec<LogId>) -> Result<Vec<Option<NoChange>>, StoreError> {
+    async fn applied(&self, partition: PartitionId, ids: Vec<LogId>) -> Result<Vec<Option<Mark>>, StoreError> {
         match self.shard(partition).applied(ids.clone()).await {
-            Some(no_changes) => Ok(no_changes),
+            Some(marks) => Ok(marks),
             None => self.elsewhere(partition).applied(&**self.store(), partition, ids).await,
         }
     }

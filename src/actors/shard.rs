@@ -23,10 +23,10 @@ use super::tenure::{Instruction, Order, live};
 use crate::clock::SharedClock;
 use crate::domain::PartitionId;
 use crate::domain::id::Fingerprint;
-use crate::store::{LogId, NoChange, Store};
+use crate::store::{LogId, Mark, Store};
 
-/// Entries that changed nothing, remembered for those who wait to hear whether theirs did: more than one request may bring.
-const NO_CHANGES_REMEMBERED: usize = 16_384;
+/// Marks of entries, remembered for those who wait to hear what came of theirs: more than one request may bring.
+const MARKS_REMEMBERED: usize = 16_384;
 /// Entries or wake-ups from which on a turn is large: less takes the thread for a fraction of a millisecond.
 const LARGE_TURN: usize = 64;
 
@@ -112,15 +112,15 @@ pub struct Requests {
 
 struct Waiting {
     ids: Vec<LogId>,
-    answer: oneshot::Sender<Vec<Option<NoChange>>>,
+    answer: oneshot::Sender<Vec<Option<Mark>>>,
 }
 
 #[derive(Default)]
 struct Progress {
-    /// What the owners before this one had applied: which of that changed nothing, they knew.
+    /// What the owners before this one had applied: what came of it, they knew.
     begin: LogId,
     checkpoint: LogId,
-    no_changes: HashMap<LogId, NoChange>,
+    marks: HashMap<LogId, Mark>,
     order: VecDeque<LogId>,
 }
 
@@ -136,29 +136,29 @@ impl Requests {
         self.waiting.borrow_mut().clear();
     }
 
-    /// Everything up to `checkpoint` is committed; of what came since the last call, these changed nothing.
-    pub fn applied_up_to(&self, checkpoint: LogId, no_changes: impl IntoIterator<Item = (LogId, NoChange)>) {
+    /// Everything up to `checkpoint` is committed; these are the marks of what came since the last call.
+    pub fn applied_up_to(&self, checkpoint: LogId, marks: impl IntoIterator<Item = (LogId, Mark)>) {
         let mut applied = self.applied.borrow_mut();
         let Some(progress) = applied.as_mut() else { return };
         progress.checkpoint = checkpoint;
-        for (id, why) in no_changes {
-            progress.no_changes.insert(id, why);
+        for (id, why) in marks {
+            progress.marks.insert(id, why);
             progress.order.push_back(id);
         }
-        while progress.order.len() > NO_CHANGES_REMEMBERED {
+        while progress.order.len() > MARKS_REMEMBERED {
             if let Some(oldest) = progress.order.pop_front() {
-                progress.no_changes.remove(&oldest);
+                progress.marks.remove(&oldest);
             }
         }
         let mut waiting = self.waiting.borrow_mut();
         for reached in waiting.extract_if(.., |w| w.ids.iter().all(|id| *id <= checkpoint)) {
-            let _ = reached.answer.send(reached.ids.iter().map(|id| progress.no_changes.get(id).copied()).collect());
+            let _ = reached.answer.send(reached.ids.iter().map(|id| progress.marks.get(id).copied()).collect());
         }
         waiting.retain(|w| !w.answer.is_closed());
     }
 
     /// `None`: this is not for this tenure to say.
-    fn wait(&self, ids: Vec<LogId>) -> Option<oneshot::Receiver<Vec<Option<NoChange>>>> {
+    fn wait(&self, ids: Vec<LogId>) -> Option<oneshot::Receiver<Vec<Option<Mark>>>> {
         let checkpoint = match &*self.applied.borrow() {
             Some(progress) if ids.iter().all(|id| *id > progress.begin) => progress.checkpoint,
             Some(_) | None => return None,
@@ -224,13 +224,13 @@ impl Handler<Obey> for ShardActor {
     }
 }
 
-/// Answers when all of these are applied and committed: of each, why it changed nothing, if so. `None`: ask the store.
+/// Answers when all of these are applied and committed: of each, what is known of it. `None`: ask the store.
 #[derive(Message)]
-#[rtype(result = "Option<Vec<Option<NoChange>>>")]
+#[rtype(result = "Option<Vec<Option<Mark>>>")]
 pub struct AwaitApplied(pub Vec<LogId>);
 
 impl Handler<AwaitApplied> for ShardActor {
-    type Result = ResponseFuture<Option<Vec<Option<NoChange>>>>;
+    type Result = ResponseFuture<Option<Vec<Option<Mark>>>>;
 
     fn handle(&mut self, AwaitApplied(ids): AwaitApplied, _: &mut Self::Context) -> Self::Result {
         let answered = self.requests.wait(ids);
@@ -274,7 +274,7 @@ impl ShardHandle {
     }
 
     /// `None`: its shard does not have the partition, or no longer; ask the store.
-    pub async fn applied(&self, ids: Vec<LogId>) -> Option<Vec<Option<NoChange>>> {
+    pub async fn applied(&self, ids: Vec<LogId>) -> Option<Vec<Option<Mark>>> {
         if !self.is_ready() {
             return None;
         }

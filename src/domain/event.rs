@@ -6,6 +6,9 @@ use super::time::{Span, Timestamp};
 /// How far an event's `time` may lie ahead of the store's clock (D9).
 pub const AHEAD_MAX: Span = Span::from_mins(5);
 
+/// The `source` of what is asked of this service: what notifications name as its cause. No event may claim it.
+pub const COMMAND_SOURCE: &str = "/adjourn/commands";
+
 /// One event of one conversation. Valid by construction: the edge parses, nobody checks again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Event {
@@ -23,6 +26,8 @@ pub enum Rejection {
     TimeAhead { ahead: Span },
     #[error("`until` is more than {max} after `time`: the longest snooze here")]
     SnoozeTooLong { max: Span },
+    #[error("`source` {COMMAND_SOURCE} is this service's own")]
+    ReservedSource,
 }
 
 impl Event {
@@ -37,6 +42,14 @@ impl Event {
         if self.is_ahead_of(clock) {
             return Some(Rejection::TimeAhead { ahead: self.time.since(clock) });
         }
+        if self.name.source() == COMMAND_SOURCE {
+            return Some(Rejection::ReservedSource);
+        }
+        self.snooze_rejection(snooze_max)
+    }
+
+    /// Of a snooze that is longer than `snooze_max`.
+    pub fn snooze_rejection(&self, snooze_max: Span) -> Option<Rejection> {
         match self.kind {
             EventKind::Snoozed { until } if until > self.time.plus(snooze_max) => Some(Rejection::SnoozeTooLong { max: snooze_max }),
             _ => None,

@@ -122,37 +122,44 @@ pub struct Unreadable {
     pub conversation: Option<ConversationKey>,
 }
 
-/// Why an entry changed nothing.
+/// What is kept of an entry for whoever waits to hear: of an event, that it changed nothing; of a command, what came of it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum NoChange {
+pub enum Mark {
     /// It was applied before (D6).
     Repeat,
+    /// It could not be judged: it or its conversation's record cannot be read, or the judge panicked, or died.
+    Failed,
+    /// A command that was carried out. Said, so that silence is never taken for it.
+    Done,
     /// A command that cannot be done.
     Refused(Refusal),
-    /// It could not be judged: its conversation's record cannot be read, or the judge panicked, or died.
-    Failed,
 }
 
-impl NoChange {
+impl Mark {
     const REPEAT: u8 = 0;
     const FAILED: u8 = 1;
-    const REFUSED: u8 = 2;
+    const DONE: u8 = 2;
+    const REFUSED: u8 = 3;
 
     /// As stores have it; it never changes.
     pub fn code(self) -> u8 {
         match self {
             Self::Repeat => Self::REPEAT,
             Self::Failed => Self::FAILED,
+            Self::Done => Self::DONE,
             Self::Refused(refusal) => Self::REFUSED + refusal as u8,
         }
     }
 
-    /// Reads what [`code`](Self::code) gave; one of a later version says no more than that nothing changed.
+    /// Reads what [`code`](Self::code) gave; one of a later version says no more than that nobody here knows.
     pub fn of(code: u8) -> Self {
-        match code.checked_sub(Self::REFUSED) {
-            Some(nth) => Refusal::ALL.get(usize::from(nth)).map_or(Self::Failed, |refusal| Self::Refused(*refusal)),
-            None if code == Self::REPEAT => Self::Repeat,
-            None => Self::Failed,
+        match code {
+            Self::REPEAT => Self::Repeat,
+            Self::DONE => Self::Done,
+            _ => match code.checked_sub(Self::REFUSED).and_then(|nth| Refusal::ALL.get(usize::from(nth))) {
+                Some(refusal) => Self::Refused(*refusal),
+                None => Self::Failed,
+            },
         }
     }
 }

@@ -27,7 +27,7 @@ pub mod redis;
 pub mod ring;
 
 pub use cluster::{ClusterView, Hint, Holder, Member, NodeRecord};
-pub use entry::{DeadLetterAction, Entry, LogEntry, LogId, NoChange, Unreadable};
+pub use entry::{DeadLetterAction, Entry, LogEntry, LogId, Mark, Unreadable};
 
 /// What a store promises. All methods may be called from any thread; a dropped future of `append` or `commit` leaves the
 /// outcome unknown.
@@ -121,8 +121,8 @@ pub trait Store: Send + Sync + 'static {
     /// from the first page to the last comes at least once. Rows that cannot be read are left out.
     fn walk(&self, partition: PartitionId, place: Option<Place>, limit: usize) -> BoxFuture<'_, Result<Walked, StoreError>>;
 
-    /// Whether these entries are applied: how far the partition is, and which of them are known to have changed nothing. The
-    /// last thousand of those of a partition are known at least.
+    /// Whether these entries are applied: how far the partition is, and what is known of them. The last thousand marks of a
+    /// partition are known at least.
     fn applied(&self, partition: PartitionId, ids: Vec<LogId>) -> BoxFuture<'_, Result<Applied, StoreError>>;
 
     /// Notifications numbered above `after`, in order, at most `limit`.
@@ -200,8 +200,8 @@ pub struct Walked {
 pub struct Applied {
     /// Everything up to here is applied.
     pub checkpoint: LogId,
-    /// Of each entry asked about, in their order: why it changed nothing, if that is known.
-    pub no_changes: Vec<Option<NoChange>>,
+    /// Of each entry asked about, in their order: what is known of it. Nothing is of an event that changed something.
+    pub marks: Vec<Option<Mark>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -268,8 +268,8 @@ pub struct Batch {
     pub not_before: Option<Timestamp>,
     /// Marks an entry as being tried alone; `None` clears the mark.
     pub trying: Option<(LogId, u32)>,
-    /// Entries of this batch that changed nothing, for whoever waits to hear.
-    pub no_changes: Vec<(LogId, NoChange)>,
+    /// What came of entries of this batch, for whoever waits to hear.
+    pub marks: Vec<(LogId, Mark)>,
 }
 
 impl Batch {
@@ -287,7 +287,7 @@ impl Batch {
             settings: Vec::new(),
             not_before: None,
             trying: None,
-            no_changes: Vec::new(),
+            marks: Vec::new(),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::error::Category;
+use serde_json::Value;
 
 use super::event::{CATEGORY_CHARS_MAX, PERSON_CHARS_MAX, SUMMARY_CHARS_MAX};
 use super::problem::Fault;
@@ -140,13 +140,13 @@ fn if_any<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, CommandProble
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CommandProblem> {
     let text = utf8(body).map_err(CommandProblem::Unreadable)?;
-    serde_json::from_str(text).map_err(|error| {
-        let reason = error.to_string().into();
-        match error.classify() {
-            Category::Data => CommandProblem::Shape { reason },
-            Category::Io | Category::Syntax | Category::Eof => CommandProblem::Unreadable(Fault::MalformedJson { reason }),
-        }
-    })
+    let unreadable = |error: serde_json::Error| CommandProblem::Unreadable(Fault::MalformedJson { reason: error.to_string().into() });
+    let value: Value = serde_json::from_str(text).map_err(unreadable)?;
+    // An array would be taken for an object's members in their order.
+    if value.is_array() || value.get("note").is_some_and(Value::is_array) {
+        return Err(CommandProblem::Shape { reason: "an array stands where an object is needed".into() });
+    }
+    T::deserialize(value).map_err(|error| CommandProblem::Shape { reason: error.to_string().into() })
 }
 
 /// A text of so many characters at most, an empty one is none.
@@ -192,6 +192,9 @@ mod tests {
             (parse_close, r#"{"by":7}"#, "invalid type: integer `7`"),
             (parse_close, &long, "`note.summary` is longer than 512 characters"),
             (parse_close, "null", "invalid type"),
+            (parse_close, r#"[null,"api"]"#, "an array"),
+            (parse_close, r#"{"note":["a","b"]}"#, "an array"),
+            (parse_assign, r#"["human","x"]"#, "an array"),
             (parse_open, r#"{"source":"bot"}"#, "`source` must be one of user"),
             (parse_assign, r#"{"kind":"human"}"#, "`id`"),
             (parse_assign, r#"{"kind":"dog","id":"rex"}"#, "`kind` must be one of human, ai_agent"),

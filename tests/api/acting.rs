@@ -154,6 +154,12 @@ async fn d6_a_key_names_one_command() {
     let again = Answer::of(close("k-1")).await;
     assert_eq!((first.status.as_u16(), again.status.as_u16()), (200, 200), "{}", again.json);
     assert_eq!(first.json, again.json);
+    let body = json!({"by": "bo"});
+    let reused = Answer::of(asking(&app, Method::POST, "close", &body).header("idempotency-key", "k-1")).await;
+    assert_eq!((reused.status.as_u16(), reused.problem()), (409, "not-open"), "another command under a key that was used");
+    let claims = with(human("close:k-9", "c-1"), json!({"source": "/adjourn/commands"}));
+    let refused = app.post(JSON, claims.to_string()).await;
+    assert_eq!((refused.status.as_u16(), refused.problem()), (422, "reserved-source"));
     let other = Answer::of(close("k-2")).await;
     assert_eq!((other.status.as_u16(), other.problem()), (409, "not-open"));
     assert_eq!(Answer::of(asking(&app, Method::POST, "open", &Value::Null).header("idempotency-key", "k-1")).await.status, 200);

@@ -80,7 +80,7 @@ pub fn everything(batch: &Batch, up_to: LogId) -> Batch {
         notifications: vec![notification(1, None), notification(2, Some(1))],
         dead: vec![dead_letter(up_to)],
         settings: vec![("acme".into(), settings(3))],
-        no_changes: vec![(up_to, NoChange::Repeat)],
+        marks: vec![(up_to, Mark::Repeat)],
         ..batch.clone()
     }
 }

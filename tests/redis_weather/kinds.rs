@@ -11,7 +11,7 @@ use crate::dump::Dump;
 use crate::ground::*;
 use crate::witness::Witness;
 
-const KEYS: [&str; 9] = ["lease", "events", "states", "deadlines", "notifications", "settings", "dead", "letters", "nochange"];
+const KEYS: [&str; 9] = ["lease", "events", "states", "deadlines", "notifications", "settings", "dead", "letters", "marks"];
 
 /// Puts the key aside, and something else in its place.
 fn spoil(ground: &Ground, key: &str) -> Dump {

@@ -87,7 +87,7 @@ async fn a_stream_that_can_take_no_more_is_refused_until_it_is_deleted() {
 /// Nothing is written in part while one of the keys is gone, and the next claim makes it anew and says what is lost.
 #[tokio::test]
 async fn a_key_that_was_deleted_is_made_anew_by_the_next_claim() {
-    for name in ["events", "states", "deadlines", "notifications", "settings", "dead", "letters", "nochange"] {
+    for name in ["events", "states", "deadlines", "notifications", "settings", "dead", "letters", "marks"] {
         let ground = Ground::new().await;
         let mut owner = ground.owner().await;
         let next = ground.bench.append(&["d"]).await[0];

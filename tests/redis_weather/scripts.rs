@@ -214,7 +214,7 @@ async fn a_claim_fails_before_its_first_write_or_not_at_all() {
     let member = || member("claimer", 7);
     let mut all = BTreeSet::new();
     // Of what was never held; over another owner; with its keys gone.
-    let gone = [&[][..], &[], &["states", "events", "notifications"], &["deadlines", "dead", "letters", "nochange", "settings"]];
+    let gone = [&[][..], &[], &["states", "events", "notifications"], &["deadlines", "dead", "letters", "marks", "settings"]];
     for (round, gone) in gone.into_iter().enumerate() {
         let holder = ground.bench.holder().await;
         for name in gone {

@@ -70,6 +70,8 @@ async fn d2_a_reply_that_nobody_can_read_holds_its_conversation_until_somebody_g
     let letter = letters(&ward).await.remove(0);
     assert!(letter.reason.contains("`data.message_id`"), "{}", letter.reason);
     assert_eq!(letter.conversation, Some(key(&format!("acme/{here}"))));
+    let known = ward.store.applied(P, vec![letter.id]).await.unwrap();
+    assert_eq!(known.marks, [Some(Mark::Failed)], "who waits for it is told that it was not done");
     ward.pass(61);
     ward.closed(&beside).await;
     let why = ward.node.why(&key(&format!("acme/{here}"))).await.unwrap().unwrap();
@@ -189,7 +191,7 @@ async fn whoever_follows_the_notifications_skips_none_when_somebody_else_writes_
 async fn a_node_goes_on_over_keys_that_somebody_deletes() {
     let ward = Ward::new().await;
     let here = conversation_of(P);
-    for name in ["events", "notifications", "settings", "dead", "letters", "nochange", "lease", "deadlines"] {
+    for name in ["events", "notifications", "settings", "dead", "letters", "marks", "lease", "deadlines"] {
         ward.human(&here, name).await;
         ward.run(&["DEL", &format!("adjourn:{{p1}}:{name}")]);
         ward.human(&here, &format!("after {name}").replace(' ', "-")).await;

@@ -83,7 +83,7 @@ doctored! {
     somebody_else_holds_the_partition: Held, claim: |member| member.instance += 1;
 
     an_entry_is_lost: Answered, append: |entries| drop(entries.pop());
-    a_repeat_is_forgotten: Answered, commit: |batch| batch.no_changes.clear();
+    a_repeat_is_forgotten: Answered, commit: |batch| batch.marks.clear();
     what_is_tried_alone_is_forgotten: Answered, commit: |batch| batch.trying = None;
     the_chain_ends_elsewhere: Answered, commit: |batch| batch.id.0 ^= 1;
     the_chain_is_not_asked: Answered, shown: |(lease, _), (_, good)| (lease, good);

@@ -295,8 +295,8 @@ impl Pair {
         batch.notifications = (0..dice.below(3)).map(|n| notification(first + n, dice.one_in(2).then_some(first))).collect();
         batch.trim_notifications_below = dice.below(stats.last_notification + 3);
         batch.dead = log[..reach].iter().filter(|_| dice.one_in(9)).map(|entry| dead_letter(entry.id)).collect();
-        let mut unchanged = |entry: &LogEntry| dice.one_in(3).then(|| (entry.id, NoChange::of(dice.below(11) as u8)));
-        batch.no_changes = log[..reach].iter().filter_map(&mut unchanged).collect();
+        let mut unchanged = |entry: &LogEntry| dice.one_in(3).then(|| (entry.id, Mark::of(dice.below(11) as u8)));
+        batch.marks = log[..reach].iter().filter_map(&mut unchanged).collect();
         batch.settings = dice.one_in(6).then(|| ("acme".into(), settings(dice.below(9)))).into_iter().collect();
         batch.trying = dice.one_in(6).then_some((checkpoint, 1));
         batch.not_before = dice.one_in(3).then(|| self.deadline(&log[reach..], dice));

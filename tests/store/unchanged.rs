@@ -5,7 +5,7 @@ use adjourn::store::*;
 
 use crate::bench::*;
 
-const REPEAT: Option<NoChange> = Some(NoChange::Repeat);
+const REPEAT: Option<Mark> = Some(Mark::Repeat);
 
 async fn applied(bench: &Bench, ids: &[LogId]) -> Applied {
     bench.store().applied(P, ids.to_vec()).await.unwrap()
@@ -13,11 +13,11 @@ async fn applied(bench: &Bench, ids: &[LogId]) -> Applied {
 
 pub async fn applied_tells_how_far_a_partition_is(mut bench: Bench) {
     let ids = bench.append(&["a", "b", "c"]).await;
-    assert_eq!(applied(&bench, &[]).await, Applied { checkpoint: LogId::ZERO, no_changes: vec![] });
+    assert_eq!(applied(&bench, &[]).await, Applied { checkpoint: LogId::ZERO, marks: vec![] });
     let mut owner = bench.claim().await;
     for id in &ids[..2] {
         bench.commit(&mut owner, |batch| batch.checkpoint = *id).await.unwrap();
-        assert_eq!(applied(&bench, &ids).await, Applied { checkpoint: *id, no_changes: vec![None; 3] });
+        assert_eq!(applied(&bench, &ids).await, Applied { checkpoint: *id, marks: vec![None; 3] });
     }
     bench.reopen().await;
     assert_eq!(applied(&bench, &[]).await.checkpoint, ids[1]);
@@ -25,40 +25,40 @@ pub async fn applied_tells_how_far_a_partition_is(mut bench: Bench) {
 
 pub async fn repeats_are_told_from_what_changed_something(bench: Bench) {
     let ids = bench.append(&["a", "b", "a", "b"]).await;
-    let repeats = |ids: &[LogId]| ids.iter().map(|id| (*id, NoChange::Repeat)).collect::<Vec<_>>();
+    let repeats = |ids: &[LogId]| ids.iter().map(|id| (*id, Mark::Repeat)).collect::<Vec<_>>();
     let mut owner = bench.claim().await;
     let mut astray = Owner { head: CommitId(7), ..owner };
-    let refused = bench.commit(&mut astray, |batch| batch.no_changes = repeats(&ids)).await;
+    let refused = bench.commit(&mut astray, |batch| batch.marks = repeats(&ids)).await;
     assert!(is_refused(&refused), "{refused:?}");
-    assert_eq!(applied(&bench, &ids).await.no_changes, [None; 4]);
+    assert_eq!(applied(&bench, &ids).await.marks, [None; 4]);
 
     for id in [ids[2], ids[3]] {
-        bench.commit(&mut owner, |batch| (batch.checkpoint, batch.no_changes) = (id, repeats(&[id]))).await.unwrap();
+        bench.commit(&mut owner, |batch| (batch.checkpoint, batch.marks) = (id, repeats(&[id]))).await.unwrap();
     }
     let never = LogId { seq: ids[3].seq + 1, ..ids[3] };
     let asked = [ids[3], ids[0], never, ids[2], ids[1], ids[3]];
-    assert_eq!(applied(&bench, &asked).await.no_changes, [REPEAT, None, None, REPEAT, None, REPEAT]);
-    assert_eq!(bench.store().applied(OTHER, ids.clone()).await.unwrap().no_changes, [None; 4]);
+    assert_eq!(applied(&bench, &asked).await.marks, [REPEAT, None, None, REPEAT, None, REPEAT]);
+    assert_eq!(bench.store().applied(OTHER, ids.clone()).await.unwrap().marks, [None; 4]);
 }
 
 pub async fn why_an_entry_changed_nothing_is_told(bench: Bench) {
-    let refusals = Refusal::ALL.iter().map(|refusal| NoChange::Refused(*refusal));
-    let all: Vec<NoChange> = [NoChange::Repeat, NoChange::Failed].into_iter().chain(refusals).collect();
+    let refusals = Refusal::ALL.iter().map(|refusal| Mark::Refused(*refusal));
+    let all: Vec<Mark> = [Mark::Repeat, Mark::Failed, Mark::Done].into_iter().chain(refusals).collect();
     let names: Vec<String> = (0..all.len()).map(|n| format!("e{n}")).collect();
     let ids = bench.append(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let mut owner = bench.claim().await;
-    let told: Vec<(LogId, NoChange)> = ids.iter().copied().zip(all.iter().copied()).collect();
-    bench.commit(&mut owner, |batch| (batch.checkpoint, batch.no_changes) = (*ids.last().unwrap(), told)).await.unwrap();
-    assert_eq!(applied(&bench, &ids).await.no_changes, all.into_iter().map(Some).collect::<Vec<_>>());
+    let told: Vec<(LogId, Mark)> = ids.iter().copied().zip(all.iter().copied()).collect();
+    bench.commit(&mut owner, |batch| (batch.checkpoint, batch.marks) = (*ids.last().unwrap(), told)).await.unwrap();
+    assert_eq!(applied(&bench, &ids).await.marks, all.into_iter().map(Some).collect::<Vec<_>>());
 }
 
 pub async fn the_last_thousand_repeats_are_known(bench: Bench) {
     let mut owner = bench.claim().await;
     let ids: Vec<LogId> = (1..=1_700).map(|seq| LogId { ms: START as u64, seq }).collect();
     for some in ids.chunks(300) {
-        let some = some.iter().map(|id| (*id, NoChange::Repeat)).collect();
-        bench.commit(&mut owner, |batch| batch.no_changes = some).await.unwrap();
+        let some = some.iter().map(|id| (*id, Mark::Repeat)).collect();
+        bench.commit(&mut owner, |batch| batch.marks = some).await.unwrap();
     }
     let last = &ids[ids.len() - 1_000..];
-    assert_eq!(applied(&bench, last).await.no_changes, vec![REPEAT; 1_000]);
+    assert_eq!(applied(&bench, last).await.marks, vec![REPEAT; 1_000]);
 }

@@ -1,8 +1,8 @@
 //! Acting on a conversation: close, open, assign, snooze, block. Each goes through the log of the conversation's partition and
 //! is answered with the conversation when it is durable (CONTRACT.md, "Reading and acting").
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::body::Body;
@@ -62,7 +62,8 @@ async fn act(edge: &Edge, request: &HttpRequest, path: &Path, payload: web::Payl
     Parameters::of(request, &[])?;
     let conversation = key_of(&path.0, &path.1)?;
     let expected = expected_version(request.headers(), "this conversation")?;
-    let key = idempotency_key(request.headers())?;
+    // A PUT or a DELETE asked again asks for the same: it needs no name.
+    let key = if request.method() == Method::POST { idempotency_key(request.headers())? } else { None };
     let body = Body::new(request, payload, edge, COMMAND_BYTES_MAX).await?.whole().await?;
     if !body.is_empty() {
         media::require_json(request.headers())?;

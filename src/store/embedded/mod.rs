@@ -305,10 +305,10 @@ impl Store for EmbeddedStore {
     fn commit(&self, lease: Lease, batch: Batch) -> BoxFuture<'_, Result<(), StoreError>> {
         async move {
             self.known(lease.partition)?;
-            let no_changes = batch.no_changes.clone();
+            let marks = batch.marks.clone();
             let batch = Box::new(Prepared::new(lease.partition, batch));
             self.writer.ask(|answer| Request::Commit { lease, batch, answer }).await?;
-            self.solo.of(lease.partition).await.committed(lease, no_changes);
+            self.solo.of(lease.partition).await.committed(lease, marks);
             Ok(())
         }
         .boxed()
@@ -355,7 +355,7 @@ impl Store for EmbeddedStore {
             let count = self.partitions.get();
             let states = self.ask(Some(partition), 0, move |db| reads::partition_states(db, count)).await?;
             let checkpoint = states.get(usize::from(partition.0)).map_or(LogId::ZERO, |state| state.checkpoint);
-            Ok(Applied { checkpoint, no_changes: self.solo.of(partition).await.no_changes(&ids) })
+            Ok(Applied { checkpoint, marks: self.solo.of(partition).await.marks(&ids) })
         }
         .boxed()
     }

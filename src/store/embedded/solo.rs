@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::super::cluster::Registry;
-use super::super::{ClusterView, Holder, Lease, LogId, NoChange, StoreError};
+use super::super::{ClusterView, Holder, Lease, LogId, Mark, StoreError};
 use crate::domain::{PartitionCount, PartitionId};
 
 /// More than the contract of [`Store::applied`](super::super::Store::applied) asks for.
-const NO_CHANGES_KEPT: usize = 2_000;
+const MARKS_KEPT: usize = 2_000;
 
 pub struct Solo {
     held: Vec<Mutex<Held>>,
@@ -20,8 +20,8 @@ pub struct Solo {
 #[derive(Default)]
 pub struct Held {
     pub holder: Option<Holder>,
-    /// The latest entries that changed nothing, oldest first.
-    no_changes: VecDeque<(LogId, NoChange)>,
+    /// Of the latest entries that have one, oldest first.
+    marks: VecDeque<(LogId, Mark)>,
 }
 
 impl Solo {
@@ -53,15 +53,15 @@ impl Held {
         self.holder.take_if(|held| held.lease == lease).is_some()
     }
 
-    pub fn committed(&mut self, lease: Lease, no_changes: Vec<(LogId, NoChange)>) {
+    pub fn committed(&mut self, lease: Lease, marks: Vec<(LogId, Mark)>) {
         // Fenced meanwhile: then the beat is another's.
         let _ = self.renew(lease);
-        self.no_changes.extend(no_changes);
-        self.no_changes.drain(..self.no_changes.len().saturating_sub(NO_CHANGES_KEPT));
+        self.marks.extend(marks);
+        self.marks.drain(..self.marks.len().saturating_sub(MARKS_KEPT));
     }
 
-    pub fn no_changes(&self, ids: &[LogId]) -> Vec<Option<NoChange>> {
-        let known = |id: &LogId| self.no_changes.iter().find(|(known, _)| known == id).map(|(_, why)| *why);
+    pub fn marks(&self, ids: &[LogId]) -> Vec<Option<Mark>> {
+        let known = |id: &LogId| self.marks.iter().find(|(known, _)| known == id).map(|(_, why)| *why);
         ids.iter().map(known).collect()
     }
 }

@@ -10,7 +10,7 @@ use crate::faults::{Bug, planted};
 use crate::store::*;
 
 /// More than the contract of [`Store::applied`] asks for.
-const NO_CHANGES_KEPT: usize = 2_000;
+const MARKS_KEPT: usize = 2_000;
 
 /// Numbers of notifications to a millisecond: those under another primary go on by the clock, for it cannot know which were
 /// given out before, except by what its nodes have heard.
@@ -40,8 +40,8 @@ pub struct Partition {
     /// Everything numbered below this was trimmed or never was.
     trimmed_below: u64,
     dead: BTreeMap<LogId, DeadLetter>,
-    /// The latest entries that changed nothing, oldest first.
-    no_changes: VecDeque<(LogId, NoChange)>,
+    /// Of the latest entries that have one, oldest first.
+    marks: VecDeque<(LogId, Mark)>,
     pub settings: BTreeMap<Box<str>, Settings>,
 }
 
@@ -241,8 +241,8 @@ impl Partition {
         self.dead.extend(batch.dead.into_iter().map(|letter| (letter.id, letter)));
         batch.dead_removed.iter().for_each(|id| drop(self.dead.remove(id)));
         self.settings.extend(batch.settings);
-        self.no_changes.extend(batch.no_changes);
-        self.no_changes.drain(..self.no_changes.len().saturating_sub(NO_CHANGES_KEPT));
+        self.marks.extend(batch.marks);
+        self.marks.drain(..self.marks.len().saturating_sub(MARKS_KEPT));
     }
 
     fn write_row(&mut self, write: RowWrite) {
@@ -292,8 +292,8 @@ impl Partition {
     }
 
     pub fn applied(&self, ids: &[LogId]) -> Applied {
-        let known = |id: &LogId| self.no_changes.iter().find(|(known, _)| known == id).map(|(_, why)| *why);
-        Applied { checkpoint: self.checkpoint, no_changes: ids.iter().map(known).collect() }
+        let known = |id: &LogId| self.marks.iter().find(|(known, _)| known == id).map(|(_, why)| *why);
+        Applied { checkpoint: self.checkpoint, marks: ids.iter().map(known).collect() }
     }
 
     pub fn notifications(&self, after: u64, limit: usize) -> NotificationPage {

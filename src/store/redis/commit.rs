@@ -5,7 +5,7 @@ use super::keys::{Keys, PartitionKeys};
 use super::row;
 use super::scripts::Scripts;
 use crate::domain::{ConversationKey, Timestamp};
-use crate::store::{Batch, DeadLetter, Lease, LogId, NoChange, Notification, RowChange, record};
+use crate::store::{Batch, DeadLetter, Lease, LogId, Mark, Notification, RowChange, record};
 use crate::wire::CloudEvent;
 
 /// How a batch is to be written.
@@ -24,7 +24,7 @@ pub fn call(scripts: &Scripts, keys: &Keys, lease: Lease, batch: &Batch, mode: C
 }
 
 fn key_list(of: &PartitionKeys) -> [&str; 9] {
-    [&of.lease, &of.states, &of.deadlines, &of.events, &of.notifications, &of.settings, &of.dead, &of.letters, &of.no_changes]
+    [&of.lease, &of.states, &of.deadlines, &of.events, &of.notifications, &of.settings, &of.dead, &of.letters, &of.marks]
 }
 
 /// Rows of a batch, sorted by what the script does with them.
@@ -63,7 +63,7 @@ impl<'a> Rows<'a> {
 fn arguments(keys: &Keys, lease: Lease, batch: &Batch, mode: CommitMode) -> Args {
     let rows = Rows::of(batch);
     let told = &batch.notifications;
-    let count = 24 + 2 * (told.len() + rows.puts.len() + rows.deadlines.len() + batch.settings.len() + batch.no_changes.len());
+    let count = 24 + 2 * (told.len() + rows.puts.len() + rows.deadlines.len() + batch.settings.len() + batch.marks.len());
     let mut args = Args::with_capacity(count + rows.removes.len(), 512 + 1_200 * told.len() + 300 * rows.puts.len());
     args.number(lease.epoch);
     args.push(nonce(lease.nonce));
@@ -82,7 +82,7 @@ fn arguments(keys: &Keys, lease: Lease, batch: &Batch, mode: CommitMode) -> Args
         rows.undeadlines.len(),
         told.len(),
         batch.settings.len(),
-        batch.no_changes.len(),
+        batch.marks.len(),
     ] {
         args.number(count);
     }
@@ -96,7 +96,7 @@ fn arguments(keys: &Keys, lease: Lease, batch: &Batch, mode: CommitMode) -> Args
         args.push(record::encode_settings(settings));
     }
     push_letters(&mut args, batch);
-    for (id, why) in &batch.no_changes {
+    for (id, why) in &batch.marks {
         args.push(score(*id, *why));
         args.push(id.to_string());
     }
@@ -139,16 +139,16 @@ fn push_letters(args: &mut Args, batch: &Batch) {
     }
 }
 
-/// Where an entry stands among those that changed nothing: by its time, and within the millisecond by why. Exact: 41 bits and
+/// Where an entry stands among those that have a mark: by its time, and within the millisecond by the mark. Exact: 41 bits and
 /// eight behind the point.
-fn score(id: LogId, why: NoChange) -> String {
+fn score(id: LogId, why: Mark) -> String {
     (id.ms as f64 + f64::from(why.code()) / 256.0).to_string()
 }
 
 /// Reads why from what [`score`] gave.
-pub fn no_change(score: &str) -> Option<NoChange> {
+pub fn mark(score: &str) -> Option<Mark> {
     let score: f64 = score.parse().ok()?;
-    Some(NoChange::of((score.fract() * 256.0) as u8))
+    Some(Mark::of((score.fract() * 256.0) as u8))
 }
 
 /// Numbers that do not go on from each other are refused by the script, after the fence was asked.

@@ -16,7 +16,7 @@
 //! | `{prefix}:{pN}:settings` | hash | workspace -> settings applied |
 //! | `{prefix}:{pN}:dead` | stream | dead letters: `id` in the log, `reason`, `r` our own record |
 //! | `{prefix}:{pN}:letters` | sorted set | id in the log `/` id in `dead`, in order of the first |
-//! | `{prefix}:{pN}:nochange` | sorted set | ids of the latest entries that changed nothing, by time and reason |
+//! | `{prefix}:{pN}:marks` | sorted set | ids of the latest entries that have a mark, by time and mark |
 //!
 //! Hashes and sorted sets of a partition hold one element with an empty name, so that none of them is ever missing: a
 //! script that names a missing key fails while a cluster moves its slot.
@@ -43,7 +43,7 @@ pub struct PartitionKeys {
     pub settings: Box<str>,
     pub dead: Box<str>,
     pub letters: Box<str>,
-    pub no_changes: Box<str>,
+    pub marks: Box<str>,
 }
 
 impl Keys {
@@ -85,7 +85,7 @@ impl PartitionKeys {
             settings: key("settings"),
             dead: key("dead"),
             letters: key("letters"),
-            no_changes: key("nochange"),
+            marks: key("marks"),
         }
     }
 }
@@ -109,8 +109,8 @@ mod tests {
         let keys = Keys::new("adjourn", PartitionCount::new(PartitionCount::MAX).unwrap());
         let mut all = std::collections::BTreeSet::new();
         for (number, of) in keys.partitions.iter().enumerate() {
-            let PartitionKeys { events, states, deadlines, notifications, lease, settings, dead, letters, no_changes } = of;
-            for key in [events, states, deadlines, notifications, lease, settings, dead, letters, no_changes] {
+            let PartitionKeys { events, states, deadlines, notifications, lease, settings, dead, letters, marks } = of;
+            for key in [events, states, deadlines, notifications, lease, settings, dead, letters, marks] {
                 let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
                 assert_eq!(tag, Some(&*format!("p{number}")), "{key}");
                 assert!(all.insert(key.clone()), "{key} twice");

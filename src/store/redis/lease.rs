@@ -64,7 +64,7 @@ impl Inner {
         let fixed = [NUMBERS_A_MILLISECOND.to_string(), self.partitions.get().to_string(), heard.to_string()];
         let args: Vec<&[u8]> = args.iter().chain(&seen).chain(&fixed).map(String::as_bytes).collect();
         let keys: [&str; 9] =
-            [&of.lease, &of.events, &of.notifications, &of.dead, &of.states, &of.settings, &of.deadlines, &of.letters, &of.no_changes];
+            [&of.lease, &of.events, &of.notifications, &of.dead, &of.states, &of.settings, &of.deadlines, &of.letters, &of.marks];
         let answer = self.link.script(&self.scripts.claim, &keys, &args).await.map_err(|error| of_write(partition, error))?;
         let claimed = Claimed::read(answer).ok_or_else(|| odd("a claim"))?;
         self.repair(partition, &claimed.repair).await?;

@@ -2,7 +2,7 @@
 
 use redis::{Cmd, Value};
 
-use super::commit::{no_change, sortable, unsortable};
+use super::commit::{mark, sortable, unsortable};
 use super::errors::{general, of_read, of_server, unreadable};
 use super::link::Answers;
 use super::scripts::NUMBERS_A_MILLISECOND;
@@ -192,7 +192,7 @@ impl Inner {
         // The checkpoint first: whoever finds it there finds what was committed with it.
         let mut asked = vec![get];
         if !ids.is_empty() {
-            let mut scores = cmd("ZMSCORE", &of.no_changes);
+            let mut scores = cmd("ZMSCORE", &of.marks);
             ids.iter().for_each(|id| {
                 scores.arg(id.to_string());
             });
@@ -201,7 +201,7 @@ impl Inner {
         let mut answers = self.ask_all(partition, asked).await?.into_iter();
         let checkpoint = answers.next().as_ref().and_then(log_id).unwrap_or_default();
         let scores = answers.next().and_then(list).unwrap_or_default();
-        Ok(Applied { checkpoint, no_changes: scores.iter().map(|score| text(score).and_then(no_change)).collect() })
+        Ok(Applied { checkpoint, marks: scores.iter().map(|score| text(score).and_then(mark)).collect() })
     }
 
     pub async fn applied_settings(&self, partition: PartitionId, workspace: &str) -> Result<Option<Settings>, StoreError> {

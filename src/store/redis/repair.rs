@@ -9,7 +9,7 @@ use crate::domain::PartitionId;
 use crate::store::StoreError;
 
 /// In the order of the claim's keys.
-const NAMES: [&str; 9] = ["lease", "events", "notifications", "dead", "states", "settings", "deadlines", "letters", "nochange"];
+const NAMES: [&str; 9] = ["lease", "events", "notifications", "dead", "states", "settings", "deadlines", "letters", "marks"];
 /// Its place among them.
 const LEASE: usize = 0;
 /// Rows looked at in one go: some 2 ms of Redis' time.
