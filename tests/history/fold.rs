@@ -112,7 +112,8 @@ impl<'a> Fold<'a> {
         let settings = self.settings_of(key.workspace());
         let before = self.rows.get(key).cloned().unwrap_or_else(|| Conversation::new(now));
         let taken = step(key, before, input, &settings, now);
-        if taken.outcome != Outcome::Duplicate {
+        // What is refused touches nothing, also where settings have changed since it was looked at last.
+        if !matches!(taken.outcome, Outcome::Duplicate | Outcome::Refused(_)) {
             self.look_at.insert(key.clone(), wake_at(&taken.after, &settings));
         }
         if taken.outcome == Outcome::Changed {
