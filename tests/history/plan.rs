@@ -219,13 +219,17 @@ impl Plan {
             draw.insert(&mut acts, Act::Settings { via, change });
         }
         let strict = !exclusive && draw.rng.percent(50);
-        // With dice of their own: what else there is in a history is the same without them.
-        let mut draw = Draw { rng: Rng::new(seed ^ 0xac7), ..draw };
-        for nth in 0..size.events / 100 {
-            let ask = draw.ask(nth, nodes);
-            draw.insert(&mut acts, ask);
-        }
         Self { seed, nodes, partitions, exclusive, strict, period, acts }
+    }
+
+    /// The same, with somebody who asks for something now and then: by dice of their own.
+    pub fn with_commands(mut self, size: Size) -> Self {
+        let mut draw = Draw { rng: Rng::new(self.seed ^ 0xac7), size, next_event: 0 };
+        for nth in 0..size.events / 100 {
+            let ask = draw.ask(nth, self.nodes);
+            draw.insert(&mut self.acts, ask);
+        }
+        self
     }
 }
 
