@@ -13,6 +13,15 @@ use crate::store::{Barrier, StoreError};
 /// worth a short wait. A greater difference is a jump of a clock, and the tick will come back to it.
 const CLOCKS_APART_MAX: Span = Span::from_millis(20);
 
+/// A barrier, with everything applied that was accepted before it.
+#[derive(Clone, Copy)]
+pub(super) struct CaughtUp {
+    pub barrier: Barrier,
+    /// What both clocks had passed when the barrier was taken, and no later: however long catching up took, nothing is known of
+    /// what was accepted since.
+    pub trusted: Timestamp,
+}
+
 impl Owner<'_> {
     /// Looks at conversations that say they are due. Those whose deadline both clocks have passed close, unless something
     /// accepted up to then keeps them open (D1, D2).
@@ -21,27 +30,27 @@ impl Owner<'_> {
             return Ok(());
         }
         self.admit(keys.iter().cloned()).await?;
-        let mut barrier = self.caught_up().await?;
-        let trusted = self.trusted(&barrier);
+        let mut caught_up = self.caught_up().await?;
+        let trusted = caught_up.trusted;
         let near = trusted..trusted.plus(CLOCKS_APART_MAX);
         let nearly_due = keys.iter().filter_map(|key| self.residents.get_mut(key)?.indexed_at).filter(|at| near.contains(at)).max();
         if let Some(latest) = nearly_due {
             tokio::time::sleep(Duration::from_millis(latest.since(trusted).as_millis().unsigned_abs() + 1)).await;
-            barrier = self.caught_up().await?;
+            caught_up = self.caught_up().await?;
         }
-        if barrier.held {
+        if caught_up.barrier.held {
             return Ok(()); // once it may go on, the tick finds them
         }
-        let trusted = self.trusted(&barrier);
+        let trusted = caught_up.trusted;
         let mut due = keys;
         due.retain(|key| self.residents.get_mut(key).is_some_and(|r| r.indexed_at.is_some_and(|at| at < trusted)));
-        self.look(due, &barrier).await
+        self.look(due, &caught_up).await
     }
 
-    /// Wakes these conversations under `barrier`, which has been caught up with, and commits what follows: closes go in
+    /// Wakes these conversations under a barrier that has been caught up with, and commits what follows: closes go in
     /// a commit of their own, so that one that is refused takes no event down with it.
-    pub(super) async fn look(&mut self, keys: Vec<ConversationKey>, barrier: &Barrier) -> Result<(), StoreError> {
-        let trusted = self.trusted(barrier);
+    pub(super) async fn look(&mut self, keys: Vec<ConversationKey>, caught_up: &CaughtUp) -> Result<(), StoreError> {
+        let CaughtUp { barrier, trusted } = *caught_up;
         let mut sent = Vec::with_capacity(keys.len());
         let mut places = Vec::with_capacity(keys.len());
         for key in keys.into_iter().filter(|key| !self.uncounted.contains_key(key)) {
@@ -62,11 +71,14 @@ impl Owner<'_> {
     }
 
     /// A barrier, with everything applied that was accepted before it.
-    pub(super) async fn caught_up(&mut self) -> Result<Barrier, StoreError> {
+    pub(super) async fn caught_up(&mut self) -> Result<CaughtUp, StoreError> {
         let (store, partition) = (self.parts.store.clone(), self.parts.partition);
+        // Before the barrier: what comes in behind it may take its time to be seen, and be a reply (D2).
+        let node_clock = self.parts.steady.now();
         let barrier = store.barrier(partition).await?;
+        let caught_up = CaughtUp { barrier, trusted: trusted(barrier.clock, node_clock) };
         if planted(Bug::NoBarrier) {
-            return Ok(barrier);
+            return Ok(caught_up);
         }
         while self.head.checkpoint < barrier.last {
             let entries = store.read(partition, self.head.checkpoint, self.parts.options.batch_behind, Duration::from_secs(1)).await?;
@@ -76,16 +88,15 @@ impl Owner<'_> {
             }
             self.apply(entries).await?;
         }
-        Ok(barrier)
+        Ok(caught_up)
     }
+}
 
-    /// The lesser of the store's clock and the node's: a deadline strictly before it has passed on both (D1).
-    pub(super) fn trusted(&self, barrier: &Barrier) -> Timestamp {
-        let (store, node) = (barrier.clock, self.parts.steady.now());
-        match () {
-            () if planted(Bug::NodeClockOnly) => node,
-            () if planted(Bug::StoreClockOnly) => store,
-            () => store.min(node),
-        }
+/// The lesser of the store's clock and the node's: a deadline strictly before it has passed on both (D1).
+pub(super) fn trusted(store: Timestamp, node: Timestamp) -> Timestamp {
+    match () {
+        () if planted(Bug::NodeClockOnly) => node,
+        () if planted(Bug::StoreClockOnly) => store,
+        () => store.min(node),
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::due::trusted;
 use super::owner::{AT_ONCE, Owner};
 use crate::domain::conversation::ToldTimer;
 use crate::domain::{Conversation, ConversationKey, Settings, Span, Timestamp};
@@ -77,7 +78,7 @@ impl Owner<'_> {
         if barrier.held {
             return Ok(());
         }
-        let until = self.trusted(&barrier).minus(Span::from_millis(1));
+        let until = trusted(barrier.clock, self.parts.steady.now()).minus(Span::from_millis(1));
         let mut after = self.rounds.looked_ahead.clone().filter(|_| planted(Bug::WakeUpFromCursor));
         loop {
             let page = self.parts.store.due(self.parts.partition, until, after.take(), limit).await?;
@@ -121,8 +122,8 @@ impl Owner<'_> {
     /// reach before a restart is told when the old deadline comes up.
     async fn sweep(&mut self) -> Result<(), StoreError> {
         let Some((workspace, place)) = self.sweeps.pop_front() else { return Ok(()) };
-        let barrier = self.caught_up().await?;
-        if barrier.held {
+        let caught_up = self.caught_up().await?;
+        if caught_up.barrier.held {
             self.sweeps.push_front((workspace, place));
             return Ok(());
         }
@@ -131,7 +132,7 @@ impl Owner<'_> {
         let keys: Vec<ConversationKey> = page.rows.into_iter().filter(told).map(|(key, _)| key).collect();
         if !keys.is_empty() {
             self.admit(keys.iter().cloned()).await?;
-            self.look(keys, &barrier).await?;
+            self.look(keys, &caught_up).await?;
         }
         if page.next.is_some() {
             self.sweeps.push_back((workspace, page.next));
@@ -185,10 +186,10 @@ impl Owner<'_> {
     /// Takes rows of conversations that closed, or never opened and were not heard of, `retention` ago.
     async fn retain(&mut self) -> Result<(), StoreError> {
         // Caught up first: on a full node who was just touched has left again, and a row read before would not show it.
-        let barrier = self.caught_up().await?;
+        let caught_up = self.caught_up().await?;
         let page = self.parts.store.walk(self.parts.partition, self.rounds.retention_at.take(), RETENTION_PAGE).await?;
         self.rounds.retention_at = page.next;
-        let before = self.trusted(&barrier).minus(self.parts.options.retention);
+        let before = caught_up.trusted.minus(self.parts.options.retention);
         let mut draft = self.draft();
         for (key, _) in page.rows.into_iter().filter(|(key, row)| is_past(row, before) && !self.residents.contains(key)) {
             draft.remove(key, None);

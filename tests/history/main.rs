@@ -102,7 +102,8 @@ fn the_same_seed_is_the_same_history() {
 fn every_answer_to_a_command_is_true() {
     const HISTORIES: usize = 60;
     let mut tally = Tally::default();
-    for seed in 0..HISTORIES as u64 {
+    // The last two broke a law once: the first the fold's own, the second I2, by a clock read after its barrier.
+    for seed in (0..HISTORIES as u64).chain([390, 669]) {
         let outcome = run::run(&Plan::of(seed, Size::FULL).with_commands(Size::FULL), None);
         assert!(outcome.violations.is_empty(), "seed {seed}: {:?}", outcome.violations);
         tally.add(&outcome.tally);
