@@ -13,6 +13,9 @@ use crate::store::{Entry, Mark, StoreError};
 /// Longest key that names a command: an event's id, with room for what is asked and how.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 100;
 
+/// The log of the partition's owner says which.
+const UNJUDGED: &str = "the command could not be judged: the conversation's record cannot be read, or does not fit";
+
 /// What is asked of a conversation.
 #[derive(Clone, Debug)]
 pub struct Command {
@@ -33,9 +36,6 @@ pub enum ActRefused {
     VersionMismatch { current: u64 },
     #[error(transparent)]
     Rejected(#[from] Rejection),
-    /// Its conversation's record cannot be read, or the judge panicked; the log of the partition's owner says more.
-    #[error("the command could not be judged: the conversation's record cannot be read, or does not fit")]
-    Failed,
     #[error(transparent)]
     Unready(#[from] Unready),
 }
@@ -51,8 +51,8 @@ impl Node {
     /// then. Done once under its key: asked again it answers alike.
     ///
     /// # Errors
-    /// `Refused`, `VersionMismatch`, `Rejected`, `Failed`: nothing was changed. `Unready`: nobody knows yet, it may still be
-    /// done.
+    /// `Refused`, `VersionMismatch`, `Rejected`, and the store's `Unreadable`: nothing was changed. Any other `Unready`: nobody
+    /// knows yet, it may still be done.
     pub async fn act(&self, command: Command, timeout: Duration) -> Result<Snapshot, ActRefused> {
         let Command { conversation, kind, expected, key } = command;
         let clock = self.clock_for(&[]).await?;
@@ -74,7 +74,7 @@ impl Node {
             (None, _) => Err(StoreError::OutcomeUnknown("what came of the command is not known any more".into()).into()),
             (Some(Mark::Refused(Refusal::OtherVersion)), Some(now)) => Err(ActRefused::VersionMismatch { current: now.version }),
             (Some(Mark::Refused(refusal)), _) => Err(ActRefused::Refused(refusal)),
-            (Some(Mark::Failed), _) => Err(ActRefused::Failed),
+            (Some(Mark::Failed), _) => Err(StoreError::Unreadable(UNJUDGED.into()).into()),
         }
     }
 }
@@ -84,7 +84,7 @@ impl Node {
 fn name_of(kind: &EventKind, key: Option<&str>) -> Result<EventName, StoreError> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let id = match key {
-        Some(key) => format!("{}:{key}:{:016x}", verb(kind), asked(kind)),
+        Some(key) => format!("{key}:{:016x}", asked(kind)),
         None => format!("{:016}-{:016x}", COUNT.fetch_add(1, Ordering::Relaxed), crate::chance::token()),
     };
     EventName::new(COMMAND_SOURCE, &id).map_err(|error| StoreError::Refused(error.to_string().into()))
@@ -95,19 +95,4 @@ fn asked(kind: &EventKind) -> u64 {
     let mut hasher = siphasher::sip::SipHasher13::new();
     std::hash::Hasher::write(&mut hasher, format!("{kind:?}").as_bytes());
     std::hash::Hasher::finish(&hasher)
-}
-
-/// What is asked, in a word: a key of the caller's names one command, not one of each kind.
-const fn verb(kind: &EventKind) -> &'static str {
-    match kind {
-        EventKind::Closed { .. } => "close",
-        EventKind::Opened { .. } => "open",
-        EventKind::Assigned(_) => "assign",
-        EventKind::Unassigned => "unassign",
-        EventKind::Snoozed { .. } => "snooze",
-        EventKind::Unsnoozed => "unsnooze",
-        EventKind::Blocked => "block",
-        EventKind::Unblocked => "unblock",
-        EventKind::Message { .. } | EventKind::MessageFailed { .. } => "tell",
-    }
 }

@@ -1,5 +1,7 @@
 //! What stands in a log: events, settings, commands, each with its place; and what became of it.
 
+use std::collections::VecDeque;
+
 use crate::domain::{ConversationKey, Event, Refusal, Settings, Timestamp};
 
 /// The place of an entry in its partition's log, and when it was accepted: milliseconds, then a number within them.
@@ -161,5 +163,25 @@ impl Mark {
                 None => Self::Failed,
             },
         }
+    }
+}
+
+/// The latest marks of a partition, oldest first, in the memory of the process that made them.
+#[derive(Clone, Default)]
+pub struct Marks(VecDeque<(LogId, Mark)>);
+
+impl Marks {
+    /// More than the contract of [`Store::applied`](super::Store::applied) asks for.
+    const KEPT: usize = 2_000;
+
+    pub fn keep(&mut self, marks: Vec<(LogId, Mark)>) {
+        self.0.extend(marks);
+        self.0.drain(..self.0.len().saturating_sub(Self::KEPT));
+    }
+
+    /// Of each of these, in their order, what is known.
+    pub fn of(&self, ids: &[LogId]) -> Vec<Option<Mark>> {
+        let known = |id: &LogId| self.0.iter().find(|(known, _)| known == id).map(|(_, mark)| *mark);
+        ids.iter().map(known).collect()
     }
 }

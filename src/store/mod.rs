@@ -27,7 +27,7 @@ pub mod redis;
 pub mod ring;
 
 pub use cluster::{ClusterView, Hint, Holder, Member, NodeRecord};
-pub use entry::{DeadLetterAction, Entry, LogEntry, LogId, Mark, Unreadable};
+pub use entry::{DeadLetterAction, Entry, LogEntry, LogId, Mark, Marks, Unreadable};
 
 /// What a store promises. All methods may be called from any thread; a dropped future of `append` or `commit` leaves the
 /// outcome unknown.

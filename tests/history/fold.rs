@@ -91,7 +91,7 @@ impl<'a> Fold<'a> {
                 let accepted_at = id.accepted_at();
                 let accepted = Accepted { event: Event { time: accepted_at, ..(**command).clone() }, accepted_at };
                 let outcome = self.step(&command.conversation, &Input::Command { accepted, expected: *expected }, accepted_at);
-                let key = command.name.id().split(':').nth(1).unwrap_or_default();
+                let (key, _) = command.name.id().rsplit_once(':').unwrap_or_default();
                 self.came_of.insert(key.to_owned(), outcome);
             }
             Ok(Entry::Settings { workspace, settings }) => {

@@ -96,11 +96,6 @@ fn problem(key: &ConversationKey, refused: ActRefused) -> Problem {
             Problem::new(StatusCode::PRECONDITION_FAILED, "version-mismatch", detail, action)
         }
         ActRefused::Rejected(rejection) => Problem::from(&rejection),
-        ActRefused::Failed => {
-            let action =
-                "Sent again it will be answered the same: tell who operates this service; the log of the partition's owner has the reason.";
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "record-unreadable", refused.to_string(), action)
-        }
         ActRefused::Unready(unready) => unready.into(),
     }
 }

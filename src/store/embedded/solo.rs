@@ -1,15 +1,10 @@
 //! Who holds what in a store that one process has to itself: kept in memory, for when the process is gone so are they.
 
-use std::collections::VecDeque;
-
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::super::cluster::Registry;
-use super::super::{ClusterView, Holder, Lease, LogId, Mark, StoreError};
+use super::super::{ClusterView, Holder, Lease, LogId, Mark, Marks, StoreError};
 use crate::domain::{PartitionCount, PartitionId};
-
-/// More than the contract of [`Store::applied`](super::super::Store::applied) asks for.
-const MARKS_KEPT: usize = 2_000;
 
 pub struct Solo {
     held: Vec<Mutex<Held>>,
@@ -20,8 +15,7 @@ pub struct Solo {
 #[derive(Default)]
 pub struct Held {
     pub holder: Option<Holder>,
-    /// Of the latest entries that have one, oldest first.
-    marks: VecDeque<(LogId, Mark)>,
+    marks: Marks,
 }
 
 impl Solo {
@@ -56,12 +50,10 @@ impl Held {
     pub fn committed(&mut self, lease: Lease, marks: Vec<(LogId, Mark)>) {
         // Fenced meanwhile: then the beat is another's.
         let _ = self.renew(lease);
-        self.marks.extend(marks);
-        self.marks.drain(..self.marks.len().saturating_sub(MARKS_KEPT));
+        self.marks.keep(marks);
     }
 
     pub fn marks(&self, ids: &[LogId]) -> Vec<Option<Mark>> {
-        let known = |id: &LogId| self.marks.iter().find(|(known, _)| known == id).map(|(_, why)| *why);
-        ids.iter().map(known).collect()
+        self.marks.of(ids)
     }
 }

@@ -1,16 +1,13 @@
 //! One partition of the model: what its log, rows, index and outbox hold, and the rules of changing them.
 
 use std::collections::btree_map::OccupiedEntry;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::domain::{Conversation, ConversationKey, Notice, PartitionId, Settings, Timestamp};
 use crate::faults::{Bug, planted};
 use crate::store::*;
-
-/// More than the contract of [`Store::applied`] asks for.
-const MARKS_KEPT: usize = 2_000;
 
 /// Numbers of notifications to a millisecond: those under another primary go on by the clock, for it cannot know which were
 /// given out before, except by what its nodes have heard.
@@ -40,8 +37,7 @@ pub struct Partition {
     /// Everything numbered below this was trimmed or never was.
     trimmed_below: u64,
     dead: BTreeMap<LogId, DeadLetter>,
-    /// Of the latest entries that have one, oldest first.
-    marks: VecDeque<(LogId, Mark)>,
+    marks: Marks,
     pub settings: BTreeMap<Box<str>, Settings>,
 }
 
@@ -241,8 +237,7 @@ impl Partition {
         self.dead.extend(batch.dead.into_iter().map(|letter| (letter.id, letter)));
         batch.dead_removed.iter().for_each(|id| drop(self.dead.remove(id)));
         self.settings.extend(batch.settings);
-        self.marks.extend(batch.marks);
-        self.marks.drain(..self.marks.len().saturating_sub(MARKS_KEPT));
+        self.marks.keep(batch.marks);
     }
 
     fn write_row(&mut self, write: RowWrite) {
@@ -292,8 +287,7 @@ impl Partition {
     }
 
     pub fn applied(&self, ids: &[LogId]) -> Applied {
-        let known = |id: &LogId| self.marks.iter().find(|(known, _)| known == id).map(|(_, why)| *why);
-        Applied { checkpoint: self.checkpoint, marks: ids.iter().map(known).collect() }
+        Applied { checkpoint: self.checkpoint, marks: self.marks.of(ids) }
     }
 
     pub fn notifications(&self, after: u64, limit: usize) -> NotificationPage {
