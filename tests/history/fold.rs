@@ -168,7 +168,7 @@ impl<'a> Fold<'a> {
             Notice::Settings { .. } => None,
         });
         let is_same = self.rows.get(key).is_some_and(|mine| mine.version == row.version);
-        let silently = committed.store_clock.min(committed.node_clock).minus(Span::from_millis(1));
+        let silently = committed.shown.both().minus(Span::from_millis(1));
         match told_at {
             Some(at) => {
                 self.step(key, &Input::WakeUp, at);

@@ -4,7 +4,6 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use adjourn::clock::Clock;
 use adjourn::domain::{PartitionCount, PartitionId, Timestamp};
 use adjourn::store::memory::{MemoryStore, Replica};
 use adjourn::store::{Batch, CommitId, Entry, Lease, LogId, Store, Unreadable};
@@ -66,11 +65,24 @@ pub struct Logged {
 pub struct Committed {
     pub lease: Lease,
     pub batch: Batch,
-    /// The true time, and what the store's and the node's clock showed.
+    /// The true time.
     pub at: Ms,
     pub virtual_ms: Ms,
-    pub store_clock: Timestamp,
-    pub node_clock: Timestamp,
+    pub shown: Shown,
+}
+
+/// What both clocks showed at the last barrier before a commit: as its sender knows them.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Shown {
+    pub store: Timestamp,
+    pub node: Timestamp,
+}
+
+impl Shown {
+    /// What had passed on both.
+    pub fn both(self) -> Timestamp {
+        self.store.min(self.node)
+    }
 }
 
 impl Book {
@@ -164,12 +176,12 @@ impl Ground {
     }
 
     /// The store took a batch: the laws that can be asked at once are.
-    pub fn committed(&self, lease: Lease, batch: Batch, node_clock: Timestamp) {
-        let (at, virtual_ms, store_clock) = (self.time.now(), self.time.virtual_ms(), self.clock.now());
-        let committed = Committed { lease, batch, at, virtual_ms, store_clock, node_clock };
+    pub fn committed(&self, lease: Lease, batch: Batch, shown: Shown) {
+        let (at, virtual_ms) = (self.time.now(), self.time.virtual_ms());
+        let committed = Committed { lease, batch, at, virtual_ms, shown };
         let mut journal = self.journal();
         let book = &journal.partitions[usize::from(lease.partition.0)];
-        let found = laws::of_a_commit(book, &committed, journal.off_since, self);
+        let found = laws::of_a_commit(book, &committed, journal.off_since);
         journal.violations.extend(found);
         journal.note(&[2, u64::from(lease.partition.0), committed.batch.id.0 as u64, committed.batch.rows.len() as u64]);
         journal.partitions[usize::from(lease.partition.0)].commits.push(committed);

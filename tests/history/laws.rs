@@ -4,7 +4,7 @@ use adjourn::domain::event::ClosingSource;
 use adjourn::domain::notice::Cause;
 use adjourn::domain::{ConversationNotice, Notice, NoticeKind, Timestamp};
 
-use super::ground::{Book, Committed, Ground};
+use super::ground::{Book, Committed};
 use super::time::Ms;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -70,9 +70,9 @@ pub fn deadline_of(told: &ConversationNotice) -> Option<Timestamp> {
 }
 
 /// Of a commit that the store has just taken into `book`.
-pub fn of_a_commit(book: &Book, committed: &Committed, off_since: Option<Ms>, ground: &Ground) -> Vec<Violation> {
+pub fn of_a_commit(book: &Book, committed: &Committed, off_since: Option<Ms>) -> Vec<Violation> {
     let mut found = Vec::new();
-    let Committed { lease, batch, at, store_clock, node_clock, .. } = committed;
+    let Committed { lease, batch, at, shown, .. } = committed;
     if batch.based_on != book.head() {
         found.push(violates(
             Law::OneChain,
@@ -85,12 +85,10 @@ pub fn of_a_commit(book: &Book, committed: &Committed, off_since: Option<Ms>, gr
     if book.lease != Some(*lease) {
         found.push(violates(Law::OneChain, format!("{lease:?} commits, {:?} has claimed since", book.lease)));
     }
-    let both_ahead = ground.clock.wrong_by() > 0 && node_clock.as_millis() > *at;
     for (told, deadline) in closes(committed) {
         let key = &told.key;
-        let passed = deadline < (*store_clock).min(*node_clock) && (deadline.as_millis() < *at || both_ahead);
-        if !passed {
-            let about = format!("{key} closed, due {deadline:?}, store {store_clock:?}, node {node_clock:?}, truly {at}");
+        if deadline >= shown.both() {
+            let about = format!("{key} closed, due {deadline:?}, {shown:?}, truly {at}");
             found.push(violates(Law::NeverEarly, about));
         }
         let unseen = book.log.iter().rev().take_while(|logged| logged.id > batch.checkpoint);

@@ -1,6 +1,7 @@
 //! A process's way to the store. Calls arrive late, twice, or never; answers get lost; and the process may die just before a
 //! call arrives or just after it was carried out, before it hears of it.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use adjourn::store::*;
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio::sync::oneshot;
 
-use super::ground::Ground;
+use super::ground::{Ground, Shown};
 use super::poison;
 use super::run::LEASE;
 use super::time::{Ms, SimClock};
@@ -55,6 +56,8 @@ pub struct Line {
     troubles: Mutex<Troubles>,
     /// What was acknowledged over this line in the last seconds, in case the store loses it.
     pub ring: Ring,
+    /// What both clocks showed at each partition's last barrier.
+    shown: Mutex<BTreeMap<PartitionId, Shown>>,
     strict: bool,
 }
 
@@ -82,6 +85,7 @@ impl Line {
             ended: AtomicBool::new(false),
             troubles: Mutex::default(),
             ring: Ring::default(),
+            shown: Mutex::default(),
             strict,
         })
     }
@@ -105,6 +109,10 @@ impl Line {
 
     fn store(&self) -> &Arc<MemoryStore> {
         &self.ground.store
+    }
+
+    fn shown(&self) -> MutexGuard<'_, BTreeMap<PartitionId, Shown>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn fate(&self, is_commit: bool, is_write: bool) -> Fate {
@@ -341,7 +349,13 @@ impl Store for Line {
     }
 
     fn barrier(&self, partition: PartitionId) -> Answer<'_, Barrier> {
-        self.ask(self.store().barrier(partition))
+        let (node, barrier) = (self.clock.now(), self.ask(self.store().barrier(partition)));
+        async move {
+            let barrier = barrier.await?;
+            self.shown().insert(partition, Shown { store: barrier.clock, node });
+            Ok(barrier)
+        }
+        .boxed()
     }
 
     fn claim(&self, partition: PartitionId, by: Member, over: Option<Holder>) -> Answer<'_, Claim> {
@@ -374,15 +388,17 @@ impl Store for Line {
     }
 
     fn commit(&self, lease: Lease, batch: Batch) -> Answer<'_, ()> {
-        let (ground, clock) = (self.ground.clone(), self.clock.clone());
+        let ground = self.ground.clone();
+        // A clock that is set back while a commit is on its way takes nothing back.
+        let shown = self.shown().get(&lease.partition).copied().unwrap_or_default();
         let mut batch = Some(batch);
         self.tell(true, move |last| {
-            let (ground, clock) = (ground.clone(), clock.clone());
+            let ground = ground.clone();
             let batch = if last { batch.take() } else { batch.clone() };
             async move {
                 let batch = batch.ok_or_else(no_word)?;
                 ground.store.commit(lease, batch.clone()).await?;
-                ground.committed(lease, batch, clock.now());
+                ground.committed(lease, batch, shown);
                 Ok(())
             }
             .boxed()

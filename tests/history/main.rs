@@ -97,28 +97,15 @@ fn the_same_seed_is_the_same_history() {
     assert_eq!(digests.len(), 12, "another seed is another history");
 }
 
-/// L0a, L1 to L4, L7 to L9: what a command is answered is what came of it, whatever happens to whom it was asked.
-#[test]
-fn every_answer_to_a_command_is_true() {
-    const HISTORIES: usize = 60;
-    let mut tally = Tally::default();
-    // The last two broke a law once: the first the fold's own, the second I2, by a clock read after its barrier.
-    for seed in (0..HISTORIES as u64).chain([390, 669]) {
-        let outcome = run::run(&Plan::of(seed, Size::FULL).with_commands(Size::FULL), None);
-        assert!(outcome.violations.is_empty(), "seed {seed}: {:?}", outcome.violations);
-        tally.add(&outcome.tally);
-    }
-    let done = tally.answered - tally.refused;
-    assert!(done > HISTORIES * 2 && tally.refused > HISTORIES * 2, "{tally:?}");
-}
-
 /// A run in which nothing happens breaks no law, and proves nothing.
 #[test]
 fn there_is_something_to_judge() {
     let found = many::histories(0, 40, false, || ());
-    let Tally { accepted, commits, claims, auto_closes, judged_for_lateness, reversals, set_aside, faults, deaths, .. } = found.tally;
+    let Tally { accepted, commits, claims, auto_closes, judged_for_lateness, reversals, set_aside, faults, deaths, answered, refused } =
+        found.tally;
     assert!(found.failed.is_none() && found.histories == 40);
     assert!(accepted > 40 * 1_500 && commits > 40 * 300 && faults == 40 * Size::FULL.faults, "{:?}", found.tally);
+    assert!(answered - refused > 40 * 2 && refused > 40 * 2, "commands: {:?}", found.tally);
     assert!(
         claims > 40 * 20 && auto_closes > 40 * 50 && judged_for_lateness > 40 * 10 && reversals > 40 && set_aside > 40 && deaths > 40,
         "{:?}",

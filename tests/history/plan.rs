@@ -219,17 +219,13 @@ impl Plan {
             draw.insert(&mut acts, Act::Settings { via, change });
         }
         let strict = !exclusive && draw.rng.percent(50);
-        Self { seed, nodes, partitions, exclusive, strict, period, acts }
-    }
-
-    /// The same, with somebody who asks for something now and then: by dice of their own.
-    pub fn with_commands(mut self, size: Size) -> Self {
-        let mut draw = Draw { rng: Rng::new(self.seed ^ 0xac7), size, next_event: 0 };
+        // Somebody asks for something now and then, by dice of their own: older seeds stay what they were.
+        let mut asking = Draw { rng: Rng::new(seed ^ 0xac7), size, next_event: 0 };
         for nth in 0..size.events / 100 {
-            let ask = draw.ask(nth, self.nodes);
-            draw.insert(&mut self.acts, ask);
+            let ask = asking.ask(nth, nodes);
+            asking.insert(&mut acts, ask);
         }
-        self
+        Self { seed, nodes, partitions, exclusive, strict, period, acts }
     }
 }
 
