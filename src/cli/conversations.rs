@@ -21,6 +21,8 @@ pub enum ConversationsVerb {
     Why(OneArgs),
     /// Close one, with a note or without
     Close(CloseArgs),
+    /// Write the note of one that is closed, in place of the one it has
+    Note(NoteArgs),
     /// Open one again
     Open(OpenArgs),
     /// Give one to somebody
@@ -88,6 +90,21 @@ pub struct CloseArgs {
 }
 
 #[derive(Args)]
+pub struct NoteArgs {
+    #[command(flatten)]
+    one: OneArgs,
+    /// What it was about, as the workspace's categories have it
+    #[arg(long, required_unless_present = "summary")]
+    category: Option<String>,
+    /// What came of it
+    #[arg(long)]
+    summary: Option<String>,
+    /// The writer's name or id
+    #[arg(long)]
+    by: Option<String>,
+}
+
+#[derive(Args)]
 pub struct OpenArgs {
     #[command(flatten)]
     one: OneArgs,
@@ -145,6 +162,9 @@ fn request(verb: ConversationsVerb) -> Result<Option<(OneArgs, Method, &'static 
                 body["note"] = said(&[("category", &category), ("summary", &summary)]);
             }
             (one, Method::POST, "close", body)
+        }
+        ConversationsVerb::Note(NoteArgs { one, category, summary, by }) => {
+            (one, Method::PUT, "closing-note", said(&[("category", &category), ("summary", &summary), ("by", &by)]))
         }
         ConversationsVerb::Open(OpenArgs { one, source, by }) => (one, Method::POST, "open", said(&[("source", &source), ("by", &by)])),
         ConversationsVerb::Assign(AssignArgs { one, to, kind, name }) => {

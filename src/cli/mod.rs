@@ -1,5 +1,6 @@
 //! The command line: one verb a file, data on stdout, everything else on stderr, exit codes that scripts can use.
 
+mod categories;
 mod client;
 mod conversations;
 mod dead_letters;
@@ -61,6 +62,9 @@ enum Verb {
     /// Look at or change a workspace's settings
     #[command(subcommand)]
     Settings(settings::SettingsVerb),
+    /// Look at or change what closing notes of a workspace may name
+    #[command(subcommand)]
+    Categories(categories::CategoriesVerb),
     /// Look at events that were set aside, and take them up again or give them up
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLettersVerb),
@@ -100,6 +104,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Notifications(notifications::NotificationsVerb::Tail(args)) => client_runtime(notifications::run(args, format)),
         Verb::Conversations(verb) => client_runtime(conversations::run(verb, format)),
         Verb::Settings(verb) => client_runtime(settings::run(verb, format)),
+        Verb::Categories(verb) => client_runtime(categories::run(verb, format)),
         Verb::DeadLetters(verb) => client_runtime(dead_letters::run(verb, format)),
         Verb::Shards(verb) => client_runtime(shards::run(verb, format)),
         Verb::Nodes(verb) => client_runtime(nodes::run(verb, format)),

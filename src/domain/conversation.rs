@@ -125,6 +125,8 @@ pub struct AutoClosing {
 pub struct Told {
     pub timer: ToldTimer,
     pub snoozed_until: Option<Timestamp>,
+    /// The deadline whose nearness was told: once each.
+    pub warned: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -93,14 +93,17 @@ pub fn timer(conversation: &Conversation, settings: &Settings, now: Timestamp) -
     }
 }
 
-/// When to look at this conversation again: at the end of a snooze that was told of, or at the deadline, whichever is
-/// first. `None`: only an event can change anything. A conversation with an event set aside is not closed by its timer
-/// (DESIGN.md, "Poison and pressure").
+/// When to look at this conversation again: at the end of a snooze that was told of, when its close is to be warned of, or at
+/// the deadline, whichever is first. `None`: only an event can change anything. A conversation with an event set aside is not
+/// closed by its timer (DESIGN.md, "Poison and pressure").
 pub fn wake_at(conversation: &Conversation, settings: &Settings) -> Option<Timestamp> {
-    let due = deadline(conversation, settings).ok().map(|d| d.at).filter(|_| conversation.set_aside == 0);
-    let snooze_end = conversation.told.snoozed_until;
-    match (due, snooze_end) {
-        (Some(due), Some(end)) => Some(due.min(end)),
-        (one, other) => one.or(other),
-    }
+    let due = deadline(conversation, settings).ok().filter(|_| conversation.set_aside == 0);
+    let warning = due.and_then(|due| warn_at(conversation, &due, settings));
+    [due.map(|due| due.at), warning, conversation.told.snoozed_until].into_iter().flatten().min()
+}
+
+/// When those who want to know are to hear that this deadline is near; `None`: they have, or nobody does. Never during a snooze.
+pub fn warn_at(conversation: &Conversation, due: &Deadline<'_>, settings: &Settings) -> Option<Timestamp> {
+    let before = settings.warning_before.filter(|_| conversation.told.warned != Some(due.at))?;
+    Some(due.at.minus(before).max(conversation.snooze().end().unwrap_or(Timestamp::MIN)))
 }

@@ -66,17 +66,40 @@ pub struct Accepted {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum EventKind {
-    Message { source: MessageSource, agent: Option<Box<str>>, message_id: Option<Box<str>> },
-    MessageFailed { message_id: Box<str> },
-    Opened { source: OpeningSource, by: Option<Box<str>> },
-    Closed { source: ClosingSource, by: Option<Box<str>>, note: Option<Note> },
+    Message {
+        source: MessageSource,
+        agent: Option<Box<str>>,
+        message_id: Option<Box<str>>,
+    },
+    MessageFailed {
+        message_id: Box<str>,
+    },
+    Opened {
+        source: OpeningSource,
+        by: Option<Box<str>>,
+    },
+    Closed {
+        source: ClosingSource,
+        by: Option<Box<str>>,
+        note: Option<Note>,
+    },
     Assigned(Assignee),
     Unassigned,
-    Snoozed { until: Timestamp },
+    Snoozed {
+        until: Timestamp,
+    },
     Unsnoozed,
     Blocked,
     Unblocked,
+    /// The note of the episode that is closed, written or changed after its close. Only asked for, never sent by the pipeline.
+    Noted {
+        note: Note,
+        by: Option<Box<str>>,
+    },
 }
+
+/// Longest summary of a note, in characters (L10).
+pub const SUMMARY_CHARS_MAX: usize = 512;
 
 /// A closing note. Category at most 128 characters, summary at most 512 (L10); the edge checks.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -182,6 +205,21 @@ impl EventKind {
             Self::Unsnoozed => "inbox.conversation.unsnoozed.v1",
             Self::Blocked => "inbox.contact.blocked.v1",
             Self::Unblocked => "inbox.contact.unblocked.v1",
+            Self::Noted { .. } => "adjourn.closing_note.put.v1",
+        }
+    }
+
+    /// Who did it, where that is known: a person's name or id.
+    pub fn by(&self) -> Option<&str> {
+        match self {
+            Self::Message { agent: by, .. } | Self::Opened { by, .. } | Self::Closed { by, .. } | Self::Noted { by, .. } => by.as_deref(),
+            Self::MessageFailed { .. }
+            | Self::Assigned(_)
+            | Self::Unassigned
+            | Self::Snoozed { .. }
+            | Self::Unsnoozed
+            | Self::Blocked
+            | Self::Unblocked => None,
         }
     }
 

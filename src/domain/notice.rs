@@ -25,6 +25,8 @@ named! {
         Blocked = "adjourn.conversation.blocked.v1",
         Unblocked = "adjourn.conversation.unblocked.v1",
         SettingsChanged = "adjourn.settings.changed.v1",
+        ClosingSoon = "adjourn.timer.closing_soon.v1",
+        NoteAdded = "adjourn.closing_note.added.v1",
     }
 }
 
@@ -58,10 +60,21 @@ pub enum Cause {
         name: EventName,
         type_name: Box<str>,
         time: Timestamp,
+        /// Who did it, where that is known.
+        by: Option<Box<str>>,
     },
     AutoClose {
         deadline: Timestamp,
         late: Span,
+        period: Span,
+        armed_by: EventName,
+        armed_at: Timestamp,
+        /// What the workspace would have the contact told now.
+        farewell: Option<Box<str>>,
+    },
+    /// The deadline is as near as the workspace wants to be warned of.
+    DeadlineNear {
+        deadline: Timestamp,
         period: Span,
         armed_by: EventName,
         armed_at: Timestamp,

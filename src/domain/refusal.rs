@@ -14,12 +14,13 @@ named! {
     Refusal {
         Unknown = "unknown", OtherVersion = "other_version", NotOpen = "not_open", AlreadyOpen = "already_open", Blocked = "blocked",
         NotBlocked = "not_blocked", NotSnoozed = "not_snoozed", SnoozeOver = "snooze_over", Overtaken = "overtaken", NotesOff = "notes_off",
-        CategoryMissing = "category_missing", SummaryMissing = "summary_missing",
+        CategoryMissing = "category_missing", SummaryMissing = "summary_missing", CategoryUnknown = "category_unknown",
+        NotClosed = "not_closed",
     }
 }
 
 /// What stands against this command before it is tried; `expected` is the version it was meant for. Closing and opening: L0a,
-/// L4, L7 to L9; the end of a snooze or a block that is none: L0a. What is tried and comes to nothing, for something that counts as later
+/// L4, L7 to L10; the end of a snooze or a block that is none: L0a. What is tried and comes to nothing, for something that counts as later
 /// says otherwise (D5), is [`Refusal::Overtaken`].
 pub fn refusal(
     conversation: &Conversation,
@@ -38,7 +39,9 @@ pub fn refusal(
     match command {
         EventKind::Closed { .. } | EventKind::Opened { .. } if is_blocked => Some(Refusal::Blocked),
         EventKind::Closed { .. } if !is_open => Some(Refusal::NotOpen),
-        EventKind::Closed { source, note, .. } => of_the_note(*source, note.as_ref(), settings.notes_mode),
+        EventKind::Closed { source, note, .. } => of_the_note(*source, note.as_ref(), settings),
+        EventKind::Noted { .. } if is_open => Some(Refusal::NotClosed),
+        EventKind::Noted { note, .. } => of_the_note(ClosingSource::User, Some(note), settings),
         EventKind::Opened { .. } => is_open.then_some(Refusal::AlreadyOpen),
         EventKind::Snoozed { .. } if !is_open => Some(Refusal::NotOpen),
         EventKind::Snoozed { until } => (*until <= now).then_some(Refusal::SnoozeOver),
@@ -50,17 +53,20 @@ pub fn refusal(
     }
 }
 
-/// L7 to L9: what the workspace asks of a note. Only a user is bound to write one.
-fn of_the_note(source: ClosingSource, note: Option<&Note>, mode: NotesMode) -> Option<Refusal> {
-    let lacks_category = note.is_none_or(|note| note.category.is_none());
-    let lacks_summary = note.is_none_or(|note| note.summary.is_none());
-    match mode {
+/// L7 to L10: what the workspace asks of a note. Only a user is bound to write one.
+fn of_the_note(source: ClosingSource, note: Option<&Note>, settings: &Settings) -> Option<Refusal> {
+    let category = note.and_then(|note| note.category.as_ref());
+    let (lacks_category, lacks_summary) = (category.is_none(), note.is_none_or(|note| note.summary.is_none()));
+    let is_foreign = category.is_some_and(|category| !settings.categories.iter().any(|known| known.name == *category));
+    match settings.notes_mode {
         NotesMode::Off => note.is_some().then_some(Refusal::NotesOff),
         NotesMode::CategoryRequired | NotesMode::CategoryAndSummaryRequired if source == ClosingSource::User && lacks_category => {
             Some(Refusal::CategoryMissing)
         }
         NotesMode::CategoryAndSummaryRequired if source == ClosingSource::User && lacks_summary => Some(Refusal::SummaryMissing),
-        NotesMode::Optional | NotesMode::CategoryRequired | NotesMode::CategoryAndSummaryRequired => None,
+        NotesMode::Optional | NotesMode::CategoryRequired | NotesMode::CategoryAndSummaryRequired => {
+            is_foreign.then_some(Refusal::CategoryUnknown)
+        }
     }
 }
 
@@ -75,6 +81,7 @@ pub fn was_done(after: &Conversation, command: &Event, position: &Position, now:
         EventKind::Unblocked => !after.is_blocked(),
         EventKind::Assigned(assignee) => after.assignment.assignee() == Some(assignee),
         EventKind::Unassigned => after.assignment.assignee().is_none(),
+        EventKind::Noted { note, .. } => after.closing.as_ref().is_some_and(|closing| closing.note.as_ref() == Some(note)),
         EventKind::Message { .. } | EventKind::MessageFailed { .. } => true,
     }
 }

@@ -1,5 +1,6 @@
 //! What a workspace has decided about closing (CONTRACT.md, "settings"). Sound by construction.
 
+use super::categories::{Category, CategoryChange, CategoryError};
 use super::event::named;
 use super::time::Span;
 
@@ -18,8 +19,12 @@ pub struct Settings {
     pub late_reply_window: Span,
     pub notes_mode: NotesMode,
     pub notes_auto_generate: bool,
+    /// So long before a close by timer those who want to know hear of it.
     pub warning_before: Option<Span>,
+    /// For the product to send after a close by timer.
     pub farewell: Option<Box<str>>,
+    /// What a note may name (L10), in the order in which they were added.
+    pub categories: Vec<Category>,
 }
 
 named! {
@@ -43,6 +48,7 @@ impl Default for Settings {
             notes_auto_generate: false,
             warning_before: None,
             farewell: None,
+            categories: Vec::new(),
         }
     }
 }
@@ -66,8 +72,17 @@ impl Settings {
     /// [`SettingsError`] when a value lies outside `bounds`; nothing changed then (T2).
     pub fn changed(&self, change: SettingsChange, bounds: &SettingsBounds) -> Result<Self, SettingsError> {
         let mut next = self.clone();
-        let SettingsChange { enabled, period, echo_arms, late_reply_window, notes_mode, notes_auto_generate, warning_before, farewell } =
-            change;
+        let SettingsChange {
+            enabled,
+            period,
+            echo_arms,
+            late_reply_window,
+            notes_mode,
+            notes_auto_generate,
+            warning_before,
+            farewell,
+            category,
+        } = change;
         if let Some(period) = period {
             next.period = bounds.period(period)?;
         }
@@ -88,6 +103,9 @@ impl Settings {
                 next.enable_epoch += 1;
             }
             next.enabled = on;
+        }
+        if let Some(change) = category {
+            change.apply(&mut next.categories)?;
         }
         next.echo_arms = echo_arms.unwrap_or(next.echo_arms);
         next.notes_mode = notes_mode.unwrap_or(next.notes_mode);
@@ -111,6 +129,7 @@ pub struct SettingsChange {
     pub notes_auto_generate: Option<bool>,
     pub warning_before: Option<Option<Span>>,
     pub farewell: Option<Option<Box<str>>>,
+    pub category: Option<CategoryChange>,
 }
 
 /// What the operator allows; T2's bounds unless the config moves them.
@@ -155,6 +174,8 @@ pub enum SettingsError {
     WarningNotBeforeClose,
     #[error("farewell is longer than {} bytes", super::id::TEXT_BYTES_MAX)]
     FarewellTooLong,
+    #[error(transparent)]
+    Category(#[from] CategoryError),
 }
 
 #[cfg(test)]

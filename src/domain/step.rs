@@ -6,8 +6,8 @@
 
 use super::commands::{BlockCommand, CommandLog, SnoozeCommand};
 use super::conversation::{AutoClosing, Closing, Conversation, Opening, ToldTimer};
-use super::deadline::{Timer, deadline, timer};
-use super::event::{Accepted, ClosingSource, EventKind, OpeningSource, Speaker};
+use super::deadline::{Timer, deadline, timer, warn_at};
+use super::event::{Accepted, ClosingSource, EventKind, Note, OpeningSource, Speaker};
 use super::facts::{CloseCommand, Facts, HumanMessage, Opener};
 use super::id::ConversationKey;
 use super::notice::{Cause, ConversationNotice, Notice, NoticeKind, Snapshot};
@@ -68,7 +68,8 @@ fn event(key: &ConversationKey, before: Conversation, accepted: &Accepted, setti
     if before.seen.contains(name) {
         return Step { after: before, notices: Vec::new(), outcome: Outcome::Duplicate };
     }
-    let cause = Cause::Event { name: event.name.clone(), type_name: event.kind.type_name().into(), time: event.time };
+    let by = event.kind.by().map(Into::into);
+    let cause = Cause::Event { name: event.name.clone(), type_name: event.kind.type_name().into(), time: event.time, by };
     let mut turn = Turn::new(key, before, settings, now, cause);
     turn.after.seen.remember(name, event.time, *accepted_at);
     turn.after.touched_at = turn.after.touched_at.max(now);
@@ -99,31 +100,20 @@ fn command(
 }
 
 fn wake_up(key: &ConversationKey, before: Conversation, settings: &Settings, now: Timestamp) -> Step {
-    let due = deadline(&before, settings).ok().filter(|d| d.at <= now && before.set_aside == 0);
-    let auto = due.map(|due| AutoClosing {
-        deadline: due.at,
-        period: due.armed_by.period,
-        armed_by: due.armed_by.position.name.clone(),
-        armed_at: due.armed_by.position.time,
-    });
-    let snooze_over = before.told.snoozed_until.is_some_and(|until| until <= now);
-    let cause = match &auto {
-        Some(auto) => Cause::AutoClose {
-            deadline: auto.deadline,
-            late: now.since(auto.deadline),
-            period: auto.period,
-            armed_by: auto.armed_by.clone(),
-            armed_at: auto.armed_at,
-        },
-        None if snooze_over => Cause::SnoozeElapsed,
-        None => Cause::Settings { version: settings.version },
-    };
+    let wakes = Wakes::of(&before, settings, now);
     let told = before.told;
-    let mut turn = Turn::new(key, before, settings, now, cause);
+    let mut turn = Turn::new(key, before, settings, now, wakes.cause(settings, now));
     turn.after.version += 1;
-    if let Some(auto) = auto {
-        turn.auto_close(auto);
-        turn.settle();
+    match wakes {
+        Wakes::Due(auto) => {
+            turn.auto_close(auto);
+            turn.settle();
+        }
+        Wakes::Near(near) => {
+            turn.after.told.warned = Some(near.deadline);
+            turn.tell(NoticeKind::ClosingSoon);
+        }
+        Wakes::SnoozeOver | Wakes::Told => {}
     }
     let mut step = turn.finish(Outcome::Changed);
     if step.notices.is_empty() && step.after.told == told {
@@ -131,6 +121,55 @@ fn wake_up(key: &ConversationKey, before: Conversation, settings: &Settings, now
         step.outcome = Outcome::Unchanged;
     }
     step
+}
+
+/// What a wake-up finds. The first that holds; what else does, the next one finds.
+enum Wakes {
+    /// T6: the deadline has passed.
+    Due(AutoClosing),
+    SnoozeOver,
+    /// The deadline is so near that it is to be told.
+    Near(AutoClosing),
+    /// At most that subscribers were told something that settings have changed since.
+    Told,
+}
+
+impl Wakes {
+    fn of(before: &Conversation, settings: &Settings, now: Timestamp) -> Self {
+        let due = deadline(before, settings).ok().filter(|_| before.set_aside == 0);
+        let auto = due.map(|due| AutoClosing {
+            deadline: due.at,
+            period: due.armed_by.period,
+            armed_by: due.armed_by.position.name.clone(),
+            armed_at: due.armed_by.position.time,
+        });
+        let is_near = due.and_then(|due| warn_at(before, &due, settings)).is_some_and(|at| at <= now);
+        let is_snooze_over = before.told.snoozed_until.is_some_and(|until| until <= now);
+        match auto {
+            Some(auto) if auto.deadline <= now => Self::Due(auto),
+            _ if is_snooze_over => Self::SnoozeOver,
+            Some(auto) if is_near => Self::Near(auto),
+            Some(_) | None => Self::Told,
+        }
+    }
+
+    fn cause(&self, settings: &Settings, now: Timestamp) -> Cause {
+        match self {
+            Self::Due(AutoClosing { deadline, period, armed_by, armed_at }) => Cause::AutoClose {
+                deadline: *deadline,
+                late: now.since(*deadline),
+                period: *period,
+                armed_by: armed_by.clone(),
+                armed_at: *armed_at,
+                farewell: settings.farewell.clone(),
+            },
+            Self::SnoozeOver => Cause::SnoozeElapsed,
+            Self::Near(AutoClosing { deadline, period, armed_by, armed_at }) => {
+                Cause::DeadlineNear { deadline: *deadline, period: *period, armed_by: armed_by.clone(), armed_at: *armed_at }
+            }
+            Self::Told => Cause::Settings { version: settings.version },
+        }
+    }
 }
 
 fn held(mut conversation: Conversation, count: impl Fn(u32) -> u32) -> Step {
@@ -175,6 +214,7 @@ impl<'a> Turn<'a> {
             EventKind::Closed { source, by, note } => {
                 self.closed(CloseCommand { position, source: *source, by: by.clone(), note: note.clone() });
             }
+            EventKind::Noted { note, .. } => self.noted(note.clone()),
         }
     }
 
@@ -229,6 +269,15 @@ impl<'a> Turn<'a> {
     fn closed(&mut self, close: CloseCommand) {
         if let Some((facts, _)) = self.facts_at(&close.position) {
             facts.record_close(close);
+        }
+    }
+
+    /// L10: the note of the closed episode, first or anew.
+    fn noted(&mut self, note: Note) {
+        let Some(closing) = &mut self.after.closing else { return };
+        if closing.note.as_ref() != Some(&note) {
+            closing.note = Some(note);
+            self.tell(NoticeKind::NoteAdded);
         }
     }
 
@@ -355,6 +404,7 @@ impl<'a> Turn<'a> {
         after.touched_at = after.touched_at.max(closing.closed_at);
         after.closing = Some(closing);
         after.told.snoozed_until = None;
+        after.told.warned = None;
     }
 
     fn turn(&mut self) {

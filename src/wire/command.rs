@@ -5,12 +5,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::event::{CATEGORY_CHARS_MAX, PERSON_CHARS_MAX, SUMMARY_CHARS_MAX};
+use super::event::PERSON_CHARS_MAX;
 use super::problem::Fault;
 use super::split::utf8;
 use super::time;
 use crate::domain::EventKind;
-use crate::domain::event::{Assignee, AssigneeKind, ClosingSource, Note, OpeningSource};
+use crate::domain::categories::CATEGORY_CHARS_MAX;
+use crate::domain::event::{Assignee, AssigneeKind, ClosingSource, Note, OpeningSource, SUMMARY_CHARS_MAX};
 use crate::domain::id::is_printable;
 
 /// Why a body is no command.
@@ -38,6 +39,14 @@ struct Close {
 struct NoteBody {
     category: Option<String>,
     summary: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Noted {
+    category: Option<String>,
+    summary: Option<String>,
+    by: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -128,6 +137,16 @@ pub fn parse_nothing(body: &[u8]) -> Result<(), CommandProblem> {
     if_any::<Nothing>(body).map(|Nothing {}| ())
 }
 
+/// `{category?, summary?, by?}`: a note for the episode that is closed, the whole of it.
+///
+/// # Errors
+/// [`CommandProblem`] names the member.
+pub fn parse_note(body: &[u8]) -> Result<EventKind, CommandProblem> {
+    let Noted { category, summary, by } = read(body)?;
+    let note = note_of(NoteBody { category, summary })?.unwrap_or(Note { category: None, summary: None });
+    Ok(EventKind::Noted { note, by: bounded(by, "by", PERSON_CHARS_MAX)? })
+}
+
 fn note_of(body: NoteBody) -> Result<Option<Note>, CommandProblem> {
     let category = bounded(body.category, "note.category", CATEGORY_CHARS_MAX)?;
     let summary = bounded(body.summary, "note.summary", SUMMARY_CHARS_MAX)?;
@@ -138,7 +157,7 @@ fn if_any<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, CommandProble
     if body.trim_ascii().is_empty() { Ok(T::default()) } else { read(body) }
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CommandProblem> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CommandProblem> {
     let text = utf8(body).map_err(CommandProblem::Unreadable)?;
     let unreadable = |error: serde_json::Error| CommandProblem::Unreadable(Fault::MalformedJson { reason: error.to_string().into() });
     let value: Value = serde_json::from_str(text).map_err(unreadable)?;
@@ -149,9 +168,9 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CommandProblem> {
     T::deserialize(value).map_err(|error| CommandProblem::Shape { reason: error.to_string().into() })
 }
 
-/// A text of so many characters at most, an empty one is none.
-fn bounded(text: Option<String>, member: &'static str, max: usize) -> Result<Option<Box<str>>, CommandProblem> {
-    match text.filter(|text| !text.is_empty()) {
+/// A text of so many characters at most, without blanks around it; a blank one is none.
+pub(super) fn bounded(text: Option<String>, member: &'static str, max: usize) -> Result<Option<Box<str>>, CommandProblem> {
+    match text.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
         Some(text) if text.len() > max && text.chars().count() > max => {
             Err(CommandProblem::Invalid(Fault::TooLong { member, max, unit: "characters" }))
         }
@@ -173,7 +192,7 @@ mod tests {
 
     #[test]
     fn l2_a_close_is_a_users_without_a_note_unless_it_says_otherwise() {
-        for nothing in [&b""[..], b"  ", b"{}", br#"{"note":{},"by":""}"#, br#"{"note":null}"#] {
+        for nothing in [&b""[..], b"  ", b"{}", br#"{"note":{},"by":""}"#, br#"{"note":null}"#, br#"{"note":{"category":" "},"by":"\n"}"#] {
             assert_eq!(parse_close(nothing), close(ClosingSource::User, None, None), "{}", String::from_utf8_lossy(nothing));
         }
         let note = Note { category: Some("Billing".into()), summary: None };
@@ -195,6 +214,8 @@ mod tests {
             (parse_close, r#"[null,"api"]"#, "an array"),
             (parse_close, r#"{"note":["a","b"]}"#, "an array"),
             (parse_assign, r#"["human","x"]"#, "an array"),
+            (parse_note, r#"{"note":{"category":"Billing"}}"#, "`note`"),
+            (parse_note, "", "EOF"),
             (parse_open, r#"{"source":"bot"}"#, "`source` must be one of user"),
             (parse_assign, r#"{"kind":"human"}"#, "`id`"),
             (parse_assign, r#"{"kind":"dog","id":"rex"}"#, "`kind` must be one of human, ai_agent"),

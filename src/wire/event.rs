@@ -8,16 +8,13 @@ use super::member::{Member, Members, Nested, members};
 use super::problem::{EventProblem, Fault};
 use super::split::{json_is_shallow, msgpack_is_shallow, utf8};
 use super::time;
-use crate::domain::event::{Assignee, AssigneeKind, ClosingSource, MessageSource, Note, OpeningSource};
+use crate::domain::categories::CATEGORY_CHARS_MAX;
+use crate::domain::event::{Assignee, AssigneeKind, ClosingSource, MessageSource, Note, OpeningSource, SUMMARY_CHARS_MAX};
 use crate::domain::id::{is_name, is_printable};
 use crate::domain::{ConversationKey, Event, EventKind, EventName, Timestamp};
 
 /// Characters in a name of a person: an agent, a closer, an assignee.
 pub const PERSON_CHARS_MAX: usize = 256;
-/// Characters in a closing note's category (L10).
-pub const CATEGORY_CHARS_MAX: usize = 128;
-/// Characters in a closing note's summary (L10).
-pub const SUMMARY_CHARS_MAX: usize = 512;
 
 /// A well-formed CloudEvent.
 #[derive(Clone, PartialEq, Eq, Debug)]

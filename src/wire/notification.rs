@@ -4,12 +4,13 @@
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::categories::CategoryView;
 use super::conversation::{ConversationView, NoteView};
 use super::settings::SettingsView;
 use super::time::{self, Rfc3339};
 use crate::domain::event::ClosingSource;
 use crate::domain::notice::Cause;
-use crate::domain::{ConversationNotice, Notice, NoticeKind, Settings, Timestamp};
+use crate::domain::{ConversationNotice, EventName, Notice, NoticeKind, Settings, Timestamp};
 use crate::faults::{Bug, planted};
 
 /// A notification as the CloudEvent everybody gets.
@@ -36,12 +37,28 @@ enum DataView<'a> {
         conversation: Box<ConversationView<'a>>,
         cause: CauseView<'a>,
         #[serde(flatten)]
-        closed: Option<ClosedView<'a>>,
+        more: Option<MoreView<'a>>,
     },
     Settings {
         settings: SettingsView<'a>,
+        categories: Vec<CategoryView<'a>>,
         cause: CauseView<'a>,
     },
+}
+
+/// What some say beyond the conversation.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum MoreView<'a> {
+    Closed(ClosedView<'a>),
+    Noted(NotedView<'a>),
+}
+
+/// The note, and the episode whose close it is of.
+#[derive(Serialize)]
+struct NotedView<'a> {
+    episode: u32,
+    note: Option<NoteView<'a>>,
 }
 
 /// What a close says beyond the conversation. The first two are null where it was not the timer.
@@ -53,6 +70,9 @@ struct ClosedView<'a> {
     episode: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<NoteView<'a>>,
+    /// What the workspace would have the contact told now: sending it is the product's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    farewell: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -64,10 +84,17 @@ enum CauseView<'a> {
         #[serde(rename = "type")]
         type_name: &'a str,
         time: Rfc3339,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<&'a str>,
     },
     AutoClose {
         deadline: Rfc3339,
         late_ms: i64,
+        period: String,
+        armed_by: ArmedByView<'a>,
+    },
+    DeadlineNear {
+        deadline: Rfc3339,
         period: String,
         armed_by: ArmedByView<'a>,
     },
@@ -82,6 +109,12 @@ struct ArmedByView<'a> {
     id: &'a str,
     source: &'a str,
     time: Rfc3339,
+}
+
+impl<'a> ArmedByView<'a> {
+    fn new(name: &'a EventName, at: Timestamp) -> Self {
+        Self { id: name.id(), source: name.source(), time: Rfc3339(at) }
+    }
 }
 
 impl<'a> CloudEvent<'a> {
@@ -103,7 +136,7 @@ impl<'a> CloudEvent<'a> {
         let data = DataView::Conversation {
             conversation: Box::new(ConversationView::new(key, snapshot)),
             cause: CauseView::new(cause),
-            closed: (*kind == NoticeKind::Closed).then(|| ClosedView::new(notice)),
+            more: MoreView::of(notice),
         };
         let sequence = sequence(snapshot.created_at, snapshot.version);
         Self { subject: Some(key.conversation()), ..Self::envelope(&name, *kind, snapshot.version, *at, sequence, data) }
@@ -112,7 +145,8 @@ impl<'a> CloudEvent<'a> {
     fn of_settings(workspace: &'a str, at: Timestamp, settings: &'a Settings) -> Self {
         let version = settings.version;
         let name = Named { workspace, conversation: "", opened_at: None };
-        let data = DataView::Settings { settings: SettingsView::new(settings), cause: CauseView::Settings { version } };
+        let categories = settings.categories.iter().map(CategoryView::new).collect();
+        let data = DataView::Settings { settings: SettingsView::new(settings), categories, cause: CauseView::Settings { version } };
         Self::envelope(&name, NoticeKind::SettingsChanged, version, at, sequence(Timestamp::from_millis(0), version), data)
     }
 
@@ -169,12 +203,25 @@ fn push_padded(text: &mut String, number: impl itoa::Integer, width: usize) {
     text.push_str(digits);
 }
 
+impl<'a> MoreView<'a> {
+    fn of(notice: &'a ConversationNotice) -> Option<Self> {
+        let snapshot = &notice.snapshot;
+        match notice.kind {
+            NoticeKind::Closed => Some(Self::Closed(ClosedView::new(notice))),
+            NoticeKind::NoteAdded => {
+                Some(Self::Noted(NotedView { episode: snapshot.episode, note: snapshot.closing_note.as_ref().map(NoteView::new) }))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl<'a> ClosedView<'a> {
     fn new(notice: &'a ConversationNotice) -> Self {
         let ConversationNotice { cause, snapshot, .. } = notice;
-        let late_ms = match cause {
-            Cause::AutoClose { late, .. } => Some(late.as_millis()),
-            Cause::Event { .. } | Cause::SnoozeElapsed | Cause::Settings { .. } => None,
+        let (late_ms, farewell) = match cause {
+            Cause::AutoClose { late, farewell, .. } => (Some(late.as_millis()), farewell.as_deref()),
+            Cause::Event { .. } | Cause::DeadlineNear { .. } | Cause::SnoozeElapsed | Cause::Settings { .. } => (None, None),
         };
         Self {
             closed_source: snapshot.closed_source.map(ClosingSource::as_str),
@@ -182,6 +229,7 @@ impl<'a> ClosedView<'a> {
             late_ms,
             episode: snapshot.episode,
             note: snapshot.closing_note.as_ref().map(NoteView::new),
+            farewell,
         }
     }
 }
@@ -189,12 +237,19 @@ impl<'a> ClosedView<'a> {
 impl<'a> CauseView<'a> {
     fn new(cause: &'a Cause) -> Self {
         match cause {
-            Cause::Event { name, type_name, time } => Self::Event { id: name.id(), source: name.source(), type_name, time: Rfc3339(*time) },
-            Cause::AutoClose { deadline, late, period, armed_by, armed_at } => Self::AutoClose {
+            Cause::Event { name, type_name, time, by } => {
+                Self::Event { id: name.id(), source: name.source(), type_name, time: Rfc3339(*time), by: by.as_deref() }
+            }
+            Cause::AutoClose { deadline, late, period, armed_by, armed_at, farewell: _ } => Self::AutoClose {
                 deadline: Rfc3339(*deadline),
                 late_ms: late.as_millis(),
                 period: period.to_string(),
-                armed_by: ArmedByView { id: armed_by.id(), source: armed_by.source(), time: Rfc3339(*armed_at) },
+                armed_by: ArmedByView::new(armed_by, *armed_at),
+            },
+            Cause::DeadlineNear { deadline, period, armed_by, armed_at } => Self::DeadlineNear {
+                deadline: Rfc3339(*deadline),
+                period: period.to_string(),
+                armed_by: ArmedByView::new(armed_by, *armed_at),
             },
             Cause::SnoozeElapsed => Self::SnoozeElapsed,
             Cause::Settings { version } => Self::Settings { version: *version },
@@ -208,8 +263,8 @@ mod tests {
 
     use super::super::conversation::samples;
     use super::*;
+    use crate::domain::Span;
     use crate::domain::notice::Status;
-    use crate::domain::{EventName, Span};
 
     fn armed_by() -> EventName {
         EventName::new("/ingest", "m-1").unwrap()
@@ -226,7 +281,8 @@ mod tests {
     #[test]
     fn a_timer_notification_carries_the_conversation_and_its_cause() {
         let at = Timestamp::from_millis(1_795_341_600_000);
-        let json = json_of(notice(NoticeKind::Armed, Cause::Event { name: armed_by(), type_name: "inbox.message.v1".into(), time: at }));
+        let json =
+            json_of(notice(NoticeKind::Armed, Cause::Event { name: armed_by(), type_name: "inbox.message.v1".into(), time: at, by: None }));
         let text = "acme/conv-42/2026-11-22T10:00:00.000Z/17/adjourn.timer.armed.v1";
         assert_eq!(json["id"], Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()).to_string());
         assert_eq!(json["type"], "adjourn.timer.armed.v1");
@@ -249,6 +305,7 @@ mod tests {
             period: Span::from_hours(24),
             armed_by: armed_by(),
             armed_at: Timestamp::from_millis(1_795_341_600_000),
+            farewell: Some("Write any time".into()),
         };
         let mut closed = notice(NoticeKind::Closed, cause);
         closed.snapshot.status = Status::Closed;
@@ -262,6 +319,7 @@ mod tests {
                    "armed_by": {"id": "m-1", "source": "/ingest", "time": "2026-11-22T10:00:00.000Z"}})
         );
         assert!(data.get("note").is_none());
+        assert_eq!(data["farewell"], "Write any time");
     }
 
     #[test]
@@ -275,6 +333,7 @@ mod tests {
         assert!(json.get("subject").is_none());
         assert_eq!(json["id"], Uuid::new_v5(&Uuid::NAMESPACE_URL, b"acme///4/adjourn.settings.changed.v1").to_string());
         assert_eq!(json["data"]["settings"]["auto_close"]["period"], "24h");
+        assert_eq!(json["data"]["categories"], json!([]));
         assert_eq!(json["data"]["cause"], json!({"kind": "settings", "version": 4}));
     }
 

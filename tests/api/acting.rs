@@ -37,6 +37,7 @@ async fn l2_l3_l7_l9_closed_with_a_note_and_opened_again() {
     let off = ask(&app, Method::POST, "close", json!({"note": {"category": "Billing"}})).await;
     assert_eq!((off.status.as_u16(), off.problem()), (422, "notes-off"));
     app.put_settings("acme", json!({"closing_notes": {"mode": "category_and_summary_required"}})).await;
+    app.add_category("acme", "Billing").await;
     for (note, problem) in [(json!({}), "category-missing"), (json!({"category": "Billing"}), "summary-missing")] {
         let answer = ask(&app, Method::POST, "close", json!({"note": note})).await;
         assert_eq!((answer.status.as_u16(), answer.problem()), (422, problem), "{note}");

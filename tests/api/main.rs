@@ -9,6 +9,7 @@ mod doors;
 mod forms;
 mod letters;
 mod nodes;
+mod notes;
 mod notifications;
 mod reading;
 mod security;

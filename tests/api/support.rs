@@ -130,6 +130,13 @@ impl TestApp {
         Answer::of(put.header("content-type", "application/json").body(settings.to_string())).await
     }
 
+    /// What notes may name.
+    pub async fn add_category(&self, workspace: &str, name: &str) {
+        let post = self.client.post(self.url(&format!("/v1/workspaces/{workspace}/categories")));
+        let answer = Answer::of(post.header("content-type", "application/json").body(json!({"name": name}).to_string())).await;
+        assert_eq!(answer.status, 201, "{}", answer.json);
+    }
+
     /// Asks it to stop, and goes on.
     pub fn begin_stop(&mut self) {
         if let Some(stop) = self.stop.take() {

@@ -46,6 +46,7 @@ pub fn judge(world: &World, telling: Option<&str>) -> Outcome {
         auto_closes: journal.partitions.iter().flat_map(|book| &book.commits).map(|committed| closes(committed).count()).sum(),
         judged_for_lateness,
         reversals: of(NoticeKind::Reversed),
+        warnings: of(NoticeKind::ClosingSoon),
         set_aside: journal.partitions.iter().flat_map(|book| &book.commits).map(|committed| committed.batch.dead.len()).sum(),
         faults: world.plan.acts.iter().filter(|planned| matches!(planned.act, Act::Fault(_))).count(),
         deaths: world.ledger.borrow().deaths,
@@ -198,7 +199,7 @@ fn why_agrees(world: &World, key: &ConversationKey, row: &Conversation, settings
 }
 
 fn defaults(world: &World) -> Settings {
-    Settings { enabled: true, enable_epoch: 1, period: world.plan.period, ..Settings::default() }
+    world.options.defaults.clone()
 }
 
 /// I13, of timers that ran out while nothing was in the way; and how many those were.
@@ -287,7 +288,9 @@ fn rules_of_messages(world: &World, journal: &Journal) -> Vec<Violation> {
     history.log.retain(|logged| logged.message().is_none_or(|(message, _)| !unclear.contains(&message.conversation)));
     history.states.retain(|conversation, _| !unclear.contains(conversation));
     for notification in all_told(world) {
+        // The reading knows no warnings: they have a law of their own.
         if let Notice::Conversation(told) = &notification.notice
+            && told.kind != NoticeKind::ClosingSoon
             && judged(told.key.conversation())
             && !unclear.contains(told.key.conversation())
         {

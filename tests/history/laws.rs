@@ -33,6 +33,8 @@ pub enum Law {
     Settles,
     /// I15: what was poison is set aside, and nothing else.
     QuarantineIsExact,
+    /// A deadline is warned of once, and before it comes.
+    WarnedOnce,
     /// What was answered to a command is what came of it.
     AnswersAreTrue,
     /// Nobody asks the store again and again in no time.
@@ -61,6 +63,17 @@ pub fn closes(committed: &Committed) -> impl Iterator<Item = (&ConversationNotic
     })
 }
 
+/// The warnings among what a commit tells, with the deadlines that they are of.
+fn warnings(committed: &Committed) -> impl Iterator<Item = (&ConversationNotice, Timestamp)> {
+    committed.batch.notifications.iter().filter_map(|notification| match &notification.notice {
+        Notice::Conversation(told) => match told.cause {
+            Cause::DeadlineNear { deadline, .. } => Some((&**told, deadline)),
+            Cause::Event { .. } | Cause::AutoClose { .. } | Cause::SnoozeElapsed | Cause::Settings { .. } => None,
+        },
+        Notice::Settings { .. } => None,
+    })
+}
+
 pub fn deadline_of(told: &ConversationNotice) -> Option<Timestamp> {
     let is_auto = told.kind == NoticeKind::Closed && told.snapshot.closed_source == Some(ClosingSource::AutoClose);
     match told.cause {
@@ -84,6 +97,12 @@ pub fn of_a_commit(book: &Book, committed: &Committed, off_since: Option<Ms>) ->
     }
     if book.lease != Some(*lease) {
         found.push(violates(Law::OneChain, format!("{lease:?} commits, {:?} has claimed since", book.lease)));
+    }
+    for (told, deadline) in warnings(committed) {
+        let earlier = book.commits.iter().rev().flat_map(warnings);
+        if told.at >= deadline || earlier.into_iter().any(|(other, of)| other.key == told.key && of == deadline) {
+            found.push(violates(Law::WarnedOnce, format!("{} warned of {deadline:?} at {:?}", told.key, told.at)));
+        }
     }
     for (told, deadline) in closes(committed) {
         let key = &told.key;

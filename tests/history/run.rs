@@ -49,6 +49,8 @@ pub struct Tally {
     /// Closes that nothing was in the way of: they had to be in time (I13).
     pub judged_for_lateness: usize,
     pub reversals: usize,
+    /// Closes that were told to be near.
+    pub warnings: usize,
     pub set_aside: usize,
     pub faults: usize,
     /// Processes that died and came back.
@@ -60,14 +62,27 @@ pub struct Tally {
 
 impl Tally {
     pub fn add(&mut self, other: &Self) {
-        let Self { accepted, commits, claims, auto_closes, judged_for_lateness, reversals, set_aside, faults, deaths, answered, refused } =
-            other;
+        let Self {
+            accepted,
+            commits,
+            claims,
+            auto_closes,
+            judged_for_lateness,
+            reversals,
+            warnings,
+            set_aside,
+            faults,
+            deaths,
+            answered,
+            refused,
+        } = other;
         self.accepted += accepted;
         self.commits += commits;
         self.claims += claims;
         self.auto_closes += auto_closes;
         self.judged_for_lateness += judged_for_lateness;
         self.reversals += reversals;
+        self.warnings += warnings;
         self.set_aside += set_aside;
         self.faults += faults;
         self.deaths += deaths;
@@ -140,7 +155,7 @@ pub struct World {
     pub over: Cell<bool>,
     /// PUTs that switch auto-close on: begun, and known to be over. One without an answer may yet have its effect.
     enabling: Cell<(u32, u32)>,
-    options: NodeOptions,
+    pub options: NodeOptions,
 }
 
 /// Runs it, and tells what became of this conversation.
@@ -184,10 +199,12 @@ impl World {
     fn start(plan: Plan) -> Rc<Self> {
         let ground = Ground::new(plan.partitions, plan.exclusive, plan.seed ^ 0x5eed);
         let period = plan.period;
+        // Shorter than any period; every second workspace does without.
+        let warning_before = (plan.seed % 2 == 1).then_some(Span::from_millis(20_000));
         let options = NodeOptions {
             arbiters: 0,
             lease: LEASE,
-            defaults: Settings { enabled: true, enable_epoch: 1, period, ..Settings::default() },
+            defaults: Settings { enabled: true, enable_epoch: 1, period, warning_before, ..Settings::default() },
             bounds: SettingsBounds { min_period: Span::from_millis(1_000), ..SettingsBounds::default() },
             batch: 32,
             batch_behind: 128,

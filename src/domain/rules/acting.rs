@@ -31,8 +31,10 @@ fn noted(minute: i64, source: ClosingSource, category: Option<&str>, summary: Op
     event(&format!("noted@{minute}"), minute, EventKind::Closed { source, by: None, note })
 }
 
+/// Of a workspace whose one category is "Billing".
 fn with_notes(mode: NotesMode) -> Story {
-    answered().change(15, SettingsChange { notes_mode: Some(mode), ..Default::default() })
+    let category = CategoryChange::Add(Category { name: "Billing".into(), description: None });
+    answered().change(15, SettingsChange { notes_mode: Some(mode), category: Some(category), ..Default::default() })
 }
 
 #[test]
@@ -69,6 +71,47 @@ fn l9_what_is_required_of_a_user_is_named() {
         }
         assert!(!with_notes(mode).asked(noted(20, ClosingSource::Api, category, summary), None).is_open(), "no other closer is bound");
     }
+}
+
+#[test]
+fn l10_a_category_is_one_of_the_workspaces() {
+    for source in [ClosingSource::User, ClosingSource::Api] {
+        let foreign = noted(20, source, Some("Bilking"), Some("Paid"));
+        assert_refused(with_notes(NotesMode::Optional), foreign.clone(), None, Refusal::CategoryUnknown);
+        assert_refused(with_notes(NotesMode::CategoryRequired), foreign, None, Refusal::CategoryUnknown);
+    }
+    let told = with_notes(NotesMode::Optional).event(noted(20, ClosingSource::Api, Some("Bilking"), None));
+    assert_eq!(told.snapshot().closing_note.unwrap().category.as_deref(), Some("Bilking"), "what the pipeline tells has happened");
+}
+
+fn note(minute: i64, category: Option<&str>, summary: Option<&str>) -> Event {
+    let note = Note { category: category.map(Into::into), summary: summary.map(Into::into) };
+    event(&format!("note@{minute}"), minute, EventKind::Noted { note, by: Some("bo".into()) })
+}
+
+#[test]
+fn l10_a_note_may_follow_the_close_and_be_written_anew() {
+    let story = with_notes(NotesMode::Optional).asked(closed(20), None).asked(note(30, Some("Billing"), None), None);
+    assert_eq!((story.outcome, story.told()), (Outcome::Changed, vec![NoticeKind::NoteAdded]));
+    assert!(matches!(&story.last[0].cause, Cause::Event { by: Some(by), .. } if **by == *"bo"));
+    let story = story.asked(note(31, Some("Billing"), Some("Paid")), None);
+    assert_eq!(story.snapshot().closing_note.unwrap().summary.as_deref(), Some("Paid"));
+    let story = story.asked(note(32, Some("Billing"), Some("Paid")), None);
+    assert_eq!((story.outcome, story.told()), (Outcome::Changed, vec![]), "it says so already");
+    let story = assert_refused(story, note(33, Some("Bilking"), None), None, Refusal::CategoryUnknown);
+    let story = story.asked(opened(40), None);
+    assert_eq!(story.snapshot().closing_note, None);
+    assert_refused(story, note(41, Some("Billing"), None), None, Refusal::NotClosed);
+}
+
+#[test]
+fn l7_l9_bind_a_later_note_as_well() {
+    let ended = |mode| with_notes(mode).event(closed(20));
+    assert_refused(ended(NotesMode::Off), note(30, Some("Billing"), None), None, Refusal::NotesOff);
+    assert_refused(ended(NotesMode::CategoryRequired), note(30, None, Some("Paid")), None, Refusal::CategoryMissing);
+    assert_refused(ended(NotesMode::CategoryAndSummaryRequired), note(30, Some("Billing"), None), None, Refusal::SummaryMissing);
+    let emptied = ended(NotesMode::Optional).asked(note(30, None, None), None);
+    assert_eq!(emptied.snapshot().closing_note, Some(Note { category: None, summary: None }));
 }
 
 #[test]

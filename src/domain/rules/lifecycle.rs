@@ -217,7 +217,14 @@ fn l6_a_person_opens_it() {
 fn l13_an_auto_close_says_why() {
     let story = answered().wake(75);
     let (name, armed_at) = (human(10).name, at(10));
-    let why = Cause::AutoClose { deadline: at(70), late: Span::from_mins(5), period: Span::from_mins(D), armed_by: name, armed_at };
+    let why = Cause::AutoClose {
+        deadline: at(70),
+        late: Span::from_mins(5),
+        period: Span::from_mins(D),
+        armed_by: name,
+        armed_at,
+        farewell: None,
+    };
     assert_eq!(story.last[0].cause, why);
     assert_eq!(story.last[0].snapshot.closed_source, Some(ClosingSource::AutoClose));
 }

@@ -10,7 +10,9 @@ mod oracle;
 mod properties;
 mod small;
 mod timer;
+mod warning;
 
+use super::categories::{Category, CategoryChange};
 use super::conversation::Conversation;
 use super::deadline::{deadline, timer as timer_of, wake_at};
 use super::event::*;

@@ -63,7 +63,8 @@ impl Reader {
             | EventKind::MessageFailed { .. }
             | EventKind::Unassigned
             | EventKind::Opened { .. }
-            | EventKind::Closed { .. } => {}
+            | EventKind::Closed { .. }
+            | EventKind::Noted { .. } => {}
         }
     }
 

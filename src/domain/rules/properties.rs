@@ -108,7 +108,11 @@ impl Story {
     }
 
     fn lived(history: &[Happening]) -> Self {
-        accepted(history).iter().fold(Self::on(), |story, (accepted, awake)| story.live(accepted, *awake))
+        Self::on().living(history)
+    }
+
+    fn living(self, history: &[Happening]) -> Self {
+        accepted(history).iter().fold(self, |story, (accepted, awake)| story.live(accepted, *awake))
     }
 
     /// What was told last of the timer is how the timer stands.
@@ -189,6 +193,27 @@ fn overruns(notice: &ConversationNotice, taken_in: &[Accepted]) -> bool {
     let Cause::AutoClose { armed_by, .. } = &notice.cause else { return false };
     let armed = taken_in.iter().find(|e| e.event.name == *armed_by).map(Position::of);
     taken_in.iter().filter(|e| e.event.kind.is_contact_message()).any(|reply| Some(Position::of(reply)) > armed)
+}
+
+proptest! {
+    /// A workspace that wants to be warned hears what it would hear otherwise, and of each deadline at most once before it.
+    #[test]
+    fn warnings_change_nothing_else(history in history(30), before in 1..80_i64) {
+        let quiet = Story::lived(&history).pass(5_000);
+        let settings = Settings { warning_before: Some(Span::from_mins(before)), ..Story::on().settings };
+        let warned = Story { settings, ..Story::on() }.living(&history).pass(5_000);
+        let is_warning = |notice: &&ConversationNotice| notice.kind == NoticeKind::ClosingSoon;
+        let (warnings, rest): (Vec<_>, Vec<_>) = warned.all.iter().partition(is_warning);
+        let told = |notice: &ConversationNotice| (notice.kind, notice.at, notice.snapshot.scheduled_close_at);
+        prop_assert_eq!(rest.into_iter().map(told).collect::<Vec<_>>(), quiet.all.iter().map(told).collect::<Vec<_>>());
+        for pair in warnings.windows(2) {
+            prop_assert_ne!(pair[0].snapshot.scheduled_close_at, pair[1].snapshot.scheduled_close_at, "one deadline, one warning");
+        }
+        for warning in warnings {
+            let due = warning.snapshot.scheduled_close_at.unwrap();
+            prop_assert!(warning.at < due && warning.snapshot.status == super::super::notice::Status::Open, "{warning:?}");
+        }
+    }
 }
 
 proptest! {

@@ -15,7 +15,7 @@ use crate::actors::{ActRefused, Command};
 use crate::domain::id::is_printable;
 use crate::domain::{ConversationKey, EventKind, Refusal};
 use crate::wire::ConversationView;
-use crate::wire::command::{CommandProblem, parse_assign, parse_close, parse_nothing, parse_open, parse_snooze};
+use crate::wire::command::{CommandProblem, parse_assign, parse_close, parse_note, parse_nothing, parse_open, parse_snooze};
 
 type Path = web::Path<(String, String)>;
 
@@ -56,6 +56,8 @@ commands! {
     block: |body| parse_nothing(body).map(|()| EventKind::Blocked);
     /// T17: and is not any more.
     unblock: |body| parse_nothing(body).map(|()| EventKind::Unblocked);
+    /// L10: the note of the episode that is closed, in place of the one it has.
+    note: parse_note;
 }
 
 async fn act(edge: &Edge, request: &HttpRequest, path: &Path, payload: web::Payload, reads: Reads) -> Result<HttpResponse, Problem> {
@@ -135,6 +137,16 @@ fn refused_by_rule(key: &ConversationKey, refusal: Refusal) -> Problem {
         Refusal::SummaryMissing => {
             invalid("summary-missing", "`note.summary` is required in this workspace", "Nothing was changed: write a summary.")
         }
+        Refusal::CategoryUnknown => invalid(
+            "category-unknown",
+            "`note.category` is none of the workspace's categories",
+            "Nothing was changed: GET categories lists them; POST there adds one.",
+        ),
+        Refusal::NotClosed => conflict(
+            "not-closed",
+            "the conversation is open: a closing note belongs to a close",
+            "Nothing was changed: close it with the note.",
+        ),
         Refusal::Overtaken => conflict(
             "overtaken",
             "something else happened to the conversation in the same instant, and counts as later",

@@ -13,7 +13,9 @@ use serde_json::{Map, Value};
 use crate::actors::Unready;
 use crate::actors::cluster::MoveRefused;
 use crate::actors::handle::SettingsRefused;
+use crate::domain::categories::CategoryError;
 use crate::domain::event::Rejection;
+use crate::domain::settings::SettingsError;
 use crate::store::StoreError;
 use crate::wire::placement::MoveProblem;
 use crate::wire::settings::SettingsProblem;
@@ -251,6 +253,7 @@ impl From<SettingsRefused> for Problem {
     fn from(refused: SettingsRefused) -> Self {
         match refused {
             SettingsRefused::Unready(unready) => unready.into(),
+            SettingsRefused::Invalid(SettingsError::Category(error)) => error.into(),
             SettingsRefused::Invalid(error) => {
                 let action = "Nothing was changed: choose a value within the bounds.";
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-settings", error.to_string(), action)
@@ -260,6 +263,24 @@ impl From<SettingsRefused> for Problem {
                 Self::new(StatusCode::PRECONDITION_FAILED, "version-mismatch", refused.to_string(), action)
             }
         }
+    }
+}
+
+impl From<CategoryError> for Problem {
+    fn from(error: CategoryError) -> Self {
+        let (status, kind, action) = match &error {
+            CategoryError::Unknown { .. } => return Self::not_found(error.to_string()),
+            CategoryError::Exists { .. } => {
+                (StatusCode::CONFLICT, "category-exists", "Nothing was changed: PATCH it to change its description; its name is fixed.")
+            }
+            CategoryError::TooMany => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "too-many-categories", "Nothing was changed: delete one that is not used any more.")
+            }
+            CategoryError::TooLong => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "categories-too-long", "Nothing was changed: shorten descriptions, or delete some.")
+            }
+        };
+        Self::new(status, kind, error.to_string(), action)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! guard (who may ask) ─▶ events ─▶ body ─▶ wire ─▶ node.ingest          error: every refusal, as a problem document
-//!                     ├▶ conversations, acting, settings, dead_letters, topology, nodes
+//!                     ├▶ conversations, acting, settings, categories, dead_letters, topology, nodes
 //!                     └▶ stream: notifications as server-sent events     admin: health and metrics, on a port of its own
 //! ```
 
@@ -26,6 +26,7 @@ use crate::domain::id::is_name;
 pub mod acting;
 pub mod admin;
 pub mod body;
+pub mod categories;
 pub mod conversations;
 pub mod counts;
 pub mod dead_letters;
@@ -190,6 +191,21 @@ fn public_routes(config: &mut ServiceConfig) {
             "/v1/workspaces/{workspace}/conversations/{conversation}/block",
             "PUT, DELETE, OPTIONS",
             [web::put().to(acting::block), web::delete().to(acting::unblock)],
+        ))
+        .service(resource(
+            "/v1/workspaces/{workspace}/conversations/{conversation}/closing-note",
+            "PUT, OPTIONS",
+            [web::put().to(acting::note)],
+        ))
+        .service(resource(
+            "/v1/workspaces/{workspace}/categories",
+            "GET, HEAD, POST, OPTIONS",
+            [get().to(categories::list), web::post().to(categories::add)],
+        ))
+        .service(resource(
+            "/v1/workspaces/{workspace}/categories/{category}",
+            "PATCH, DELETE, OPTIONS",
+            [web::patch().to(categories::describe), web::delete().to(categories::remove)],
         ))
         .service(resource(
             "/v1/workspaces/{workspace}/settings",

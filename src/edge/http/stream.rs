@@ -25,7 +25,7 @@ use crate::store::Notification;
 use crate::wire::CloudEvent;
 
 /// Named by the contract, not yet sent by anybody: asking for them is no mistake.
-const TYPES_TO_COME: [&str; 3] = ["adjourn.timer.closing_soon.v1", "adjourn.closing_note.added.v1", "adjourn.closing_note.failed.v1"];
+const TYPES_TO_COME: [&str; 1] = ["adjourn.closing_note.failed.v1"];
 
 /// # Errors
 /// 400 for a filter or a cursor that makes no sense, 503 when too many streams are open.

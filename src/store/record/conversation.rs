@@ -38,7 +38,7 @@ fields!(Opening { position, source, enable_epoch });
 fields!(Closing { source, by, note, closed_at, border, auto });
 fields!(Note { category, summary });
 fields!(AutoClosing { deadline, period, armed_by, armed_at });
-fields!(Told or nil { timer, snoozed_until });
+fields!(Told or nil { timer, snoozed_until; 2: warned });
 fields!(Facts or nil { openers, opened, contact, humans, last_human_at, failures, snoozes, closes });
 fields!(HumanMessage { position, accepted_at, message_id, period, arms, failed });
 fields!(Opener { position, source });

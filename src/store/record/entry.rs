@@ -2,11 +2,13 @@
 
 use super::RecordError;
 use super::form::{Form, Reader, Writer, fields, variants};
+use crate::domain::categories::Category;
 use crate::domain::event::MessageSource;
 use crate::domain::settings::NotesMode;
 use crate::domain::{Event, EventKind, PartitionId, Settings};
 use crate::store::{DeadLetter, DeadLetterAction, Entry, LogId, Unreadable};
 
+fields!(Category { name, description });
 fields!(Event { conversation, time, name, kind });
 fields!(LogId { ms, seq });
 fields!(DeadLetter { partition, id, conversation, reason, entry });
@@ -20,7 +22,8 @@ fields!(Settings {
     notes_mode,
     notes_auto_generate,
     warning_before,
-    farewell,
+    farewell;
+    2: categories,
 });
 
 variants!(Entry, "a log entry" { 0 = Event(event), 1 = Settings { workspace, settings }, 2 = DeadLetter { id, action }, 3 = Again { event, accepted_at }, 4 = Ignored { type_name }, 5 = Command { command, expected } });
@@ -35,6 +38,7 @@ variants!(EventKind, "an event" {
     7 = Unsnoozed,
     8 = Blocked,
     9 = Unblocked,
+    10 = Noted { note, by },
 });
 variants!(MessageSource, "a message's source" {
     0 = Contact, 1 = User, 2 = Echo, 3 = Broadcast, 4 = Workflow, 5 = AiAgent, 6 = Bot, 7 = Api, 8 = Zapier, 9 = Make, 10 = N8n,

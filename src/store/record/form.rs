@@ -8,7 +8,7 @@
 use rmp::decode::{NumValueReadError, ValueReadError};
 use rmp::{Marker, decode, encode};
 
-use super::{FORM_VERSION, RecordError};
+use super::{FORM_OLDEST, FORM_VERSION, RecordError};
 
 use crate::domain::order::Position;
 use crate::domain::{ConversationKey, EventName, Span, Timestamp};
@@ -93,6 +93,7 @@ const REPEATED_BYTES_MAX: usize = 4 << 20;
 
 /// Reads one form.
 pub struct Reader<'b> {
+    version: u8,
     rest: &'b [u8],
     length: usize,
     time: i64,
@@ -107,11 +108,28 @@ impl<'b> Reader<'b> {
     pub fn new(bytes: &'b [u8]) -> Result<Self, RecordError> {
         match bytes {
             [] => Err(RecordError::Truncated { length: 0, expected: "the form version" }),
-            [FORM_VERSION, rest @ ..] => {
-                Ok(Self { rest, length: bytes.len(), time: 0, span: 0, texts: Vec::with_capacity(16), positions: Vec::new(), repeated: 0 })
-            }
+            [version @ FORM_OLDEST..=FORM_VERSION, rest @ ..] => Ok(Self {
+                version: *version,
+                rest,
+                length: bytes.len(),
+                time: 0,
+                span: 0,
+                texts: Vec::with_capacity(16),
+                positions: Vec::new(),
+                repeated: 0,
+            }),
             [found, ..] => Err(RecordError::Version { found: *found }),
         }
+    }
+
+    /// Fields that came with version `since`: how many of them this form has.
+    pub fn added(&self, since: u8, fields: usize) -> usize {
+        if self.version >= since { fields } else { 0 }
+    }
+
+    /// A field that came with version `since`.
+    pub fn later<T: Form + Default>(&mut self, since: u8) -> Result<T, RecordError> {
+        if self.version >= since { T::read(self) } else { Ok(T::default()) }
     }
 
     pub fn finish(self) -> Result<(), RecordError> {
@@ -231,56 +249,50 @@ impl<'b> Reader<'b> {
     }
 }
 
-/// The form of a struct: an array of these fields in this order. `or nil`: nil where it is the default, as most are.
+/// The form of a struct: an array of these fields in this order. `or nil`: nil where it is the default, as most are. Fields behind
+/// a version are written since then; an older form has their default.
 macro_rules! fields {
-    ($name:ident { $($field:ident),+ $(,)? }) => {
+    ($name:ident $(or $nil:ident)? { $($field:ident),+ $(,)? $(; $since:literal: $($later:ident),+ $(,)?)? }) => {
         impl Form for $name {
             fn write<'a>(&'a self, to: &mut Writer<'a>) {
-                let Self { $($field),+ } = self;
-                to.array([$(stringify!($field)),+].len());
+                $(if *self == Self::default() {
+                    return to.$nil();
+                })?
+                let Self { $($field,)+ $($($later,)+)? } = self;
+                to.array([$(stringify!($field),)+ $($(stringify!($later),)+)?].len());
                 $($field.write(to);)+
+                $($($later.write(to);)+)?
             }
 
             fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
-                from.array([$(stringify!($field)),+].len(), stringify!($name))?;
-                Ok(Self { $($field: Form::read(from)?),+ })
+                $(fields!(@$nil from);)?
+                let later = 0 $(+ from.added($since, [$(stringify!($later)),+].len()))?;
+                from.array([$(stringify!($field)),+].len() + later, stringify!($name))?;
+                Ok(Self { $($field: Form::read(from)?,)+ $($($later: from.later($since)?,)+)? })
             }
         }
     };
-    ($name:ident or nil { $($field:ident),+ $(,)? }) => {
-        impl Form for $name {
-            fn write<'a>(&'a self, to: &mut Writer<'a>) {
-                if *self == Self::default() {
-                    return to.nil();
-                }
-                let Self { $($field),+ } = self;
-                to.array([$(stringify!($field)),+].len());
-                $($field.write(to);)+
-            }
-
-            fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
-                if from.is_nil() {
-                    return Ok(Self::default());
-                }
-                from.array([$(stringify!($field)),+].len(), stringify!($name))?;
-                Ok(Self { $($field: Form::read(from)?),+ })
-            }
+    (@nil $from:ident) => {
+        if $from.is_nil() {
+            return Ok(Self::default());
         }
     };
 }
 pub(crate) use fields;
 
 /// The form of an enum: the number of its variant, in an array with the variant's fields where it has any. A number, once
-/// given, keeps its meaning for ever.
+/// given, keeps its meaning for ever. Fields behind a version: as in [`fields!`].
 macro_rules! variants {
-    ($name:ty, $what:literal { $($code:literal = $variant:ident $(($($part:ident),+))? $({ $($field:ident),+ })?),+ $(,)? }) => {
+    ($name:ty, $what:literal {
+        $($code:literal = $variant:ident $(($($part:ident),+))? $({ $($field:ident),+ $(; $since:literal: $($later:ident),+)? })?),+ $(,)?
+    }) => {
         impl Form for $name {
             fn write<'a>(&'a self, to: &mut Writer<'a>) {
                 match self {
-                    $(Self::$variant $(($($part),+))? $({ $($field),+ })? => {
-                        to.variant($code, variants!(@count $($($part)+)? $($($field)+)?));
+                    $(Self::$variant $(($($part),+))? $({ $($field,)+ $($($later,)+)? })? => {
+                        to.variant($code, variants!(@count $($($part)+)? $($($field)+ $($($later)+)?)?));
                         $($($part.write(to);)+)?
-                        $($($field.write(to);)+)?
+                        $($($field.write(to);)+ $($($later.write(to);)+)?)?
                     })+
                 }
             }
@@ -288,8 +300,12 @@ macro_rules! variants {
             fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
                 let (code, parts) = from.variant($what)?;
                 match code {
-                    $($code if parts == variants!(@count $($($part)+)? $($($field)+)?) => {
-                        Ok(Self::$variant $(($({ let $part = Form::read(from)?; $part }),+))? $({ $($field: Form::read(from)?),+ })?)
+                    $($code if parts == variants!(@count $($($part)+)? $($($field)+)?)
+                        $($(+ from.added($since, variants!(@count $($later)+)))?)? =>
+                    {
+                        Ok(Self::$variant
+                            $(($({ let $part = Form::read(from)?; $part }),+))?
+                            $({ $($field: Form::read(from)?,)+ $($($later: from.later($since)?,)+)? })?)
                     })+
                     _ => Err(from.unexpected($what, format_args!("variant {code} of {parts} fields"))),
                 }

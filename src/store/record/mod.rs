@@ -6,7 +6,9 @@
 //! from the period before it, and a text or position that occurred already as its number: rows are kept by the million.
 //!
 //! Reading trusts nothing: an unknown version, a missing or left-over byte, a name that is no name, a number no enum
-//! has, is refused with what was found. A change of any form is a new [`FORM_VERSION`], and the old one stays readable.
+//! has, is refused with what was found. A change of any form is a new [`FORM_VERSION`], and the old one stays readable: what it
+//! lacks has its default. A node of an older build sets aside what it cannot read, so all nodes are to be of the new build before
+//! anything new is used.
 
 mod conversation;
 mod entry;
@@ -20,13 +22,15 @@ use form::{Form, Reader, Writer};
 
 use super::{DeadLetter, Entry};
 
-/// The first byte of every form.
-pub const FORM_VERSION: u8 = 1;
+/// The first byte of every form that is written.
+pub const FORM_VERSION: u8 = 2;
+/// The oldest form that is still read.
+pub const FORM_OLDEST: u8 = 1;
 
 /// Why bytes are not what they were taken for.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RecordError {
-    #[error("form version {found}, this build reads version {FORM_VERSION}")]
+    #[error("form version {found}, this build reads versions {FORM_OLDEST} to {FORM_VERSION}")]
     Version { found: u8 },
     #[error("ends after {length} bytes, where {expected} should follow")]
     Truncated { length: usize, expected: &'static str },

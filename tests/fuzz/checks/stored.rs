@@ -1,10 +1,10 @@
-//! What is kept: records, and the entries of a log in Redis. There has been one form version so far; a byte before the
-//! rest says which, so any other is refused by it.
+//! What is kept: records of this form version and of older ones, and the entries of a log in Redis. A byte before the rest says
+//! which version it is; any other is refused by it.
 
 use std::fmt::Debug;
 
 use adjourn::domain::{PartitionCount, PartitionId};
-use adjourn::store::record::{self, FORM_VERSION, RecordError};
+use adjourn::store::record::{self, FORM_OLDEST, FORM_VERSION, RecordError};
 use adjourn::store::redis::entry;
 use adjourn::store::{Entry, LogId};
 use redis::Value;
@@ -13,16 +13,17 @@ use super::presentable;
 
 /// What was read is written, and read as the same; from then on its bytes stay as they are.
 pub fn check<T: PartialEq + Debug>(data: &[u8], decode: fn(&[u8]) -> Result<T, RecordError>, encode: fn(&T) -> Vec<u8>) {
+    let is_known = |version: &u8| (FORM_OLDEST..=FORM_VERSION).contains(version);
     match decode(data) {
         Ok(value) => {
-            assert_eq!(data[0], FORM_VERSION);
+            assert!(is_known(&data[0]));
             let written = encode(&value);
             assert_eq!(decode(&written).as_ref(), Ok(&value));
             assert_eq!(encode(&value), written, "one value has one form");
         }
         Err(error) => {
             presentable(&error.to_string());
-            let other = data.first().is_some_and(|version| *version != FORM_VERSION);
+            let other = data.first().is_some_and(|version| !is_known(version));
             assert_eq!(matches!(error, RecordError::Version { .. }), other, "another version, and nothing else, is told by the first byte");
         }
     }

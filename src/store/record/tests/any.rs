@@ -5,6 +5,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use crate::domain::categories::Category;
 use crate::domain::commands::*;
 use crate::domain::conversation::*;
 use crate::domain::event::*;
@@ -130,7 +131,7 @@ fn told() -> impl Strategy<Value = Told> {
         Just(ToldTimer::Blocked),
         Just(ToldTimer::BlockedUntold),
     ];
-    (timer, of(timestamp())).prop_map(|(timer, snoozed_until)| Told { timer, snoozed_until })
+    (timer, of(timestamp()), of(timestamp())).prop_map(|(timer, snoozed_until, warned)| Told { timer, snoozed_until, warned })
 }
 
 fn seen() -> impl Strategy<Value = Seen> {
@@ -189,6 +190,7 @@ fn event_kind(time: BoxedStrategy<Timestamp>) -> BoxedStrategy<EventKind> {
         1 => (select(ClosingSource::ALL), of(text()), of(note())).prop_map(|(source, by, note)| EventKind::Closed { source, by, note }),
         1 => assignee().prop_map(EventKind::Assigned),
         1 => time.prop_map(|until| EventKind::Snoozed { until }),
+        1 => (note(), of(text())).prop_map(|(note, by)| EventKind::Noted { note, by }),
         3 => select(vec![EventKind::Unassigned, EventKind::Unsnoozed, EventKind::Blocked, EventKind::Unblocked]),
     ]
     .boxed()
@@ -197,8 +199,10 @@ fn event_kind(time: BoxedStrategy<Timestamp>) -> BoxedStrategy<EventKind> {
 pub fn settings() -> BoxedStrategy<Settings> {
     let switches = (any::<bool>(), any::<bool>(), any::<bool>());
     let spans = (span(), span(), of(span()));
-    (any::<u64>(), any::<u64>(), switches, spans, select(NotesMode::ALL), of(text()))
-        .prop_map(|(version, enable_epoch, (enabled, echo_arms, notes_auto_generate), spans, notes_mode, farewell)| {
+    let category = (text(), of(text())).prop_map(|(name, description)| Category { name, description });
+    let notes = (select(NotesMode::ALL), vec(category, 0..3));
+    (any::<u64>(), any::<u64>(), switches, spans, notes, of(text()))
+        .prop_map(|(version, enable_epoch, (enabled, echo_arms, notes_auto_generate), spans, (notes_mode, categories), farewell)| {
             let (period, late_reply_window, warning_before) = spans;
             Settings {
                 version,
@@ -211,6 +215,7 @@ pub fn settings() -> BoxedStrategy<Settings> {
                 notes_auto_generate,
                 warning_before,
                 farewell,
+                categories,
             }
         })
         .boxed()
@@ -247,10 +252,19 @@ pub fn dead_letter() -> impl Strategy<Value = DeadLetter> {
 
 fn cause() -> impl Strategy<Value = Cause> {
     prop_oneof![
-        (name(), text(), timestamp()).prop_map(|(name, type_name, time)| Cause::Event { name, type_name, time }),
-        (timestamp(), span(), span(), name(), timestamp()).prop_map(|(deadline, late, period, armed_by, armed_at)| Cause::AutoClose {
+        (name(), text(), timestamp(), of(text())).prop_map(|(name, type_name, time, by)| Cause::Event { name, type_name, time, by }),
+        (timestamp(), span(), span(), name(), timestamp(), of(text())).prop_map(
+            |(deadline, late, period, armed_by, armed_at, farewell)| Cause::AutoClose {
+                deadline,
+                late,
+                period,
+                armed_by,
+                armed_at,
+                farewell
+            }
+        ),
+        (timestamp(), span(), name(), timestamp()).prop_map(|(deadline, period, armed_by, armed_at)| Cause::DeadlineNear {
             deadline,
-            late,
             period,
             armed_by,
             armed_at

@@ -1,11 +1,13 @@
 //! Bytes that were written once and must be readable for ever. If a test here fails, rows in the field would not be read:
 //! give the new form a new version, and keep reading the old one.
 
+use crate::domain::categories::Category;
 use crate::domain::commands::*;
 use crate::domain::conversation::*;
 use crate::domain::event::*;
 use crate::domain::facts::*;
 use crate::domain::id::Fingerprint;
+use crate::domain::notice::Cause;
 use crate::domain::order::{Border, Position};
 use crate::domain::settings::NotesMode;
 use crate::domain::step::{Input, step};
@@ -49,7 +51,7 @@ fn position(minute: i64, id: &str) -> Position {
     Position { effective: time, time, contact_message: false, name: EventName::new("/ui", id).unwrap() }
 }
 
-/// Every part filled, no two values alike: no two fields can change places unnoticed.
+/// Every part that version 1 has filled, no two values alike: no two fields can change places unnoticed.
 fn full() -> Conversation {
     let text = |text: &str| Some(text.into());
     let note = || Some(Note { category: Some("billing".into()), summary: None });
@@ -110,7 +112,7 @@ fn full() -> Conversation {
         facts,
         next: Facts { contact: Some(position(36, "n1")), ..Facts::default() },
         late: Facts { contact: Some(position(41, "l1")), ..Facts::default() },
-        told: Told { timer: ToldTimer::Snoozed(at(NOON + 37)), snoozed_until: Some(at(NOON + 38)) },
+        told: Told { timer: ToldTimer::Snoozed(at(NOON + 37)), snoozed_until: Some(at(NOON + 38)), warned: None },
         set_aside: 39,
         last_notification: Some(40),
     }
@@ -120,13 +122,18 @@ fn full() -> Conversation {
 fn check<T: Form + PartialEq + std::fmt::Debug>(value: &T, golden: &str) {
     let hex: String = super::encode(value, 0).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(hex, golden);
+    check_read(value, golden);
+}
+
+/// An older build wrote these bytes; they are read as `value`.
+fn check_read<T: Form + PartialEq + std::fmt::Debug>(value: &T, golden: &str) {
     let bytes: Vec<u8> = (0..golden.len()).step_by(2).map(|at| u8::from_str_radix(&golden[at..at + 2], 16).unwrap()).collect();
     assert_eq!(super::decode::<T>(&bytes).as_ref(), Ok(value));
 }
 
 #[test]
 fn entries_of_version_1() {
-    check(
+    check_read(
         &entry(),
         "01920094b177735f34322f636f6e765f393931383237cf00000199c82cc00092ae77616d69642e4842674c38383132b02f69\
          6e676573742f7768617473617070940001a3616e61c0",
@@ -135,7 +142,7 @@ fn entries_of_version_1() {
 
 #[test]
 fn rows_of_version_1() {
-    check(
+    check_read(
         &full(),
         "01dc0011cf00000199c82cc000151e9394ce001c61a000c292a26f30a32f7569052098919294d2fff15a0000c292a26f3101\
          03919294cdea6000c292a26f32010694d2fffc568000c292a2696e01919694d2fff5038001c392a268310101a26d31ce001b\
@@ -150,7 +157,47 @@ fn rows_of_version_1() {
 
 #[test]
 fn settings_of_version_1() {
-    check(&Settings::default(), "019a0000c2ce05265c00c3d2fae2cbc000c2c0c0");
+    check_read(&Settings::default(), "019a0000c2ce05265c00c3d2fae2cbc000c2c0c0");
+}
+
+/// What came with version 2, filled.
+fn newer() -> (Conversation, Settings, Notice) {
+    let full = full();
+    let conversation = Conversation { told: Told { warned: Some(at(NOON + 42)), ..full.told }, ..full };
+    let category = Category { name: "Billing".into(), description: Some("Money".into()) };
+    let settings = Settings { categories: vec![category], ..Settings::default() };
+    let cause = Cause::Event { name: position(43, "e1").name, type_name: "t".into(), time: at(NOON + 43), by: Some("bo".into()) };
+    let snapshot = Snapshot::of(&conversation, &settings, at(NOON));
+    let key = ConversationKey::new("ws_42", "conv_991827").unwrap();
+    let notice = ConversationNotice { key, kind: NoticeKind::NoteAdded, at: at(NOON + 44), cause, snapshot };
+    (conversation, settings, Notice::Conversation(Box::new(notice)))
+}
+
+#[test]
+fn what_version_2_added() {
+    let (conversation, settings, notice) = newer();
+    check(
+        &entry(),
+        "02920094b177735f34322f636f6e765f393931383237cf00000199c82cc00092ae77616d69642e4842674c38383132b02f69\
+         6e676573742f7768617473617070940001a3616e61c0",
+    );
+    check(&settings, "029b0000c2ce05265c00c3d2fae2cbc000c2c0c09192a742696c6c696e67a54d6f6e6579");
+    check(
+        &conversation,
+        "02dc0011cf00000199c82cc000151e9394ce001c61a000c292a26f30a32f7569052098919294d2fff15a0000c292a26f3101\
+         03919294cdea6000c292a26f32010694d2fffc568000c292a2696e01919694d2fff5038001c392a268310101a26d31ce001b\
+         7740c3c20b919294ce000cd13300c292a2663101a26d399392d2fff32ec30194ce000493dc00c292a2733001929294cdea60\
+         00c292a27331019201d2fffa81c79294ce000752f900c292a273320100919494ce0002bf2000c292a263310104a2626f92a7\
+         62696c6c696e67c0d2fff5edf49392021101049608a26379920ec0f792000194efce001b774092a268300102920194ce0020\
+         0b0d00c292a263300198909094cdea6000c292a26e310190c090c09098909094ce000493e000c292a26c310190c090c09092\
+         9294d2fff4192000c292a26131019301a26169a341646194cdea6000c292a26132019392c3d2ffe57329c0919294ce000927\
+         b700c292a262310100921a1b272892c41000000000000000160000000000000017919218d2fff6d859",
+    );
+    check(
+        &notice,
+        "02920095b177735f34322f636f6e765f39393138323711cf00000199c82cc02c950092a26531a32f7569a174ffa2626fdc00\
+         11d0d5021e15ce001c61a005d2ffee9ae0d2fff5038dc0041008a2637992a762696c6c696e67c0c0c2921a1b",
+    );
 }
 
 #[test]
@@ -192,4 +239,5 @@ fn numbers_of_enums_never_change() {
     check_codes(&[K::Armed, K::Reset, K::Cancelled, K::Suspended, K::Resumed], &[0, 1, 2, 3, 4]);
     check_codes(&[K::Opened, K::Closed, K::Reopened, K::Reversed, K::Assigned, K::Unassigned], &[5, 6, 7, 8, 9, 10]);
     check_codes(&[K::Snoozed, K::Unsnoozed, K::Blocked, K::Unblocked, K::SettingsChanged], &[11, 12, 13, 14, 15]);
+    check_codes(&[K::ClosingSoon, K::NoteAdded], &[16, 17]);
 }

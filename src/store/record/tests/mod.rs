@@ -94,9 +94,9 @@ proptest! {
 #[test]
 fn another_version_is_refused() {
     let mut bytes = encode_settings(&Settings::default());
-    bytes[0] = 2;
-    assert_eq!(decode_settings(&bytes), Err(RecordError::Version { found: 2 }));
-    assert_eq!(decode_settings(&bytes).unwrap_err().to_string(), "form version 2, this build reads version 1");
+    bytes[0] = 3;
+    assert_eq!(decode_settings(&bytes), Err(RecordError::Version { found: 3 }));
+    assert_eq!(decode_settings(&bytes).unwrap_err().to_string(), "form version 3, this build reads versions 1 to 2");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn an_event_without_a_printable_name_is_refused() {
 fn an_error_says_what_was_found_and_what_was_expected() {
     let error = decode_settings(&[FORM_VERSION, 0xa1, b'x']).unwrap_err();
     assert_eq!(error.to_string(), "FixStr(1) at byte 2, expected Settings");
-    let error = decode_settings(&[FORM_VERSION, 0x9a, 0]).unwrap_err();
+    let error = decode_settings(&[FORM_VERSION, 0x9b, 0]).unwrap_err();
     assert_eq!(error.to_string(), "ends after 3 bytes, where Settings should follow");
 }
 
