@@ -250,7 +250,7 @@ fn conversation() -> (Conversation, Notice) {
     assert_eq!(conversation.messages, MessageCounts { incoming: 2, outgoing: 2 });
     let now = deadline(0);
     let armed_by = EventName::new("/ingest/whatsapp", "m-000000000004").unwrap();
-    let cause = Cause::AutoClose { deadline: now, late: Span::ZERO, period: settings.period, armed_by, armed_at: now };
+    let cause = Cause::AutoClose { deadline: now, late: Span::ZERO, period: settings.period, armed_by, armed_at: now, farewell: None };
     let snapshot = Snapshot::of(&conversation, &settings, now);
     let notice = ConversationNotice { key, kind: NoticeKind::Closed, at: now, cause, snapshot };
     (conversation, Notice::Conversation(Box::new(notice)))

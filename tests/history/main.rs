@@ -5,7 +5,7 @@
 //! ```text
 //! plan.rs: what happens, drawn from the seed ──▶ run.rs: producers, a subscriber, faults (trouble.rs), all in virtual time
 //!                                                   │ process.rs: a node's tasks, killed and frozen like a process
-//!                                                   │ line.rs: its way to the store: late, twice, never, dead in between
+//!                                                   │ line.rs, fate.rs: its way to the store: late, twice, never, dead in between
 //!                                                   ▼ ground.rs: the model store, and a journal of what happened in it
 //!                                                calm.rs: the weather clears; end.rs, fold.rs, tests/judge: every law
 //!                                                   ▼
@@ -20,6 +20,7 @@
 
 mod calm;
 mod end;
+mod fate;
 mod fold;
 mod ground;
 #[path = "../judge/mod.rs"]

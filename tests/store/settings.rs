@@ -1,6 +1,7 @@
 //! Settings: the master documents, and what each partition has applied of them.
 
 use adjourn::domain::Settings;
+use adjourn::domain::categories::Category;
 use adjourn::domain::settings::NotesMode;
 use adjourn::domain::time::Span;
 
@@ -64,6 +65,7 @@ pub async fn settings_survive(mut bench: Bench) {
         notes_auto_generate: true,
         warning_before: Some(Span::from_mins(5)),
         farewell: Some("bye — see you ☺".into()),
+        categories: vec![Category { name: "Rechnung".into(), description: Some("€".into()) }],
     };
     assert!(bench.store().put_settings("acme".into(), 0, all_set.clone()).await.unwrap());
     let mut owner = bench.claim().await;

@@ -160,7 +160,8 @@ fn data(kind: &EventKind) -> Value {
         ]),
         EventKind::Assigned(Assignee { kind, id, name }) => json!({ "assignee": { "kind": kind.as_str(), "id": id, "name": name } }),
         EventKind::Snoozed { until } => json!({ "until": time::format(*until) }),
-        EventKind::Unassigned | EventKind::Unsnoozed | EventKind::Blocked | EventKind::Unblocked => json!({}),
+        // The last one no producer writes.
+        EventKind::Unassigned | EventKind::Unsnoozed | EventKind::Blocked | EventKind::Unblocked | EventKind::Noted { .. } => json!({}),
     }
 }
 
