@@ -227,7 +227,7 @@ impl Node {
         readable(key, loaded.unwrap_or(Loaded::Missing))
     }
 
-    async fn settings_applied(&self, partition: PartitionId, workspace: &str) -> Result<Settings, StoreError> {
+    pub(super) async fn settings_applied(&self, partition: PartitionId, workspace: &str) -> Result<Settings, StoreError> {
         let applied = self.store().applied_settings(partition, workspace.into()).await?;
         Ok(applied.unwrap_or_else(|| self.inner.options.defaults.clone()))
     }

@@ -23,6 +23,7 @@ pub mod conversation;
 pub mod draft;
 pub mod due;
 pub mod feed;
+pub mod forecast;
 pub mod handle;
 pub mod ingest;
 pub mod membership;

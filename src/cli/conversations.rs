@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::client::{Client, Page, Target};
 use super::failure::Failure;
-use super::output::{Format, Listing, cell, document};
+use super::output::{Format, Listing, cell, document, note, text_line};
 use crate::clock::{Clock, WallClock};
 use crate::domain::Span;
 use crate::wire::time::{self, Rfc3339};
@@ -33,6 +33,18 @@ pub enum ConversationsVerb {
     Snooze(SnoozeArgs),
     /// End the snooze
     Unsnooze(OneArgs),
+    /// Keep its timer from closing it, until that is ended or its episode is over
+    Hold(HoldArgs),
+    /// Let its timer close it no earlier than an instant
+    Extend(ExtendArgs),
+    /// End the hold or the extension; after a hold the full period starts
+    Release(OneArgs),
+    /// Keep it from being closed by timer for good
+    Exempt(HoldArgs),
+    /// End that; the full period starts
+    Unexempt(OneArgs),
+    /// Count what closes by timer soon if nobody writes, by agent
+    Forecast(ForecastArgs),
     /// Block its contact: nothing opens and nothing closes it
     Block(OneArgs),
     /// Unblock its contact
@@ -132,6 +144,37 @@ pub struct AssignArgs {
 }
 
 #[derive(Args)]
+pub struct HoldArgs {
+    #[command(flatten)]
+    one: OneArgs,
+    /// Why, for whoever asks later
+    #[arg(long)]
+    reason: String,
+    /// Who says so
+    #[arg(long)]
+    by: Option<String>,
+}
+
+#[derive(Args)]
+pub struct ExtendArgs {
+    #[command(flatten)]
+    hold: HoldArgs,
+    /// An instant (RFC 3339), or for how long from now, such as 2h
+    until: String,
+}
+
+#[derive(Args)]
+pub struct ForecastArgs {
+    #[arg(long, short)]
+    workspace: String,
+    /// How far ahead, at most 7d
+    #[arg(long, default_value = "1h")]
+    within: String,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args)]
 pub struct SnoozeArgs {
     #[command(flatten)]
     one: OneArgs,
@@ -144,7 +187,8 @@ pub async fn run(verb: ConversationsVerb, format: Option<Format>) -> Result<(), 
     match verb {
         ConversationsVerb::Ls(args) => list(&args, format).await,
         ConversationsVerb::Get(args) => Ok(document(format, &one(&args, &[]).await?)?),
-        ConversationsVerb::Why(args) => Ok(document(format, &one(&args, &["why"]).await?)?),
+        ConversationsVerb::Why(args) => why(&one(&args, &["why"]).await?, format),
+        ConversationsVerb::Forecast(args) => forecast(&args, format).await,
         verb => Ok(document(format, &act(verb).await?)?),
     }
 }
@@ -172,10 +216,23 @@ fn request(verb: ConversationsVerb) -> Result<Option<(OneArgs, Method, &'static 
         }
         ConversationsVerb::Unassign(one) => (one, Method::DELETE, "assignee", Value::Null),
         ConversationsVerb::Snooze(SnoozeArgs { one, until }) => (one, Method::PUT, "snooze", json!({"until": instant(&until)?})),
+        ConversationsVerb::Hold(HoldArgs { one, reason, by }) => {
+            (one, Method::PUT, "hold", said(&[("reason", &Some(reason)), ("by", &by)]))
+        }
+        ConversationsVerb::Extend(ExtendArgs { hold: HoldArgs { one, reason, by }, until }) => {
+            (one, Method::PUT, "hold", said(&[("reason", &Some(reason)), ("by", &by), ("until", &Some(instant(&until)?))]))
+        }
+        ConversationsVerb::Release(one) => (one, Method::DELETE, "hold", Value::Null),
+        ConversationsVerb::Exempt(HoldArgs { one, reason, by }) => {
+            (one, Method::PUT, "exemption", said(&[("reason", &Some(reason)), ("by", &by)]))
+        }
+        ConversationsVerb::Unexempt(one) => (one, Method::DELETE, "exemption", Value::Null),
         ConversationsVerb::Unsnooze(one) => (one, Method::DELETE, "snooze", Value::Null),
         ConversationsVerb::Block(one) => (one, Method::PUT, "block", Value::Null),
         ConversationsVerb::Unblock(one) => (one, Method::DELETE, "block", Value::Null),
-        ConversationsVerb::Ls(_) | ConversationsVerb::Get(_) | ConversationsVerb::Why(_) => return Ok(None),
+        ConversationsVerb::Ls(_) | ConversationsVerb::Get(_) | ConversationsVerb::Why(_) | ConversationsVerb::Forecast(_) => {
+            return Ok(None);
+        }
     }))
 }
 
@@ -200,6 +257,36 @@ async fn act(verb: ConversationsVerb) -> Result<Value, Failure> {
 async fn one(args: &OneArgs, below: &[&str]) -> Result<Value, Failure> {
     let path = [&["v1", "workspaces", &args.workspace, "conversations", &args.conversation], below].concat();
     Client::new(&args.target)?.get(&path, &[]).await
+}
+
+/// For people: the answer in a sentence, and how it came about.
+fn why(answer: &Value, format: Format) -> Result<(), Failure> {
+    if format != Format::Table {
+        return Ok(document(format, answer)?);
+    }
+    let text = |member: &str| cell(&answer[member]);
+    let mut lines = vec![text("explanation")];
+    if answer["closes_at"].is_string() {
+        lines.push(format!("It closes at {}; now it is {}.", text("closes_at"), text("now")));
+    }
+    let story = answer["story"].as_array().map(Vec::as_slice).unwrap_or_default();
+    lines.extend(story.iter().map(|happened| format!("{}  {}", cell(&happened["at"]), cell(&happened["text"]))));
+    Ok(lines.iter().try_for_each(|line| text_line(line))?)
+}
+
+async fn forecast(args: &ForecastArgs, format: Format) -> Result<(), Failure> {
+    let path = ["v1", "workspaces", &args.workspace, "forecast"];
+    let answer = Client::new(&args.target)?.get(&path, &[("within", Some(&args.within))]).await?;
+    if format != Format::Table {
+        return Ok(document(format, &answer)?);
+    }
+    let rows = answer["rows"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let row = |row: &Value| vec![cell(&row["assignee"]["id"]), cell(&row["closes"]), cell(&row["first_close_at"])];
+    Listing { items: rows, columns: &["assignee", "closes", "first close at"], row: &row }.print(format)?;
+    if answer["complete"] == false {
+        note("there are more timers than could be looked at: ask for a shorter time");
+    }
+    Ok(())
 }
 
 async fn list(args: &ListArgs, format: Format) -> Result<(), Failure> {

@@ -94,6 +94,12 @@ pub fn line(document: &impl Serialize) -> io::Result<()> {
     out.flush()
 }
 
+/// One line of text on stdout. A name in it comes from outside, and may not move the cursor.
+pub fn text_line(text: &str) -> io::Result<()> {
+    let shown: String = text.chars().map(|letter| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter }).collect();
+    writeln!(io::stdout().lock(), "{shown}")
+}
+
 /// A table that is squeezed into less is not readable any more.
 const COLUMNS_MIN: u16 = 40;
 

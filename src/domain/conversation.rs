@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::commands::{BlockCommand, CommandLog, SnoozeState};
 use super::event::{Assignee, AssigneeKind, ClosingSource, Note, OpeningSource};
 use super::facts::Facts;
+use super::hold::Holding;
 use super::id::{EventName, Fingerprint};
 use super::order::{Border, Position};
 use super::time::{Span, Timestamp};
@@ -44,6 +45,8 @@ pub struct Conversation {
     /// Not later than an auto-close, and arrived after it: recorded only, unless that close is taken back (D7). Then the
     /// episode is as if it had never been closed.
     pub late: Facts,
+    /// What somebody asked for to keep the timer from closing it.
+    pub holding: Holding,
     /// What subscribers were told last.
     pub told: Told,
     /// Events of this conversation in the dead letters. While there are any, the timer is held: one might be the reply.
@@ -135,10 +138,10 @@ pub enum ToldTimer {
     None,
     Running(Timestamp),
     Snoozed(Timestamp),
-    /// Suspended by a block, and told so.
-    Blocked,
-    /// Armed while blocked: nobody was told, and `resumed` will be the first word (CONTRACT.md).
-    BlockedUntold,
+    /// Suspended by a block or a hold, and told so.
+    Suspended,
+    /// Armed while suspended: nobody was told, and `resumed` will be the first word (CONTRACT.md).
+    SuspendedUntold,
 }
 
 /// Which events were applied already (D6).
@@ -187,6 +190,7 @@ impl Conversation {
             facts: Facts::default(),
             next: Facts::default(),
             late: Facts::default(),
+            holding: Holding::default(),
             told: Told::default(),
             set_aside: 0,
             last_notification: None,

@@ -25,8 +25,8 @@ pub enum Timer {
     Running(Timestamp),
     /// Waiting for a snooze to end; closes at this instant if nothing else happens.
     Snoozed(Timestamp),
-    /// Suspended while the contact is blocked; when it ends, it is derived anew (T17).
-    Blocked,
+    /// Suspended while the contact is blocked (T17) or somebody holds it; when that ends, it is derived anew.
+    Suspended,
 }
 
 /// Why a conversation has no deadline, in the order in which the question is asked.
@@ -37,27 +37,42 @@ pub enum NoDeadline {
     AutoCloseOff,
     /// Opened before auto-close was switched on (T21).
     OpenedBeforeEnabled,
+    /// Somebody exempted it.
+    Exempt,
     /// T5, and T13 where a snooze ends.
     ContactSpokeLast,
     /// No human message, or none that reached the contact (T19).
     NoHumanMessage,
     AssignedToAiAgent,
     Blocked,
+    /// Somebody holds it.
+    Held,
 }
 
 /// When this conversation is to close by itself, or why not: a period after the latest human message (T3, T4), unless the
-/// contact has spoken since (T5). A block suspends it (T17); a snooze only moves it (T9). No hour and no channel is different
+/// contact has spoken since (T5). A block (T17) or a hold suspends it; a snooze only moves it (T9), as does a hold that ends by itself. No hour and no channel is different
 /// (T24), nor is a conversation that the agent began (T25).
 pub fn deadline<'a>(conversation: &'a Conversation, settings: &Settings) -> Result<Deadline<'a>, NoDeadline> {
-    let deadline = unblocked_deadline(conversation, settings)?;
-    if conversation.is_blocked() { Err(NoDeadline::Blocked) } else { Ok(deadline) }
+    let deadline = unsuspended_deadline(conversation, settings)?;
+    suspension(conversation).map_or(Ok(deadline), Err)
 }
 
-fn unblocked_deadline<'a>(conversation: &'a Conversation, settings: &Settings) -> Result<Deadline<'a>, NoDeadline> {
+/// What a timer that there would be otherwise waits for.
+fn suspension(conversation: &Conversation) -> Option<NoDeadline> {
+    if conversation.is_blocked() {
+        return Some(NoDeadline::Blocked);
+    }
+    conversation.holding.is_held().then_some(NoDeadline::Held)
+}
+
+fn unsuspended_deadline<'a>(conversation: &'a Conversation, settings: &Settings) -> Result<Deadline<'a>, NoDeadline> {
     let opening = conversation.opening.as_ref().filter(|_| conversation.is_open()).ok_or(NoDeadline::NotOpen)?;
     let epoch = settings.epoch_in_force().ok_or(NoDeadline::AutoCloseOff)?;
     if opening.enable_epoch != Some(epoch) {
         return Err(NoDeadline::OpenedBeforeEnabled);
+    }
+    if conversation.holding.is_exempt() {
+        return Err(NoDeadline::Exempt);
     }
     let message = arming_message(conversation)?;
     let period = message.period;
@@ -66,10 +81,12 @@ fn unblocked_deadline<'a>(conversation: &'a Conversation, settings: &Settings) -
         Some((at, AssigneeKind::Human)) => Some(at.plus(period.min(ASSIGNED_GRACE))),
         None => None,
     };
-    let later_starts = [conversation.snooze().end(), conversation.blocks.fold_from(None).unblocked_at];
+    let holding = &conversation.holding;
+    let later_starts = [conversation.snooze().end(), conversation.blocks.fold_from(None).unblocked_at, holding.released_at];
     let quiet_since = later_starts.into_iter().flatten().fold(message.position.time, Timestamp::max);
     let backlog = message.accepted_at.plus(period.min(BACKLOG_GRACE));
-    let at = quiet_since.plus(period).max(backlog).max(assigned.unwrap_or(Timestamp::MIN));
+    let at_least = [assigned, holding.until(), Some(backlog)].into_iter().flatten();
+    let at = at_least.fold(quiet_since.plus(period), Timestamp::max);
     Ok(Deadline { at, armed_by: message })
 }
 
@@ -85,9 +102,9 @@ fn arming_message(conversation: &Conversation) -> Result<&HumanMessage, NoDeadli
 
 /// How the timer stands at `now`.
 pub fn timer(conversation: &Conversation, settings: &Settings, now: Timestamp) -> Timer {
-    match unblocked_deadline(conversation, settings) {
+    match unsuspended_deadline(conversation, settings) {
         Err(_) => Timer::None,
-        Ok(_) if conversation.is_blocked() => Timer::Blocked,
+        Ok(_) if suspension(conversation).is_some() => Timer::Suspended,
         Ok(deadline) if conversation.snooze().holds_at(now).is_some() => Timer::Snoozed(deadline.at),
         Ok(deadline) => Timer::Running(deadline.at),
     }

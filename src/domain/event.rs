@@ -48,10 +48,12 @@ impl Event {
         self.snooze_rejection(snooze_max)
     }
 
-    /// Of a snooze that is longer than `snooze_max`.
+    /// Of a snooze, or a hold until an instant, that is longer than `snooze_max`.
     pub fn snooze_rejection(&self, snooze_max: Span) -> Option<Rejection> {
         match self.kind {
-            EventKind::Snoozed { until } if until > self.time.plus(snooze_max) => Some(Rejection::SnoozeTooLong { max: snooze_max }),
+            EventKind::Snoozed { until } | EventKind::Held { until: Some(until), .. } if until > self.time.plus(snooze_max) => {
+                Some(Rejection::SnoozeTooLong { max: snooze_max })
+            }
             _ => None,
         }
     }
@@ -94,6 +96,23 @@ pub enum EventKind {
     /// The note of the episode that is closed, written or changed after its close. Only asked for, never sent by the pipeline.
     Noted {
         note: Note,
+        by: Option<Box<str>>,
+    },
+    /// No close by timer before `until`, or until that is ended. This and what follows is only asked for, too.
+    Held {
+        until: Option<Timestamp>,
+        reason: Box<str>,
+        by: Option<Box<str>>,
+    },
+    HoldEnded {
+        by: Option<Box<str>>,
+    },
+    /// Never closed by timer until that is ended, whatever the episode.
+    Exempted {
+        reason: Box<str>,
+        by: Option<Box<str>>,
+    },
+    ExemptionEnded {
         by: Option<Box<str>>,
     },
 }
@@ -206,13 +225,24 @@ impl EventKind {
             Self::Blocked => "inbox.contact.blocked.v1",
             Self::Unblocked => "inbox.contact.unblocked.v1",
             Self::Noted { .. } => "adjourn.closing_note.put.v1",
+            Self::Held { .. } => "adjourn.hold.put.v1",
+            Self::HoldEnded { .. } => "adjourn.hold.deleted.v1",
+            Self::Exempted { .. } => "adjourn.exemption.put.v1",
+            Self::ExemptionEnded { .. } => "adjourn.exemption.deleted.v1",
         }
     }
 
     /// Who did it, where that is known: a person's name or id.
     pub fn by(&self) -> Option<&str> {
         match self {
-            Self::Message { agent: by, .. } | Self::Opened { by, .. } | Self::Closed { by, .. } | Self::Noted { by, .. } => by.as_deref(),
+            Self::Message { agent: by, .. }
+            | Self::Opened { by, .. }
+            | Self::Closed { by, .. }
+            | Self::Noted { by, .. }
+            | Self::Held { by, .. }
+            | Self::HoldEnded { by }
+            | Self::Exempted { by, .. }
+            | Self::ExemptionEnded { by } => by.as_deref(),
             Self::MessageFailed { .. }
             | Self::Assigned(_)
             | Self::Unassigned

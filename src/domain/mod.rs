@@ -15,6 +15,7 @@ pub mod conversation;
 pub mod deadline;
 pub mod event;
 pub mod facts;
+pub mod hold;
 pub mod id;
 pub mod invariant;
 pub mod notice;
@@ -24,6 +25,7 @@ pub mod refusal;
 pub mod settings;
 pub mod step;
 pub mod time;
+mod turn;
 
 #[cfg(test)]
 mod rules;

@@ -2,7 +2,8 @@
 
 use super::conversation::{AutoClosing, Conversation, MessageCounts};
 use super::deadline::deadline;
-use super::event::{Assignee, ClosingSource, Note, OpeningSource, named};
+use super::event::{Assignee, ClosingSource, Event, EventKind, Note, OpeningSource, named};
+use super::hold::Hold;
 use super::id::{ConversationKey, EventName};
 use super::settings::Settings;
 use super::time::{Span, Timestamp};
@@ -62,6 +63,8 @@ pub enum Cause {
         time: Timestamp,
         /// Who did it, where that is known.
         by: Option<Box<str>>,
+        /// Of a message that its channel knows by another name than the event's.
+        message_id: Option<Box<str>>,
     },
     AutoClose {
         deadline: Timestamp,
@@ -84,6 +87,24 @@ pub enum Cause {
     Settings {
         version: u64,
     },
+}
+
+impl Cause {
+    pub fn of(event: &Event) -> Self {
+        let message_id = match &event.kind {
+            EventKind::Message { message_id: Some(id), .. } | EventKind::MessageFailed { message_id: id } => {
+                Some(id).filter(|id| ***id != *event.name.id()).cloned()
+            }
+            _ => None,
+        };
+        Self::Event {
+            name: event.name.clone(),
+            type_name: event.kind.type_name().into(),
+            time: event.time,
+            by: event.kind.by().map(Into::into),
+            message_id,
+        }
+    }
 }
 
 named! {
@@ -113,6 +134,8 @@ pub struct Snapshot {
     pub closed_by: Option<Box<str>>,
     pub closing_note: Option<Note>,
     pub messages: MessageCounts,
+    pub hold: Option<Hold>,
+    pub exemption: Option<Hold>,
 }
 
 impl Snapshot {
@@ -147,6 +170,8 @@ impl Snapshot {
             closed_by: closing.and_then(|closing| closing.by.clone()),
             closing_note: closing.and_then(|closing| closing.note.clone()),
             messages: conversation.messages,
+            hold: conversation.holding.hold.clone(),
+            exemption: conversation.holding.exemption.clone(),
         }
     }
 }

@@ -15,7 +15,7 @@ named! {
         Unknown = "unknown", OtherVersion = "other_version", NotOpen = "not_open", AlreadyOpen = "already_open", Blocked = "blocked",
         NotBlocked = "not_blocked", NotSnoozed = "not_snoozed", SnoozeOver = "snooze_over", Overtaken = "overtaken", NotesOff = "notes_off",
         CategoryMissing = "category_missing", SummaryMissing = "summary_missing", CategoryUnknown = "category_unknown",
-        NotClosed = "not_closed",
+        NotClosed = "not_closed", NotHeld = "not_held", NotExempt = "not_exempt", HoldOver = "hold_over",
     }
 }
 
@@ -40,6 +40,10 @@ pub fn refusal(
         EventKind::Closed { .. } | EventKind::Opened { .. } if is_blocked => Some(Refusal::Blocked),
         EventKind::Closed { .. } if !is_open => Some(Refusal::NotOpen),
         EventKind::Closed { source, note, .. } => of_the_note(*source, note.as_ref(), settings),
+        EventKind::Held { .. } if !is_open => Some(Refusal::NotOpen),
+        EventKind::Held { until, .. } => until.is_some_and(|until| until <= now).then_some(Refusal::HoldOver),
+        EventKind::HoldEnded { .. } => conversation.holding.hold.is_none().then_some(Refusal::NotHeld),
+        EventKind::ExemptionEnded { .. } => conversation.holding.exemption.is_none().then_some(Refusal::NotExempt),
         EventKind::Noted { .. } if is_open => Some(Refusal::NotClosed),
         EventKind::Noted { note, .. } => of_the_note(ClosingSource::User, Some(note), settings),
         EventKind::Opened { .. } => is_open.then_some(Refusal::AlreadyOpen),
@@ -47,7 +51,7 @@ pub fn refusal(
         EventKind::Snoozed { until } => (*until <= now).then_some(Refusal::SnoozeOver),
         EventKind::Unsnoozed => conversation.snooze().holds_at(now).is_none().then_some(Refusal::NotSnoozed),
         EventKind::Unblocked => (!is_blocked).then_some(Refusal::NotBlocked),
-        EventKind::Blocked | EventKind::Assigned(_) | EventKind::Unassigned => None,
+        EventKind::Blocked | EventKind::Assigned(_) | EventKind::Unassigned | EventKind::Exempted { .. } => None,
         // Nobody commands these: they happen.
         EventKind::Message { .. } | EventKind::MessageFailed { .. } => None,
     }
@@ -81,6 +85,10 @@ pub fn was_done(after: &Conversation, command: &Event, position: &Position, now:
         EventKind::Unblocked => !after.is_blocked(),
         EventKind::Assigned(assignee) => after.assignment.assignee() == Some(assignee),
         EventKind::Unassigned => after.assignment.assignee().is_none(),
+        EventKind::Held { until, .. } => after.holding.hold.as_ref().is_some_and(|hold| hold.until == *until),
+        EventKind::HoldEnded { .. } => after.holding.hold.is_none(),
+        EventKind::Exempted { .. } => after.holding.exemption.is_some(),
+        EventKind::ExemptionEnded { .. } => after.holding.exemption.is_none(),
         EventKind::Noted { note, .. } => after.closing.as_ref().is_some_and(|closing| closing.note.as_ref() == Some(note)),
         EventKind::Message { .. } | EventKind::MessageFailed { .. } => true,
     }

@@ -12,6 +12,7 @@ use super::time;
 use crate::domain::EventKind;
 use crate::domain::categories::CATEGORY_CHARS_MAX;
 use crate::domain::event::{Assignee, AssigneeKind, ClosingSource, Note, OpeningSource, SUMMARY_CHARS_MAX};
+use crate::domain::hold::REASON_CHARS_MAX;
 use crate::domain::id::is_printable;
 
 /// Why a body is no command.
@@ -39,6 +40,24 @@ struct Close {
 struct NoteBody {
     category: Option<String>,
     summary: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Held {
+    reason: String,
+    #[serde(default)]
+    until: Option<String>,
+    #[serde(default)]
+    by: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Exempted {
+    reason: String,
+    #[serde(default)]
+    by: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -147,6 +166,29 @@ pub fn parse_note(body: &[u8]) -> Result<EventKind, CommandProblem> {
     Ok(EventKind::Noted { note, by: bounded(by, "by", PERSON_CHARS_MAX)? })
 }
 
+/// `{reason, until?, by?}`: no close by timer before `until`, or until that is ended.
+///
+/// # Errors
+/// [`CommandProblem`] names the member.
+pub fn parse_hold(body: &[u8]) -> Result<EventKind, CommandProblem> {
+    let Held { reason, until, by } = read(body)?;
+    let instant = |text: String| time::parse(&text).ok_or(CommandProblem::Invalid(Fault::InvalidTime { member: "until" }));
+    Ok(EventKind::Held { until: until.map(instant).transpose()?, reason: reason_of(reason)?, by: bounded(by, "by", PERSON_CHARS_MAX)? })
+}
+
+/// `{reason, by?}`: never closed by timer until that is ended.
+///
+/// # Errors
+/// [`CommandProblem`] names the member.
+pub fn parse_exemption(body: &[u8]) -> Result<EventKind, CommandProblem> {
+    let Exempted { reason, by } = read(body)?;
+    Ok(EventKind::Exempted { reason: reason_of(reason)?, by: bounded(by, "by", PERSON_CHARS_MAX)? })
+}
+
+fn reason_of(text: String) -> Result<Box<str>, CommandProblem> {
+    bounded(Some(text), "reason", REASON_CHARS_MAX)?.ok_or(CommandProblem::Invalid(Fault::MissingMember { member: "reason" }))
+}
+
 fn note_of(body: NoteBody) -> Result<Option<Note>, CommandProblem> {
     let category = bounded(body.category, "note.category", CATEGORY_CHARS_MAX)?;
     let summary = bounded(body.summary, "note.summary", SUMMARY_CHARS_MAX)?;
@@ -216,6 +258,10 @@ mod tests {
             (parse_assign, r#"["human","x"]"#, "an array"),
             (parse_note, r#"{"note":{"category":"Billing"}}"#, "`note`"),
             (parse_note, "", "EOF"),
+            (parse_hold, "{}", "`reason`"),
+            (parse_hold, r#"{"reason":" "}"#, "`reason` is missing"),
+            (parse_hold, r#"{"reason":"x","until":"2h"}"#, "`until` must be RFC 3339"),
+            (parse_exemption, r#"{"reason":"x","until":"2026-11-22T10:00:00Z"}"#, "`until`"),
             (parse_open, r#"{"source":"bot"}"#, "`source` must be one of user"),
             (parse_assign, r#"{"kind":"human"}"#, "`id`"),
             (parse_assign, r#"{"kind":"dog","id":"rex"}"#, "`kind` must be one of human, ai_agent"),

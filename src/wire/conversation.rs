@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::time::Rfc3339;
 use crate::domain::event::{Assignee, ClosingSource, Note, OpeningSource};
+use crate::domain::hold::Hold;
 use crate::domain::{ConversationKey, Snapshot, Timestamp};
 
 /// The members of a conversation, borrowed from its snapshot.
@@ -27,10 +28,15 @@ pub struct ConversationView<'a> {
     closed_by: Option<&'a str>,
     closing_note: Option<NoteView<'a>>,
     messages: MessagesView,
+    /// What keeps its timer; only there where there is something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold: Option<HoldView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exemption: Option<HoldView<'a>>,
 }
 
 #[derive(Serialize)]
-struct AssigneeView<'a> {
+pub struct AssigneeView<'a> {
     kind: &'static str,
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,6 +48,14 @@ struct AssigneeView<'a> {
 pub struct NoteView<'a> {
     category: Option<&'a str>,
     summary: Option<&'a str>,
+}
+
+/// Why its timer is kept from closing it, and until when; null: until somebody ends that.
+#[derive(Serialize)]
+struct HoldView<'a> {
+    until: Option<Rfc3339>,
+    reason: &'a str,
+    by: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -72,13 +86,21 @@ impl<'a> ConversationView<'a> {
             closed_by: snapshot.closed_by.as_deref(),
             closing_note: snapshot.closing_note.as_ref().map(NoteView::new),
             messages: MessagesView { incoming: snapshot.messages.incoming, outgoing: snapshot.messages.outgoing },
+            hold: snapshot.hold.as_ref().map(HoldView::new),
+            exemption: snapshot.exemption.as_ref().map(HoldView::new),
         }
     }
 }
 
 impl<'a> AssigneeView<'a> {
-    fn new(assignee: &'a Assignee) -> Self {
+    pub fn new(assignee: &'a Assignee) -> Self {
         Self { kind: assignee.kind.as_str(), id: &assignee.id, name: assignee.name.as_deref() }
+    }
+}
+
+impl<'a> HoldView<'a> {
+    fn new(hold: &'a Hold) -> Self {
+        Self { until: hold.until.map(Rfc3339), reason: &hold.reason, by: hold.by.as_deref() }
     }
 }
 
@@ -119,6 +141,8 @@ pub mod samples {
             closed_by: None,
             closing_note: None,
             messages: MessageCounts { incoming: 4, outgoing: 6 },
+            hold: None,
+            exemption: None,
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod placement;
 pub mod problem;
 pub mod settings;
 pub mod split;
+pub mod story;
 pub mod time;
 
 pub use conversation::ConversationView;

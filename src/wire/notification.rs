@@ -77,7 +77,7 @@ struct ClosedView<'a> {
 
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-enum CauseView<'a> {
+pub(super) enum CauseView<'a> {
     Event {
         id: &'a str,
         source: &'a str,
@@ -86,6 +86,8 @@ enum CauseView<'a> {
         time: Rfc3339,
         #[serde(skip_serializing_if = "Option::is_none")]
         by: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message_id: Option<&'a str>,
     },
     AutoClose {
         deadline: Rfc3339,
@@ -105,7 +107,7 @@ enum CauseView<'a> {
 }
 
 #[derive(Serialize)]
-struct ArmedByView<'a> {
+pub(super) struct ArmedByView<'a> {
     id: &'a str,
     source: &'a str,
     time: Rfc3339,
@@ -235,11 +237,16 @@ impl<'a> ClosedView<'a> {
 }
 
 impl<'a> CauseView<'a> {
-    fn new(cause: &'a Cause) -> Self {
+    pub(super) fn new(cause: &'a Cause) -> Self {
         match cause {
-            Cause::Event { name, type_name, time, by } => {
-                Self::Event { id: name.id(), source: name.source(), type_name, time: Rfc3339(*time), by: by.as_deref() }
-            }
+            Cause::Event { name, type_name, time, by, message_id } => Self::Event {
+                id: name.id(),
+                source: name.source(),
+                type_name,
+                time: Rfc3339(*time),
+                by: by.as_deref(),
+                message_id: message_id.as_deref(),
+            },
             Cause::AutoClose { deadline, late, period, armed_by, armed_at, farewell: _ } => Self::AutoClose {
                 deadline: Rfc3339(*deadline),
                 late_ms: late.as_millis(),
@@ -281,8 +288,10 @@ mod tests {
     #[test]
     fn a_timer_notification_carries_the_conversation_and_its_cause() {
         let at = Timestamp::from_millis(1_795_341_600_000);
-        let json =
-            json_of(notice(NoticeKind::Armed, Cause::Event { name: armed_by(), type_name: "inbox.message.v1".into(), time: at, by: None }));
+        let json = json_of(notice(
+            NoticeKind::Armed,
+            Cause::Event { name: armed_by(), type_name: "inbox.message.v1".into(), time: at, by: None, message_id: None },
+        ));
         let text = "acme/conv-42/2026-11-22T10:00:00.000Z/17/adjourn.timer.armed.v1";
         assert_eq!(json["id"], Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()).to_string());
         assert_eq!(json["type"], "adjourn.timer.armed.v1");

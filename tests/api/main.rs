@@ -7,6 +7,7 @@ mod acting;
 mod bad_input;
 mod doors;
 mod forms;
+mod holds;
 mod letters;
 mod nodes;
 mod notes;

@@ -318,13 +318,18 @@ impl Draw {
     /// What can be asked of a conversation that is not judged by messages alone.
     fn ask(&mut self, nth: usize, nodes: usize) -> Act {
         let conversation = self.rng.below(self.size.conversations.div_ceil(10)) | 1;
-        let kind = match self.rng.below(8) {
+        let reason = || "waits for parts".into();
+        let kind = match self.rng.below(12) {
             0 | 1 => EventKind::Closed { source: ClosingSource::User, by: Some("ana".into()), note: None },
             2 | 3 => EventKind::Opened { source: OpeningSource::User, by: None },
             4 => EventKind::Assigned(Assignee { kind: AssigneeKind::Human, id: format!("agent-{nth}").into(), name: None }),
             5 => EventKind::Unsnoozed,
             6 => EventKind::Blocked,
-            _ => EventKind::Unblocked,
+            7 => EventKind::Unblocked,
+            8 => EventKind::Held { until: None, reason: reason(), by: None },
+            9 => EventKind::HoldEnded { by: None },
+            10 => EventKind::Exempted { reason: reason(), by: None },
+            _ => EventKind::ExemptionEnded { by: None },
         };
         let command = Draft { id: format!("ask-{nth}"), conversation, ahead_ms: 0, kind: Kind::Event(kind) };
         Act::Ask { via: self.rng.below(nodes as u64) as usize, command }

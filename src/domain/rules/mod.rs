@@ -4,6 +4,7 @@
 
 mod acting;
 mod disorder;
+mod holds;
 mod lifecycle;
 mod notices;
 mod oracle;

@@ -64,7 +64,12 @@ impl Reader {
             | EventKind::Unassigned
             | EventKind::Opened { .. }
             | EventKind::Closed { .. }
-            | EventKind::Noted { .. } => {}
+            // Only asked for.
+            | EventKind::Noted { .. }
+            | EventKind::Held { .. }
+            | EventKind::HoldEnded { .. }
+            | EventKind::Exempted { .. }
+            | EventKind::ExemptionEnded { .. } => {}
         }
     }
 

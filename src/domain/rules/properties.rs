@@ -122,8 +122,8 @@ impl Story {
         match (self.conversation.told.timer, timer) {
             (Told::None, Timer::None) => true,
             (Told::Running(told), Timer::Running(at)) | (Told::Snoozed(told), Timer::Snoozed(at)) => told == at,
-            (Told::Blocked | Told::BlockedUntold, Timer::Blocked) => true,
-            (Told::None | Told::Running(_) | Told::Snoozed(_) | Told::Blocked | Told::BlockedUntold, _) => false,
+            (Told::Suspended | Told::SuspendedUntold, Timer::Suspended) => true,
+            (Told::None | Told::Running(_) | Told::Snoozed(_) | Told::Suspended | Told::SuspendedUntold, _) => false,
         }
     }
 

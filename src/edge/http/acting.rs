@@ -15,7 +15,9 @@ use crate::actors::{ActRefused, Command};
 use crate::domain::id::is_printable;
 use crate::domain::{ConversationKey, EventKind, Refusal};
 use crate::wire::ConversationView;
-use crate::wire::command::{CommandProblem, parse_assign, parse_close, parse_note, parse_nothing, parse_open, parse_snooze};
+use crate::wire::command::{
+    CommandProblem, parse_assign, parse_close, parse_exemption, parse_hold, parse_note, parse_nothing, parse_open, parse_snooze,
+};
 
 type Path = web::Path<(String, String)>;
 
@@ -58,6 +60,14 @@ commands! {
     unblock: |body| parse_nothing(body).map(|()| EventKind::Unblocked);
     /// L10: the note of the episode that is closed, in place of the one it has.
     note: parse_note;
+    /// No close by timer before an instant, or until that is ended.
+    hold: parse_hold;
+    /// And the full period starts.
+    end_hold: |body| parse_nothing(body).map(|()| EventKind::HoldEnded { by: None });
+    /// Never closed by timer, whatever the episode.
+    exempt: parse_exemption;
+    /// Until here.
+    end_exemption: |body| parse_nothing(body).map(|()| EventKind::ExemptionEnded { by: None });
 }
 
 async fn act(edge: &Edge, request: &HttpRequest, path: &Path, payload: web::Payload, reads: Reads) -> Result<HttpResponse, Problem> {
@@ -141,6 +151,13 @@ fn refused_by_rule(key: &ConversationKey, refusal: Refusal) -> Problem {
             "category-unknown",
             "`note.category` is none of the workspace's categories",
             "Nothing was changed: GET categories lists them; POST there adds one.",
+        ),
+        Refusal::NotHeld => conflict("not-held", "nobody holds the conversation", "Nothing was changed, and nothing needs to be."),
+        Refusal::NotExempt => conflict("not-exempt", "the conversation is not exempt", "Nothing was changed, and nothing needs to be."),
+        Refusal::HoldOver => invalid(
+            "hold-over",
+            "`until` is not ahead of the service's clock",
+            "Nothing was changed: name a time that is yet to come, or none to hold it until that is ended.",
         ),
         Refusal::NotClosed => conflict(
             "not-closed",

@@ -1,4 +1,4 @@
-//! Reading conversations: the list, one, its history, and why it has or has not closed.
+//! Reading conversations: the list, one, and its history.
 
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -6,12 +6,12 @@ use serde::Serialize;
 
 use super::query::{LIMIT_MAX, Parameters};
 use super::{Edge, Problem, key_of, workspace_of};
+use crate::actors::ListQuery;
 use crate::actors::handle::{AssigneeFilter, HISTORY_MAX};
-use crate::actors::{ListQuery, Why};
+use crate::domain::ConversationKey;
 use crate::domain::id::is_name;
 use crate::domain::notice::Status;
-use crate::domain::{ConversationKey, NoDeadline};
-use crate::wire::time::{self, Rfc3339};
+use crate::wire::time;
 use crate::wire::{CloudEvent, ConversationView};
 
 type Path = web::Path<(String, String)>;
@@ -78,87 +78,6 @@ pub async fn events(edge: web::Data<Edge>, request: HttpRequest, path: Path) -> 
     Ok(HttpResponse::Ok().json(Items { items: found.iter().map(|found| CloudEvent::new(&found.notice)).collect(), next }))
 }
 const _: () = assert!(LIMIT_MAX < HISTORY_MAX, "a page, and the one more that tells of the next, are not cut short by the node");
-
-/// # Errors
-/// 404 for one that was never opened.
-pub async fn why(edge: web::Data<Edge>, request: HttpRequest, path: Path) -> Result<HttpResponse, Problem> {
-    Parameters::of(&request, &[])?;
-    let key = key_of(&path.0, &path.1)?;
-    let why = edge.node.why(&key).await?.ok_or_else(|| unknown(&key))?;
-    Ok(HttpResponse::Ok().json(WhyView::new(&key, &why)))
-}
-
-/// The answer to "why": the conversation, and what its timer waits for.
-#[derive(Serialize)]
-struct WhyView<'a> {
-    conversation: ConversationView<'a>,
-    now: Rfc3339,
-    closes_at: Option<Rfc3339>,
-    reason: &'static str,
-    explanation: String,
-    armed_by: Option<ArmedBy<'a>>,
-    period: Option<String>,
-    set_aside: u32,
-}
-
-#[derive(Serialize)]
-struct ArmedBy<'a> {
-    id: &'a str,
-    time: Rfc3339,
-}
-
-impl<'a> WhyView<'a> {
-    fn new(key: &'a ConversationKey, why: &'a Why) -> Self {
-        let (reason, explanation) = reason(why);
-        let timer = why.timer.as_ref().ok();
-        Self {
-            conversation: ConversationView::new(key, &why.snapshot),
-            now: Rfc3339(why.now),
-            closes_at: timer.filter(|_| why.set_aside == 0).map(|timer| Rfc3339(timer.at)),
-            reason,
-            explanation,
-            armed_by: timer.map(|timer| ArmedBy { id: &timer.armed_by, time: Rfc3339(timer.armed_at) }),
-            period: timer.map(|timer| timer.period.to_string()),
-            set_aside: why.set_aside,
-        }
-    }
-}
-
-/// A word for programs and a sentence for people.
-fn reason(why: &Why) -> (&'static str, String) {
-    match &why.timer {
-        Ok(_) if why.set_aside > 0 => {
-            let (count, what) = (why.set_aside, if why.set_aside == 1 { "event is" } else { "events are" });
-            ("events_set_aside", format!("{count} of its {what} in the dead letters and might be the reply: replay or dismiss first."))
-        }
-        Ok(timer) => {
-            let sentence = format!("The message {} armed the timer for {}; no reply has come since.", timer.armed_by, timer.period);
-            match (timer.at <= why.now, why.snapshot.status) {
-                (true, _) => ("overdue", format!("{sentence} The deadline has passed: it closes as soon as that is certain.")),
-                (false, Status::Snoozed) => ("snoozed", format!("{sentence} It is snoozed: the full period starts when that ends.")),
-                (false, _) => ("timer_running", sentence),
-            }
-        }
-        Err(none) => {
-            let (reason, sentence) = no_deadline(*none);
-            (reason, sentence.to_owned())
-        }
-    }
-}
-
-const fn no_deadline(none: NoDeadline) -> (&'static str, &'static str) {
-    match none {
-        NoDeadline::NotOpen => ("not_open", "It is closed."),
-        NoDeadline::AutoCloseOff => ("auto_close_off", "Auto-close is switched off in this workspace."),
-        NoDeadline::OpenedBeforeEnabled => {
-            ("opened_before_enabled", "It was opened while auto-close was off, or before it was last switched on: the next opening counts.")
-        }
-        NoDeadline::ContactSpokeLast => ("contact_spoke_last", "The contact spoke last and waits for an answer."),
-        NoDeadline::NoHumanMessage => ("no_human_message", "No person of the team has written in this episode, or nothing of it arrived."),
-        NoDeadline::AssignedToAiAgent => ("assigned_to_ai_agent", "It is assigned to an AI agent, which cancels the timer."),
-        NoDeadline::Blocked => ("blocked", "The contact is blocked, which suspends the timer; when that ends, the full period starts."),
-    }
-}
 
 pub fn unknown(key: &ConversationKey) -> Problem {
     Problem::not_found(format!("the conversation {key} was never opened here, or retention took it"))

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! guard (who may ask) ─▶ events ─▶ body ─▶ wire ─▶ node.ingest          error: every refusal, as a problem document
-//!                     ├▶ conversations, acting, settings, categories, dead_letters, topology, nodes
+//!                     ├▶ conversations, why, forecast, acting, settings, categories, dead_letters, topology, nodes
 //!                     └▶ stream: notifications as server-sent events     admin: health and metrics, on a port of its own
 //! ```
 
@@ -32,6 +32,7 @@ pub mod counts;
 pub mod dead_letters;
 pub mod error;
 pub mod events;
+pub mod forecast;
 pub mod front;
 pub mod guard;
 pub mod lines;
@@ -42,6 +43,7 @@ pub mod settings;
 pub mod stream;
 pub mod topology;
 pub mod unread;
+pub mod why;
 
 use body::Buffers;
 pub use error::Problem;
@@ -166,11 +168,7 @@ fn public_routes(config: &mut ServiceConfig) {
             "GET, HEAD, OPTIONS",
             [get().to(conversations::events)],
         ))
-        .service(resource(
-            "/v1/workspaces/{workspace}/conversations/{conversation}/why",
-            "GET, HEAD, OPTIONS",
-            [get().to(conversations::why)],
-        ))
+        .service(resource("/v1/workspaces/{workspace}/conversations/{conversation}/why", "GET, HEAD, OPTIONS", [get().to(why::why)]))
         .service(resource(
             "/v1/workspaces/{workspace}/conversations/{conversation}/close",
             "POST, OPTIONS",
@@ -193,10 +191,21 @@ fn public_routes(config: &mut ServiceConfig) {
             [web::put().to(acting::block), web::delete().to(acting::unblock)],
         ))
         .service(resource(
+            "/v1/workspaces/{workspace}/conversations/{conversation}/hold",
+            "PUT, DELETE, OPTIONS",
+            [web::put().to(acting::hold), web::delete().to(acting::end_hold)],
+        ))
+        .service(resource(
+            "/v1/workspaces/{workspace}/conversations/{conversation}/exemption",
+            "PUT, DELETE, OPTIONS",
+            [web::put().to(acting::exempt), web::delete().to(acting::end_exemption)],
+        ))
+        .service(resource(
             "/v1/workspaces/{workspace}/conversations/{conversation}/closing-note",
             "PUT, OPTIONS",
             [web::put().to(acting::note)],
         ))
+        .service(resource("/v1/workspaces/{workspace}/forecast", "GET, HEAD, OPTIONS", [get().to(forecast::get)]))
         .service(resource(
             "/v1/workspaces/{workspace}/categories",
             "GET, HEAD, POST, OPTIONS",

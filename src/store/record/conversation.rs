@@ -7,6 +7,7 @@ use crate::domain::commands::{BlockCommand, BlockState, Command, CommandLog, Sno
 use crate::domain::conversation::{Assignment, AutoClosing, Closing, MessageCounts, Opening, Seen, Told, ToldTimer};
 use crate::domain::event::{Assignee, AssigneeKind, ClosingSource, Note, OpeningSource};
 use crate::domain::facts::{CloseCommand, Facts, HumanMessage, Opener};
+use crate::domain::hold::{Hold, Holding};
 use crate::domain::id::Fingerprint;
 use crate::domain::order::Border;
 
@@ -28,7 +29,8 @@ fields!(Conversation {
     messages,
     set_aside,
     last_notification,
-    seen,
+    seen;
+    2: holding,
 });
 
 fields!(MessageCounts or nil { incoming, outgoing });
@@ -38,6 +40,8 @@ fields!(Opening { position, source, enable_epoch });
 fields!(Closing { source, by, note, closed_at, border, auto });
 fields!(Note { category, summary });
 fields!(AutoClosing { deadline, period, armed_by, armed_at });
+fields!(Holding or nil { hold, exemption, released_at });
+fields!(Hold { until, reason, by });
 fields!(Told or nil { timer, snoozed_until; 2: warned });
 fields!(Facts or nil { openers, opened, contact, humans, last_human_at, failures, snoozes, closes });
 fields!(HumanMessage { position, accepted_at, message_id, period, arms, failed });
@@ -46,7 +50,7 @@ fields!(CloseCommand { position, source, by, note });
 fields!(SnoozeState or nil { until, ended });
 fields!(BlockState or nil { blocked, unblocked_at });
 
-variants!(ToldTimer, "what was told of the timer" { 0 = None, 1 = Running(at), 2 = Snoozed(at), 3 = Blocked, 4 = BlockedUntold });
+variants!(ToldTimer, "what was told of the timer" { 0 = None, 1 = Running(at), 2 = Snoozed(at), 3 = Suspended, 4 = SuspendedUntold });
 variants!(SnoozeCommand, "a snooze command" { 0 = End, 1 = Until(until) });
 variants!(BlockCommand, "a block command" { 0 = Unblock, 1 = Block });
 variants!(Border, "the border of an episode" { 0 = Instant(at), 1 = Event(position) });

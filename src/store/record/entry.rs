@@ -39,6 +39,10 @@ variants!(EventKind, "an event" {
     8 = Blocked,
     9 = Unblocked,
     10 = Noted { note, by },
+    11 = Held { until, reason, by },
+    12 = HoldEnded { by },
+    13 = Exempted { reason, by },
+    14 = ExemptionEnded { by },
 });
 variants!(MessageSource, "a message's source" {
     0 = Contact, 1 = User, 2 = Echo, 3 = Broadcast, 4 = Workflow, 5 = AiAgent, 6 = Bot, 7 = Api, 8 = Zapier, 9 = Make, 10 = N8n,

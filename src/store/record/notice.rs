@@ -23,12 +23,13 @@ fields!(Snapshot {
     closing_note,
     assignee,
     blocked,
-    messages,
+    messages;
+    2: hold, exemption,
 });
 
 variants!(Notice, "a notification" { 0 = Conversation(notice), 1 = Settings { workspace, at, settings } });
 variants!(Cause, "a cause" {
-    0 = Event { name, type_name, time; 2: by },
+    0 = Event { name, type_name, time; 2: by, message_id },
     1 = AutoClose { deadline, late, period, armed_by, armed_at; 2: farewell },
     2 = SnoozeElapsed,
     3 = Settings { version },

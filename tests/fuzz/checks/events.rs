@@ -160,8 +160,12 @@ fn data(kind: &EventKind) -> Value {
         ]),
         EventKind::Assigned(Assignee { kind, id, name }) => json!({ "assignee": { "kind": kind.as_str(), "id": id, "name": name } }),
         EventKind::Snoozed { until } => json!({ "until": time::format(*until) }),
-        // The last one no producer writes.
-        EventKind::Unassigned | EventKind::Unsnoozed | EventKind::Blocked | EventKind::Unblocked | EventKind::Noted { .. } => json!({}),
+        EventKind::Unassigned | EventKind::Unsnoozed | EventKind::Blocked | EventKind::Unblocked => json!({}),
+        EventKind::Noted { .. }
+        | EventKind::Held { .. }
+        | EventKind::HoldEnded { .. }
+        | EventKind::Exempted { .. }
+        | EventKind::ExemptionEnded { .. } => panic!("no producer writes it: {kind:?}"),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::domain::commands::*;
 use crate::domain::conversation::*;
 use crate::domain::event::*;
 use crate::domain::facts::*;
+use crate::domain::hold::{Hold, Holding};
 use crate::domain::id::Fingerprint;
 use crate::domain::notice::*;
 use crate::domain::order::{Border, Position};
@@ -128,10 +129,18 @@ fn told() -> impl Strategy<Value = Told> {
         Just(ToldTimer::None),
         timestamp().prop_map(ToldTimer::Running),
         timestamp().prop_map(ToldTimer::Snoozed),
-        Just(ToldTimer::Blocked),
-        Just(ToldTimer::BlockedUntold),
+        Just(ToldTimer::Suspended),
+        Just(ToldTimer::SuspendedUntold),
     ];
     (timer, of(timestamp()), of(timestamp())).prop_map(|(timer, snoozed_until, warned)| Told { timer, snoozed_until, warned })
+}
+
+fn hold() -> impl Strategy<Value = Hold> {
+    (of(timestamp()), text(), of(text())).prop_map(|(until, reason, by)| Hold { until, reason, by })
+}
+
+fn holding() -> impl Strategy<Value = Holding> {
+    (of(hold()), of(hold()), of(timestamp())).prop_map(|(hold, exemption, released_at)| Holding { hold, exemption, released_at })
 }
 
 fn seen() -> impl Strategy<Value = Seen> {
@@ -154,8 +163,8 @@ pub fn conversation() -> BoxedStrategy<Conversation> {
     let assignment = (of((position(), assignee())), of(position())).prop_map(|(assigned, unassigned)| Assignment { assigned, unassigned });
     let times = (timestamp(), timestamp(), any::<u64>(), any::<u32>(), any::<u32>(), of(any::<u64>()));
     let episodes = (of(opening.boxed()), of(closing().boxed()), of(border().boxed()), facts_or_none(), facts_or_none(), facts_or_none());
-    (times, episodes, seen().boxed(), messages(), assignment.boxed(), blocks().boxed(), told().boxed())
-        .prop_map(|(times, episodes, seen, messages, assignment, blocks, told)| {
+    (times, episodes, seen().boxed(), messages(), assignment.boxed(), blocks().boxed(), (told(), holding()).boxed())
+        .prop_map(|(times, episodes, seen, messages, assignment, blocks, (told, holding))| {
             let (created_at, touched_at, version, episode, set_aside, last_notification) = times;
             let (opening, closing, floor, facts, next, late) = episodes;
             Conversation {
@@ -173,6 +182,7 @@ pub fn conversation() -> BoxedStrategy<Conversation> {
                 facts,
                 next,
                 late,
+                holding,
                 told,
                 set_aside,
                 last_notification,
@@ -191,6 +201,10 @@ fn event_kind(time: BoxedStrategy<Timestamp>) -> BoxedStrategy<EventKind> {
         1 => assignee().prop_map(EventKind::Assigned),
         1 => time.prop_map(|until| EventKind::Snoozed { until }),
         1 => (note(), of(text())).prop_map(|(note, by)| EventKind::Noted { note, by }),
+        1 => hold().prop_map(|Hold { until, reason, by }| EventKind::Held { until, reason, by }),
+        1 => hold().prop_map(|Hold { reason, by, .. }| EventKind::Exempted { reason, by }),
+        1 => (any::<bool>(), of(text()))
+            .prop_map(|(hold, by)| if hold { EventKind::HoldEnded { by } } else { EventKind::ExemptionEnded { by } }),
         3 => select(vec![EventKind::Unassigned, EventKind::Unsnoozed, EventKind::Blocked, EventKind::Unblocked]),
     ]
     .boxed()
@@ -252,7 +266,13 @@ pub fn dead_letter() -> impl Strategy<Value = DeadLetter> {
 
 fn cause() -> impl Strategy<Value = Cause> {
     prop_oneof![
-        (name(), text(), timestamp(), of(text())).prop_map(|(name, type_name, time, by)| Cause::Event { name, type_name, time, by }),
+        (name(), text(), timestamp(), of(text()), of(text())).prop_map(|(name, type_name, time, by, message_id)| Cause::Event {
+            name,
+            type_name,
+            time,
+            by,
+            message_id
+        }),
         (timestamp(), span(), span(), name(), timestamp(), of(text())).prop_map(
             |(deadline, late, period, armed_by, armed_at, farewell)| Cause::AutoClose {
                 deadline,

@@ -6,6 +6,7 @@ use crate::domain::commands::*;
 use crate::domain::conversation::*;
 use crate::domain::event::*;
 use crate::domain::facts::*;
+use crate::domain::hold::{Hold, Holding};
 use crate::domain::id::Fingerprint;
 use crate::domain::notice::Cause;
 use crate::domain::order::{Border, Position};
@@ -112,6 +113,7 @@ fn full() -> Conversation {
         facts,
         next: Facts { contact: Some(position(36, "n1")), ..Facts::default() },
         late: Facts { contact: Some(position(41, "l1")), ..Facts::default() },
+        holding: Holding::default(),
         told: Told { timer: ToldTimer::Snoozed(at(NOON + 37)), snoozed_until: Some(at(NOON + 38)), warned: None },
         set_aside: 39,
         last_notification: Some(40),
@@ -163,10 +165,22 @@ fn settings_of_version_1() {
 /// What came with version 2, filled.
 fn newer() -> (Conversation, Settings, Notice) {
     let full = full();
-    let conversation = Conversation { told: Told { warned: Some(at(NOON + 42)), ..full.told }, ..full };
+    let hold = |minute, reason: &str, by| Some(Hold { until: minute, reason: reason.into(), by });
+    let holding = Holding {
+        hold: hold(Some(at(NOON + 45)), "waits for parts", None),
+        exemption: hold(None, "a friend", Some("cy".into())),
+        released_at: Some(at(NOON + 46)),
+    };
+    let conversation = Conversation { told: Told { warned: Some(at(NOON + 42)), ..full.told }, holding, ..full };
     let category = Category { name: "Billing".into(), description: Some("Money".into()) };
     let settings = Settings { categories: vec![category], ..Settings::default() };
-    let cause = Cause::Event { name: position(43, "e1").name, type_name: "t".into(), time: at(NOON + 43), by: Some("bo".into()) };
+    let cause = Cause::Event {
+        name: position(43, "e1").name,
+        type_name: "t".into(),
+        time: at(NOON + 43),
+        by: Some("bo".into()),
+        message_id: Some("m9".into()),
+    };
     let snapshot = Snapshot::of(&conversation, &settings, at(NOON));
     let key = ConversationKey::new("ws_42", "conv_991827").unwrap();
     let notice = ConversationNotice { key, kind: NoticeKind::NoteAdded, at: at(NOON + 44), cause, snapshot };
@@ -184,19 +198,21 @@ fn what_version_2_added() {
     check(&settings, "029b0000c2ce05265c00c3d2fae2cbc000c2c0c09192a742696c6c696e67a54d6f6e6579");
     check(
         &conversation,
-        "02dc0011cf00000199c82cc000151e9394ce001c61a000c292a26f30a32f7569052098919294d2fff15a0000c292a26f3101\
+        "02dc0012cf00000199c82cc000151e9394ce001c61a000c292a26f30a32f7569052098919294d2fff15a0000c292a26f3101\
          03919294cdea6000c292a26f32010694d2fffc568000c292a2696e01919694d2fff5038001c392a268310101a26d31ce001b\
          7740c3c20b919294ce000cd13300c292a2663101a26d399392d2fff32ec30194ce000493dc00c292a2733001929294cdea60\
          00c292a27331019201d2fffa81c79294ce000752f900c292a273320100919494ce0002bf2000c292a263310104a2626f92a7\
          62696c6c696e67c0d2fff5edf49392021101049608a26379920ec0f792000194efce001b774092a268300102920194ce0020\
          0b0d00c292a263300198909094cdea6000c292a26e310190c090c09098909094ce000493e000c292a26c310190c090c09092\
          9294d2fff4192000c292a26131019301a26169a341646194cdea6000c292a26132019392c3d2ffe57329c0919294ce000927\
-         b700c292a262310100921a1b272892c41000000000000000160000000000000017919218d2fff6d859",
+         b700c292a262310100921a1b272892c41000000000000000160000000000000017919218d2fff6d859939314af7761697473\
+         20666f72207061727473c093c0a86120667269656e640f01",
     );
     check(
         &notice,
-        "02920095b177735f34322f636f6e765f39393138323711cf00000199c82cc02c950092a26531a32f7569a174ffa2626fdc00\
-         11d0d5021e15ce001c61a005d2ffee9ae0d2fff5038dc0041008a2637992a762696c6c696e67c0c0c2921a1b",
+        "02920095b177735f34322f636f6e765f39393138323711cf00000199c82cc02c960092a26531a32f7569a174ffa2626fa26d\
+         39dc0013d0d5021e15ce001c61a005d2ffee9ae0d2fff5038dc0041008a2637992a762696c6c696e67c0c0c2921a1b930caf\
+         776169747320666f72207061727473c093c0a86120667269656e6406",
     );
 }
 

@@ -1,0 +1,78 @@
+//! What closes by timer soon: read from the index of what is to be looked at, which holds every deadline or something before it.
+
+use std::collections::BTreeMap;
+
+use super::handle::Node;
+use crate::domain::event::Assignee;
+use crate::domain::{Conversation, Settings, Span, Timestamp, deadline};
+use crate::store::{Loaded, StoreError};
+
+/// Rows looked at for one forecast: a second or so of reading, and more than anybody plans for.
+const ROWS_MAX: usize = 50_000;
+/// Rows read at a time.
+const PAGE: usize = 512;
+
+pub struct Forecast {
+    pub now: Timestamp,
+    /// Most closes first, then those that come first.
+    pub rows: Vec<ForecastRow>,
+    /// Whether everything was looked at.
+    pub complete: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct ForecastRow {
+    pub assignee: Option<Assignee>,
+    pub closes: u64,
+    pub first_close_at: Timestamp,
+}
+
+impl Node {
+    /// Conversations of a workspace that close by timer within this time if nobody writes, by assignee. Not one instant's
+    /// picture: partitions are read one after the other.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn forecast(&self, workspace: &str, within: Span) -> Result<Forecast, StoreError> {
+        let now = self.store().clock().await?;
+        let until = now.plus(within);
+        let (mut tally, mut looked_at) = (BTreeMap::new(), 0);
+        for partition in self.store().partitions().all() {
+            let settings = self.settings_applied(partition, workspace).await?;
+            let mut after = None;
+            loop {
+                let due = self.store().due(partition, until, after, PAGE).await?;
+                looked_at += due.len();
+                let full = due.len() == PAGE;
+                after = due.last().cloned();
+                let keys = due.into_iter().map(|due| due.key).filter(|key| key.workspace() == workspace).collect();
+                for row in self.store().load(partition, keys).await? {
+                    if let Loaded::Found { conversation, .. } = row {
+                        count(&mut tally, &conversation, &settings, until);
+                    }
+                }
+                if !full || looked_at >= ROWS_MAX {
+                    break;
+                }
+            }
+        }
+        let mut rows: Vec<ForecastRow> = tally.into_values().collect();
+        rows.sort_by_key(|row| (std::cmp::Reverse(row.closes), row.first_close_at));
+        Ok(Forecast { now, rows, complete: looked_at < ROWS_MAX })
+    }
+}
+
+/// One agent's, by kind and id.
+type Tally = BTreeMap<Option<(&'static str, Box<str>)>, ForecastRow>;
+
+fn count(tally: &mut Tally, conversation: &Conversation, settings: &Settings, until: Timestamp) {
+    let Some(due) = deadline(conversation, settings).ok().filter(|due| due.at <= until && conversation.set_aside == 0) else { return };
+    let assignee = conversation.assignment.assignee();
+    let row = tally.entry(assignee.map(|assignee| (assignee.kind.as_str(), assignee.id.clone()))).or_insert_with(|| ForecastRow {
+        assignee: assignee.cloned(),
+        closes: 0,
+        first_close_at: due.at,
+    });
+    row.closes += 1;
+    row.first_close_at = row.first_close_at.min(due.at);
+}
