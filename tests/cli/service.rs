@@ -110,13 +110,48 @@ fn a_conversation_is_acted_on() {
     assert_eq!(act(&["unsnooze"])["status"], "open");
     assert_eq!((&act(&["block"])["blocked"], &act(&["unblock"])["blocked"]), (&json!(true), &json!(false)));
     service.json(&["settings", "set", "-w", "acme", "closing_notes.mode=optional"]);
+    service.json(&["categories", "add", "-w", "acme", "Billing", "Money"]);
     let closed = act(&["close", "--by", "ana", "--category", "Billing"]);
     assert_eq!((&closed["closed_by"], &closed["closing_note"]["category"]), (&json!("ana"), &json!("Billing")));
     let again = adjourn(&service.url, &["conversations", "close", "-w", "acme", "c1"]);
     assert_eq!((again.code, again.err.contains("not open")), (4, true), "{}", again.err);
+    assert_eq!(act(&["note", "--category", "Billing", "--summary", "Paid"])["closing_note"]["summary"], "Paid");
     assert_eq!(act(&["open"])["episode"], 2);
     let never = adjourn(&service.url, &["conversations", "snooze", "-w", "acme", "c1", "whenever"]);
     assert_eq!((never.code, never.err.contains("such as 2h")), (2, true), "{}", never.err);
+}
+
+#[test]
+fn a_timer_is_kept_and_its_story_told() {
+    let service = Service::start(&[]);
+    service.json(&["settings", "set", "-w", "acme", "auto_close.enabled=true", "auto_close.period=30m"]);
+    service.send(&[message("1", "c1", "user")]);
+    let act = |arguments: &[&str]| service.json(&[&["conversations"], arguments, &["-w", "acme", "c1"]].concat());
+    assert_eq!(act(&["hold", "--reason", "waits for parts"])["hold"]["until"], Value::Null);
+    let extended = service.json(&["conversations", "extend", "-w", "acme", "c1", "2d", "--reason", "on holiday"]);
+    assert_eq!(extended["hold"]["until"], extended["scheduled_close_at"]);
+    assert!(act(&["release"]).get("hold").is_none());
+    let forecast = service.ok(&["conversations", "forecast", "-w", "acme", "--within", "1h"]);
+    assert!(forecast.contains("CLOSES"), "{forecast}");
+    let why = service.ok(&["conversations", "why", "-w", "acme", "c1"]);
+    for said in ["armed the timer for 30m", "It closes at ", "The message 1 armed the timer", "The hold lets the timer wait"] {
+        assert!(why.contains(said), "{said}: {why}");
+    }
+    assert_eq!(act(&["exempt", "--reason", "a friend"])["exemption"]["reason"], "a friend");
+    assert!(act(&["unexempt"]).get("exemption").is_none());
+}
+
+#[test]
+fn categories_at_the_command_line() {
+    let service = Service::start(&[]);
+    service.json(&["categories", "add", "-w", "acme", "Billing / €"]);
+    assert_eq!(service.json(&["categories", "describe", "-w", "acme", "Billing / €", "Money"])["description"], "Money");
+    let table = service.ok(&["categories", "ls", "-w", "acme"]);
+    assert!(table.contains("Billing / €") && table.contains("Money"), "{table}");
+    let again = adjourn(&service.url, &["categories", "add", "-w", "acme", "Billing / €"]);
+    assert_eq!((again.code, again.err.contains("already")), (4, true), "{}", again.err);
+    service.ok(&["categories", "rm", "-w", "acme", "Billing / €"]);
+    assert_eq!(service.json(&["categories", "ls", "-w", "acme"]), json!([]));
 }
 
 #[test]
