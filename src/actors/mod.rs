@@ -15,6 +15,7 @@
 //! Never here: HTTP, Redis, rendering.
 
 pub mod acting;
+pub mod agents;
 pub mod applied;
 pub mod apply;
 pub mod assign;
@@ -26,6 +27,7 @@ pub mod feed;
 pub mod forecast;
 pub mod handle;
 pub mod ingest;
+pub mod list;
 pub mod membership;
 pub mod meter;
 pub mod node;
@@ -39,6 +41,7 @@ pub mod upkeep;
 
 pub use acting::{ActRefused, Command};
 pub use feed::{Cursor, Fed, Feed};
-pub use handle::{ListQuery, Node, Page, Unready, Why};
+pub use handle::{Node, Unready, Why};
 pub use ingest::{Receipt, Verdict};
+pub use list::{ListQuery, Page};
 pub use options::NodeOptions;

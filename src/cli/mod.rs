@@ -1,5 +1,6 @@
 //! The command line: one verb a file, data on stdout, everything else on stderr, exit codes that scripts can use.
 
+mod agents;
 mod categories;
 mod client;
 mod conversations;
@@ -62,6 +63,9 @@ enum Verb {
     /// Look at or change a workspace's settings
     #[command(subcommand)]
     Settings(settings::SettingsVerb),
+    /// Look at or change those whom conversations are assigned to
+    #[command(subcommand)]
+    Agents(agents::AgentsVerb),
     /// Look at or change what closing notes of a workspace may name
     #[command(subcommand)]
     Categories(categories::CategoriesVerb),
@@ -104,6 +108,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Notifications(notifications::NotificationsVerb::Tail(args)) => client_runtime(notifications::run(args, format)),
         Verb::Conversations(verb) => client_runtime(conversations::run(verb, format)),
         Verb::Settings(verb) => client_runtime(settings::run(verb, format)),
+        Verb::Agents(verb) => client_runtime(agents::run(verb, format)),
         Verb::Categories(verb) => client_runtime(categories::run(verb, format)),
         Verb::DeadLetters(verb) => client_runtime(dead_letters::run(verb, format)),
         Verb::Shards(verb) => client_runtime(shards::run(verb, format)),

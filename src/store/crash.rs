@@ -7,14 +7,14 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::{
-    Applied, Barrier, Batch, Claim, ClusterView, DeadLetter, DueKey, Entry, Hint, Holder, Lease, Loaded, LogEntry, LogId, Member,
-    NodeRecord, NotificationPage, PartitionStats, Place, Store, StoreError, Walked,
+    Applied, Barrier, Batch, Claim, ClusterView, DeadLetter, Document, DueKey, Entry, Hint, Holder, Lease, Loaded, LogEntry, LogId, Member,
+    NodeRecord, NotificationPage, PartitionStats, Place, Shelf, Store, StoreError, Walked,
 };
 use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
 use crate::faults::crash::{self, AFTER, BEFORE};
 
 /// The calls that go to the store; the others answer from memory.
-pub const CALLS: [&str; 26] = [
+pub const CALLS: [&str; 28] = [
     "clock",
     "append",
     "read",
@@ -33,6 +33,8 @@ pub const CALLS: [&str; 26] = [
     "settings",
     "all_settings",
     "put_settings",
+    "document",
+    "put_document",
     "dead_letters",
     "stats",
     "count_due",
@@ -161,6 +163,20 @@ impl Store for Crashing {
 
     fn put_settings(&self, workspace: Box<str>, expected: u64, settings: Settings) -> BoxFuture<'_, Result<bool, StoreError>> {
         around_call("put_settings", move || self.0.put_settings(workspace, expected, settings))
+    }
+
+    fn document(&self, shelf: Shelf, workspace: Box<str>) -> BoxFuture<'_, Result<Option<Document>, StoreError>> {
+        around_call("document", move || self.0.document(shelf, workspace))
+    }
+
+    fn put_document(
+        &self,
+        shelf: Shelf,
+        workspace: Box<str>,
+        expected: u64,
+        document: Document,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        around_call("put_document", move || self.0.put_document(shelf, workspace, expected, document))
     }
 
     fn dead_letters(&self, partition: PartitionId, after: LogId, limit: usize) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>> {

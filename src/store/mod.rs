@@ -147,6 +147,13 @@ pub trait Store: Send + Sync + 'static {
     /// Replaces the master document if its version is still `expected` (0: there is none). True when it did.
     fn put_settings(&self, workspace: Box<str>, expected: u64, settings: Settings) -> BoxFuture<'_, Result<bool, StoreError>>;
 
+    /// A document of a workspace; `None`: it has none on this shelf.
+    fn document(&self, shelf: Shelf, workspace: Box<str>) -> BoxFuture<'_, Result<Option<Document>, StoreError>>;
+
+    /// Replaces a document if its version is still `expected` (0: there is none). True when it did.
+    fn put_document(&self, shelf: Shelf, workspace: Box<str>, expected: u64, document: Document)
+    -> BoxFuture<'_, Result<bool, StoreError>>;
+
     /// A partition's dead letters strictly after `after`, oldest first, at most `limit`.
     fn dead_letters(&self, partition: PartitionId, after: LogId, limit: usize) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>>;
 
@@ -183,6 +190,29 @@ pub trait Store: Send + Sync + 'static {
 
     /// Hears of changes of the cluster. Hints may be lost.
     fn hints(&self) -> tokio::sync::broadcast::Receiver<Hint>;
+}
+
+/// What a workspace may have one document of, beside its settings: looked up by people, never by a rule, so that no partition needs
+/// to have applied it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Shelf {
+    Agents,
+}
+
+impl Shelf {
+    /// As it is called in stores.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Agents => "agents",
+        }
+    }
+}
+
+/// Kept as it is, and replaced as a whole.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Document {
+    pub version: u64,
+    pub bytes: Vec<u8>,
 }
 
 /// Where a walk goes on; only the store that gave it knows what it says.

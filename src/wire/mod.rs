@@ -6,6 +6,7 @@
 //!
 //! Never here: I/O, a clock, a decision about a conversation.
 
+pub mod agents;
 pub mod categories;
 pub mod command;
 pub mod conversation;

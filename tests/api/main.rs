@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // clippy.toml excuses test functions, not their helpers
 
 mod acting;
+mod agents;
 mod bad_input;
 mod doors;
 mod forms;

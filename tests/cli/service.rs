@@ -142,6 +142,19 @@ fn a_timer_is_kept_and_its_story_told() {
 }
 
 #[test]
+fn agents_at_the_command_line() {
+    let service = Service::start(&[]);
+    service.json(&["agents", "add", "-w", "acme", "ana", "Ana Müller", "--avatar-url", "https://example.com/a.png"]);
+    service.json(&["agents", "add", "-w", "acme", "bo", "Bo"]);
+    assert_eq!(service.json(&["agents", "set", "-w", "acme", "ana", "--available", "false", "--avatar-url", ""])["initials"], "AM");
+    let found = service.json(&["agents", "ls", "-w", "acme", "--q", "mull", "--available", "false"]);
+    assert_eq!((found.as_array().unwrap().len(), &found[0]["id"]), (1, &json!("ana")));
+    service.ok(&["agents", "rm", "-w", "acme", "ana"]);
+    let gone = adjourn(&service.url, &["agents", "set", "-w", "acme", "ana", "--name", "x"]);
+    assert_eq!((gone.code, gone.err.contains("no agent `ana`")), (3, true), "{}", gone.err);
+}
+
+#[test]
 fn categories_at_the_command_line() {
     let service = Service::start(&[]);
     service.json(&["categories", "add", "-w", "acme", "Billing / €"]);

@@ -48,6 +48,10 @@ async fn run(url: String, nodes: Vec<String>, answered: Arc<AtomicU64>) {
         if let Some(version) = said.as_ref().and_then(version) {
             answered.fetch_max(version, Ordering::SeqCst);
         }
+        let agents = format!("{url}/v1/workspaces/{ASIDE}/agents");
+        let agent = json!({"id": format!("agent-{}", turn % 20), "name": "Ana"});
+        ask(&client, Method::POST, agents.clone(), Some(&agent)).await;
+        ask(&client, Method::GET, agents, None).await;
         let conversations = format!("{url}/v1/workspaces/{WORKSPACE}/conversations");
         for path in [
             format!("{conversations}?limit=5"),

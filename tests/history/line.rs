@@ -379,6 +379,18 @@ impl Store for Line {
         })
     }
 
+    fn document(&self, shelf: Shelf, workspace: Box<str>) -> Answer<'_, Option<Document>> {
+        self.ask(self.store().document(shelf, workspace))
+    }
+
+    fn put_document(&self, shelf: Shelf, workspace: Box<str>, expected: u64, document: Document) -> Answer<'_, bool> {
+        let ground = self.ground.clone();
+        self.tell(false, move |_| {
+            let (ground, workspace, document) = (ground.clone(), workspace.clone(), document.clone());
+            async move { ground.store.put_document(shelf, workspace, expected, document).await }.boxed()
+        })
+    }
+
     fn dead_letters(&self, partition: PartitionId, after: LogId, limit: usize) -> Answer<'_, Vec<DeadLetter>> {
         self.ask(self.store().dead_letters(partition, after, limit))
     }

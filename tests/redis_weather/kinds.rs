@@ -109,6 +109,10 @@ async fn the_keys_all_share_are_refused_with_the_reason_and_the_partitions_go_on
     spoil(&ground, "adjourn:settings");
     assert!(is_wrong_type(&ground.store().put_settings("acme".into(), 0, settings(1)).await));
     assert!(is_wrong_type(&ground.store().all_settings().await));
+    let agents = Document { version: 1, bytes: Vec::new() };
+    assert!(ground.store().put_document(Shelf::Agents, "other".into(), 0, agents).await.unwrap());
+    spoil(&ground, "adjourn:agents");
+    assert!(is_wrong_type(&ground.store().document(Shelf::Agents, "acme".into()).await));
     ground.bench.commit(&mut owner, |batch| batch.rows.push(put("acme/c9", None, None))).await.unwrap();
 }
 

@@ -256,7 +256,7 @@ async fn the_others_fail_before_their_first_write_or_not_at_all() {
 
     let put = async |ground: &Ground| assert!(ground.store().put_settings("acme".into(), 0, settings(1)).await.unwrap());
     let put = overheard(&ground, b"acme", put).await;
-    assert_eq!(judged("put_settings", include_str!("../../src/store/redis/script/put_settings.lua"), put), ["HSET"]);
+    assert_eq!(judged("put_document", include_str!("../../src/store/redis/script/put_document.lua"), put), ["HSET"]);
 
     let released = overheard(&ground, &nonce(&owner), async |ground| ground.store().release(owner.lease, None).await.unwrap()).await;
     let commands = judged("release", include_str!("../../src/store/redis/script/release.lua"), released);
@@ -299,6 +299,6 @@ async fn on_a_full_memory_holding_and_closing_need_no_flag() {
     // What comes in does need room.
     let put = async |ground: &Ground| assert!(ground.store().put_settings("acme".into(), 0, settings(1)).await.unwrap());
     let put = overheard(&ground, b"acme", put).await;
-    let refused = full(include_str!("../../src/store/redis/script/put_settings.lua"), put);
+    let refused = full(include_str!("../../src/store/redis/script/put_document.lua"), put);
     assert!(refused.as_ref().is_err_and(|error| error.to_string().contains("OOM")), "{refused:?}");
 }

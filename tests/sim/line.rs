@@ -141,6 +141,14 @@ impl Store for Line {
         self.over(self.store.put_settings(workspace, expected, settings))
     }
 
+    fn document(&self, shelf: Shelf, workspace: Box<str>) -> Answer<'_, Option<Document>> {
+        self.over(self.store.document(shelf, workspace))
+    }
+
+    fn put_document(&self, shelf: Shelf, workspace: Box<str>, expected: u64, document: Document) -> Answer<'_, bool> {
+        self.over(self.store.put_document(shelf, workspace, expected, document))
+    }
+
     fn dead_letters(&self, partition: PartitionId, after: LogId, limit: usize) -> Answer<'_, Vec<DeadLetter>> {
         self.over(self.store.dead_letters(partition, after, limit))
     }

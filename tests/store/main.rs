@@ -11,6 +11,7 @@ mod claims;
 mod closes;
 mod dead;
 mod doctored;
+mod documents;
 mod ear;
 mod failover;
 mod log;
@@ -121,6 +122,9 @@ macro_rules! suite {
             settings::what_a_partition_applied_is_its_own,
             settings::a_later_version_takes_the_place_of_an_earlier,
             settings::settings_survive,
+            documents::a_document_changes_only_from_the_version_named,
+            documents::of_two_who_saw_the_same_document_one_replaces_it,
+            documents::documents_survive_and_are_no_settings,
             dead::letters_are_listed_oldest_first,
             dead::a_letter_goes_when_it_is_removed,
             dead::unreadable_bytes_are_kept_as_they_are,

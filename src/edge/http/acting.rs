@@ -12,6 +12,7 @@ use super::settings::expected_version;
 use super::{COMMAND_BYTES_MAX, Edge, Problem, key_of, media};
 use crate::actors::acting::IDEMPOTENCY_KEY_BYTES_MAX;
 use crate::actors::{ActRefused, Command};
+use crate::domain::event::Assignee;
 use crate::domain::id::is_printable;
 use crate::domain::{ConversationKey, EventKind, Refusal};
 use crate::wire::ConversationView;
@@ -80,11 +81,22 @@ async fn act(edge: &Edge, request: &HttpRequest, path: &Path, payload: web::Payl
     if !body.is_empty() {
         media::require_json(request.headers())?;
     }
-    let kind = reads(&body)?;
+    let kind = named(edge, conversation.workspace(), reads(&body)?).await?;
     let command = Command { conversation: conversation.clone(), kind, expected, key };
     let snapshot = edge.node.act(command, edge.limits.apply).await.map_err(|refused| problem(&conversation, refused))?;
     let view = ConversationView::new(&conversation, &snapshot);
     Ok(HttpResponse::Ok().insert_header((header::ETAG, etag(snapshot.version))).json(view))
+}
+
+/// An assignee who is among the workspace's agents is shown by their name there, unless another was given.
+async fn named(edge: &Edge, workspace: &str, kind: EventKind) -> Result<EventKind, Problem> {
+    match kind {
+        EventKind::Assigned(Assignee { kind, id, name: None }) => {
+            let name = edge.node.agents(workspace).await?.get(&id).map(|agent| agent.name.clone());
+            Ok(EventKind::Assigned(Assignee { kind, id, name }))
+        }
+        kind => Ok(kind),
+    }
 }
 
 /// The caller's own name for what it asks: bare, or quoted as the draft of the header has it.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! guard (who may ask) ─▶ events ─▶ body ─▶ wire ─▶ node.ingest          error: every refusal, as a problem document
-//!                     ├▶ conversations, why, forecast, acting, settings, categories, dead_letters, topology, nodes
+//!                     ├▶ conversations, why, forecast, acting, agents, settings, categories, dead_letters, topology, nodes
 //!                     └▶ stream: notifications as server-sent events     admin: health and metrics, on a port of its own
 //! ```
 
@@ -25,6 +25,7 @@ use crate::domain::id::is_name;
 
 pub mod acting;
 pub mod admin;
+pub mod agents;
 pub mod body;
 pub mod categories;
 pub mod conversations;
@@ -206,6 +207,16 @@ fn public_routes(config: &mut ServiceConfig) {
             [web::put().to(acting::note)],
         ))
         .service(resource("/v1/workspaces/{workspace}/forecast", "GET, HEAD, OPTIONS", [get().to(forecast::get)]))
+        .service(resource(
+            "/v1/workspaces/{workspace}/agents",
+            "GET, HEAD, POST, OPTIONS",
+            [get().to(agents::list), web::post().to(agents::add)],
+        ))
+        .service(resource(
+            "/v1/workspaces/{workspace}/agents/{agent}",
+            "GET, HEAD, PATCH, DELETE, OPTIONS",
+            [get().to(agents::one), web::patch().to(agents::update), web::delete().to(agents::remove)],
+        ))
         .service(resource(
             "/v1/workspaces/{workspace}/categories",
             "GET, HEAD, POST, OPTIONS",

@@ -24,8 +24,8 @@ use redb::Database;
 use tokio::sync::Semaphore;
 
 use super::{
-    Applied, Barrier, Batch, Claim, ClusterView, DeadLetter, DueKey, Entry, Hint, Holder, Lease, Loaded, LogEntry, LogId, Member,
-    NodeRecord, NotificationPage, PartitionStats, Place, Store, StoreError, Walked,
+    Applied, Barrier, Batch, Claim, ClusterView, DeadLetter, Document, DueKey, Entry, Hint, Holder, Lease, Loaded, LogEntry, LogId, Member,
+    NodeRecord, NotificationPage, PartitionStats, Place, Shelf, Store, StoreError, Walked,
 };
 use crate::clock::SharedClock;
 use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
@@ -39,6 +39,7 @@ mod log;
 mod open;
 mod order;
 mod partition;
+mod put;
 mod reads;
 mod segment;
 mod solo;
@@ -53,6 +54,7 @@ pub use segment::read_log;
 use batch::Prepared;
 use lock::DirectoryLock;
 use log::Log;
+use put::{Put, PutIn};
 use solo::Solo;
 use writer::{Heads, Request, Writer};
 
@@ -191,6 +193,10 @@ impl EmbeddedStore {
         self.health.check()?;
         let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
         files.as_ref().map(|files| Arc::clone(&files.db)).ok_or_else(|| self.health.closed())
+    }
+
+    async fn put(&self, table: PutIn, key: Box<str>, expected: u64, value: Vec<u8>) -> Result<bool, StoreError> {
+        self.writer.ask(|answer| Request::Put(Put { table, key, expected, value, replaced: Ok(false), answer })).await
     }
 
     /// Reads about `rows` rows, inline or on a thread for blocking work.
@@ -390,8 +396,21 @@ impl Store for EmbeddedStore {
     }
 
     fn put_settings(&self, workspace: Box<str>, expected: u64, settings: Settings) -> BoxFuture<'_, Result<bool, StoreError>> {
-        let value = record::encode_settings(&settings);
-        async move { self.writer.ask(|answer| Request::PutSettings { workspace, expected, value, answer }).await }.boxed()
+        self.put(PutIn::Settings, workspace, expected, record::encode_settings(&settings)).boxed()
+    }
+
+    fn document(&self, shelf: Shelf, workspace: Box<str>) -> BoxFuture<'_, Result<Option<Document>, StoreError>> {
+        async move { self.ask(None, 1, move |db| reads::document(db, &tables::document_key(shelf, &workspace))).await }.boxed()
+    }
+
+    fn put_document(
+        &self,
+        shelf: Shelf,
+        workspace: Box<str>,
+        expected: u64,
+        document: Document,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.put(PutIn::Document, tables::document_key(shelf, &workspace), expected, tables::document_value(&document)).boxed()
     }
 
     fn dead_letters(&self, partition: PartitionId, after: LogId, limit: usize) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>> {

@@ -135,6 +135,7 @@ fn create(db: &Database, fixed: &Fixed) -> Result<(), redb::Error> {
         txn.open_table(tables::NOTIFICATIONS)?;
         txn.open_table(tables::DEAD_LETTERS)?;
         txn.open_table(tables::SETTINGS)?;
+        txn.open_table(tables::DOCUMENTS)?;
         txn.open_table(tables::APPLIED_SETTINGS)?;
     }
     faults::point("create.written");

@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use redb::{Database, ReadableDatabase, ReadableTable};
 
-use super::super::{DeadLetter, DueKey, Loaded, LogId, Notification, NotificationPage, StoreError, Unreadable};
+use super::super::{DeadLetter, Document, DueKey, Loaded, LogId, Notification, NotificationPage, StoreError, Unreadable};
 use super::partition::PartitionState;
 use super::tables;
 use crate::domain::{Conversation, ConversationKey, PartitionId, Settings, Timestamp};
@@ -176,7 +176,7 @@ pub fn applied_settings(db: &Database, partition: PartitionId, workspace: &str) 
     tables::state_key(&mut key, partition, workspace);
     let table = db.begin_read()?.open_table(tables::APPLIED_SETTINGS)?;
     let stored = table.get(key.as_slice())?;
-    stored.map(|value| document(workspace, value.value())).transpose()
+    stored.map(|value| settings_of(workspace, value.value())).transpose()
 }
 
 pub fn all_applied_settings(db: &Database, partition: PartitionId) -> Read<Vec<(Box<str>, Settings)>> {
@@ -186,7 +186,7 @@ pub fn all_applied_settings(db: &Database, partition: PartitionId) -> Read<Vec<(
     for entry in table.range::<&[u8]>(start.as_slice()..end.as_slice())? {
         let (key, value) = entry?;
         let workspace = String::from_utf8_lossy(&key.value()[2..]);
-        let settings = document(&workspace, value.value())?;
+        let settings = settings_of(&workspace, value.value())?;
         all.push((workspace.into(), settings));
     }
     Ok(all)
@@ -195,7 +195,7 @@ pub fn all_applied_settings(db: &Database, partition: PartitionId) -> Read<Vec<(
 pub fn settings(db: &Database, workspace: &str) -> Read<Option<Settings>> {
     let table = db.begin_read()?.open_table(tables::SETTINGS)?;
     let stored = table.get(workspace)?;
-    stored.map(|value| document(workspace, value.value())).transpose()
+    stored.map(|value| settings_of(workspace, value.value())).transpose()
 }
 
 pub fn all_settings(db: &Database) -> Read<Vec<(Box<str>, Settings)>> {
@@ -203,7 +203,7 @@ pub fn all_settings(db: &Database) -> Read<Vec<(Box<str>, Settings)>> {
     let mut all = Vec::new();
     for entry in table.iter()? {
         let (workspace, value) = entry?;
-        match document(workspace.value(), value.value()) {
+        match settings_of(workspace.value(), value.value()) {
             Ok(settings) => all.push((workspace.value().into(), settings)),
             // The others' settings are good; of this one the partitions go on with what they applied.
             Err(error) => {
@@ -215,9 +215,21 @@ pub fn all_settings(db: &Database) -> Read<Vec<(Box<str>, Settings)>> {
     Ok(all)
 }
 
+pub fn document(db: &Database, key: &str) -> Read<Option<Document>> {
+    let table = match db.begin_read()?.open_table(tables::DOCUMENTS) {
+        // A store of before there were any.
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+        table => table?,
+    };
+    let Some(stored) = table.get(key)? else { return Ok(None) };
+    let (version, bytes) = tables::document(stored.value())
+        .ok_or_else(|| redb::Error::Corrupted(format!("the document {key} is cut short; restore the store from a backup")))?;
+    Ok(Some(Document { version, bytes: bytes.to_vec() }))
+}
+
 /// Settings that cannot be read are an error, never the defaults: those would close, or stop closing, behind
 /// everybody's back.
-fn document(workspace: &str, value: &[u8]) -> Read<Settings> {
+fn settings_of(workspace: &str, value: &[u8]) -> Read<Settings> {
     record::decode_settings(value).map_err(|error| ReadError::Settings { workspace: workspace.into(), reason: error.to_string().into() })
 }
 

@@ -6,7 +6,7 @@
 
 use redb::TableDefinition;
 
-use super::super::{DueKey, LogId};
+use super::super::{Document, DueKey, LogId, Shelf};
 use crate::domain::{ConversationKey, PartitionId, Timestamp};
 
 type Bytes = &'static [u8];
@@ -25,8 +25,24 @@ pub const NOTIFICATIONS: TableDefinition<Bytes, Bytes> = TableDefinition::new("n
 pub const DEAD_LETTERS: TableDefinition<Bytes, Bytes> = TableDefinition::new("dead_letters");
 /// workspace -> settings: the master documents.
 pub const SETTINGS: TableDefinition<&str, Bytes> = TableDefinition::new("settings");
+/// shelf `/` workspace -> version, document.
+pub const DOCUMENTS: TableDefinition<&str, Bytes> = TableDefinition::new("documents");
 /// partition, workspace -> settings the partition has applied.
 pub const APPLIED_SETTINGS: TableDefinition<Bytes, Bytes> = TableDefinition::new("applied_settings");
+
+pub fn document_key(shelf: Shelf, workspace: &str) -> Box<str> {
+    format!("{}/{workspace}", shelf.as_str()).into()
+}
+
+pub fn document_value(document: &Document) -> Vec<u8> {
+    [&document.version.to_be_bytes(), document.bytes.as_slice()].concat()
+}
+
+/// The version of what [`document_value`] wrote, and the rest.
+pub fn document(stored: &[u8]) -> Option<(u64, &[u8])> {
+    let (version, bytes) = stored.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*version), bytes))
+}
 
 /// Writes of one batch to one table, in one buffer: thousands of small boxes cost more than the writing does.
 #[derive(Default)]

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use redb::{Database, ReadableTable, WriteTransaction};
+use redb::{Database, WriteTransaction};
 use tokio::sync::{oneshot, watch};
 
 use super::super::{Lease, StoreError};
@@ -21,10 +21,10 @@ use super::batch::Prepared;
 use super::log::Log;
 use super::order::TooEarly;
 use super::partition::PartitionState;
+use super::put::{self, Put};
 use super::tables::{self, Writes};
 use crate::domain::PartitionId;
 use crate::faults;
-use crate::store::record;
 
 /// B-tree writes taken into one group, give or take one batch. Larger groups share the `fsync` among more, but everybody
 /// in a group waits for all of it: this is 4,096 closes, about 80 ms with 200,000 conversations in the store and 160 ms
@@ -40,7 +40,7 @@ pub enum Request {
     Commit { lease: Lease, batch: Box<Prepared>, answer: Answer<()> },
     Claim { partition: PartitionId, answer: Answer<Claimed> },
     Release { lease: Lease, answer: Answer<()> },
-    PutSettings { workspace: Box<str>, expected: u64, value: Vec<u8>, answer: Answer<bool> },
+    Put(Put),
 }
 
 /// A claim without its settings, which the caller reads.
@@ -143,14 +143,6 @@ struct Commit {
     answer: Answer<()>,
 }
 
-struct Put {
-    workspace: Box<str>,
-    expected: u64,
-    value: Vec<u8>,
-    replaced: Result<bool, StoreError>,
-    answer: Answer<bool>,
-}
-
 impl WriterThread {
     fn run(mut self, requests: &Receiver<Request>) {
         while let Some(first) = self.next(requests) {
@@ -224,9 +216,7 @@ impl WriterThread {
                 group.touched.insert(lease.partition);
                 group.releases.push(answer);
             }
-            Request::PutSettings { workspace, expected, value, answer } => {
-                group.puts.push(Put { workspace, expected, value, replaced: Ok(false), answer });
-            }
+            Request::Put(put) => group.puts.push(put),
         }
     }
 
@@ -413,7 +403,7 @@ impl Request {
     fn weight(&self) -> usize {
         match self {
             Self::Commit { batch, .. } => batch.weight(),
-            Self::Claim { .. } | Self::Release { .. } | Self::PutSettings { .. } => 1,
+            Self::Claim { .. } | Self::Release { .. } | Self::Put(_) => 1,
         }
     }
 }
@@ -448,28 +438,7 @@ fn write_settings(txn: &WriteTransaction, group: &mut Group) -> Result<(), redb:
             put_all(&mut table, &commit.batch.settings)?;
         }
     }
-    if !group.puts.is_empty() {
-        let mut table = txn.open_table(tables::SETTINGS)?;
-        for put in &mut group.puts {
-            put.replaced = replace_settings(&mut table, put)?;
-        }
-    }
-    Ok(())
-}
-
-/// Compare and set: within the transaction, so two puts of one group see each other.
-fn replace_settings(table: &mut redb::Table<'_, &'static str, &'static [u8]>, put: &Put) -> Result<Result<bool, StoreError>, redb::Error> {
-    let stored = table.get(&*put.workspace)?.map(|value| record::decode_settings(value.value()));
-    let version = match stored {
-        None => 0,
-        Some(Ok(settings)) => settings.version,
-        Some(Err(error)) => return Ok(Err(refused(format!("the stored settings of {} cannot be read: {error}", put.workspace)))),
-    };
-    if version != put.expected {
-        return Ok(Ok(false));
-    }
-    table.insert(&*put.workspace, put.value.as_slice())?;
-    Ok(Ok(true))
+    put::write(txn, &mut group.puts)
 }
 
 fn too_early(early: &TooEarly) -> StoreError {
@@ -483,7 +452,7 @@ fn refuse(request: Request, error: StoreError) {
     match request {
         Request::Commit { answer, .. } | Request::Release { answer, .. } => reply(answer, Err(error)),
         Request::Claim { answer, .. } => reply(answer, Err(error)),
-        Request::PutSettings { answer, .. } => reply(answer, Err(error)),
+        Request::Put(put) => reply(put.answer, Err(error)),
     }
 }
 

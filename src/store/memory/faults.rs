@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::MemoryStore;
 use super::partition::Partition;
+use super::{Documents, MemoryStore};
 use crate::domain::{ConversationKey, PartitionId, Settings};
 use crate::store::{Batch, Lease, LogId, StoreError, Unreadable};
 
@@ -40,6 +40,7 @@ pub struct Stalled {
 pub struct Replica {
     partitions: Vec<Partition>,
     settings: BTreeMap<Box<str>, Settings>,
+    documents: Documents,
 }
 
 /// The switches of one model. Each `next` counts calls from now on and replaces what was left of it before.
@@ -106,7 +107,7 @@ impl Faults {
     /// What a replica has that hears nothing more from here on.
     pub fn replica(&self) -> Replica {
         let state = self.0.lock();
-        Replica { partitions: state.partitions.clone(), settings: state.settings.clone() }
+        Replica { partitions: state.partitions.clone(), settings: state.settings.clone(), documents: state.documents.clone() }
     }
 
     /// The replica takes over: what it had not heard of never was. Leases and chains are as it has them; whoever claimed under
@@ -116,7 +117,7 @@ impl Faults {
         let told = state.partitions.iter().map(|partition| partition.last_notification);
         let heard: Vec<u64> = told.enumerate().map(|(at, last)| state.heard.get(at).copied().unwrap_or(0).max(last)).collect();
         state.heard = heard;
-        (state.partitions, state.settings) = (replica.partitions, replica.settings);
+        (state.partitions, state.settings, state.documents) = (replica.partitions, replica.settings, replica.documents);
         state.primary += 1;
     }
 

@@ -41,6 +41,8 @@ pub struct MemoryStore {
     exclusive: AtomicBool,
 }
 
+type Documents = BTreeMap<(Shelf, Box<str>), Document>;
+
 struct State {
     /// Counts the primaries there were.
     primary: u64,
@@ -48,6 +50,7 @@ struct State {
     heard: Vec<u64>,
     partitions: Vec<Partition>,
     settings: BTreeMap<Box<str>, Settings>,
+    documents: Documents,
     switches: Switches,
     stalled: Vec<Stalled>,
 }
@@ -72,6 +75,7 @@ impl MemoryStore {
             heard: Vec::new(),
             partitions: partitions.all().map(|_| Partition::default()).collect(),
             settings: BTreeMap::new(),
+            documents: BTreeMap::new(),
             switches: Switches::default(),
             stalled: Vec::new(),
         };
@@ -319,6 +323,28 @@ impl Store for MemoryStore {
             let fits = documents.get(&workspace).map_or(0, |stored| stored.version) == expected;
             if fits {
                 documents.insert(workspace, settings);
+            }
+            Ok(fits)
+        }
+        .boxed()
+    }
+
+    fn document(&self, shelf: Shelf, workspace: Box<str>) -> BoxFuture<'_, Result<Option<Document>, StoreError>> {
+        async move { Ok(self.lock().documents.get(&(shelf, workspace)).cloned()) }.boxed()
+    }
+
+    fn put_document(
+        &self,
+        shelf: Shelf,
+        workspace: Box<str>,
+        expected: u64,
+        document: Document,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        async move {
+            let documents = &mut self.lock().documents;
+            let fits = documents.get(&(shelf, workspace.clone())).map_or(0, |stored| stored.version) == expected;
+            if fits {
+                documents.insert((shelf, workspace), document);
             }
             Ok(fits)
         }

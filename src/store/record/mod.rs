@@ -11,12 +11,14 @@
 //! anything new is used.
 
 mod conversation;
+mod document;
 mod entry;
 mod form;
 mod notice;
 #[cfg(test)]
 mod tests;
 
+use crate::domain::agents::Agents;
 use crate::domain::{Conversation, Notice, Settings};
 use form::{Form, Reader, Writer};
 
@@ -88,6 +90,16 @@ pub fn encode_dead_letter(letter: &DeadLetter) -> Vec<u8> {
 /// # Errors
 /// [`RecordError`]: these bytes are no dead letter that this build can read.
 pub fn decode_dead_letter(bytes: &[u8]) -> Result<DeadLetter, RecordError> {
+    decode(bytes)
+}
+
+pub fn encode_agents(agents: &Agents) -> Vec<u8> {
+    encode(agents, 64 * agents.all.len())
+}
+
+/// # Errors
+/// [`RecordError`]: these bytes are no agents that this build can read.
+pub fn decode_agents(bytes: &[u8]) -> Result<Agents, RecordError> {
     decode(bytes)
 }
 

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | `{prefix}:meta` | hash | `partitions`, `incarnation`, `format`: fixed when the store is created; `held` while nothing closes |
 //! | `{prefix}:settings` | hash | workspace -> version `:` master settings document |
+//! | `{prefix}:agents` | hash | workspace -> version `:` its agents |
 //! | `{prefix}:nodes` | hash | `node/NAME`, `pulse/NAME`, `drain/NAME`, `pin/PARTITION` |
 //! | `{prefix}:signals` | channel | what is new and worth a look: notifications, entries, nodes |
 //! | `{prefix}:{in}:events` | stream | events of producers that cannot hash, until they are moved |
@@ -22,11 +23,13 @@
 //! script that names a missing key fails while a cluster moves its slot.
 
 use crate::domain::{PartitionCount, PartitionId};
+use crate::store::Shelf;
 
 /// All keys, made once.
 pub struct Keys {
     pub settings: Box<str>,
     pub nodes: Box<str>,
+    agents: Box<str>,
     /// Where producers that cannot hash put their events.
     pub unpartitioned: Box<str>,
     /// Where nodes tell each other what is worth a look.
@@ -51,9 +54,17 @@ impl Keys {
         Self {
             settings: format!("{prefix}:settings").into(),
             nodes: format!("{prefix}:nodes").into(),
+            agents: format!("{prefix}:agents").into(),
             unpartitioned: format!("{prefix}:{{in}}:events").into(),
             signals: format!("{prefix}:signals").into(),
             partitions: partitions.all().map(|partition| PartitionKeys::new(prefix, partition)).collect(),
+        }
+    }
+
+    /// Where each workspace has one document.
+    pub fn shelf(&self, shelf: Shelf) -> &str {
+        match shelf {
+            Shelf::Agents => &self.agents,
         }
     }
 
@@ -116,7 +127,7 @@ mod tests {
                 assert!(all.insert(key.clone()), "{key} twice");
             }
         }
-        for key in [&keys.settings, &keys.nodes, &keys.unpartitioned, &keys.signals, &meta("adjourn")] {
+        for key in [&keys.settings, &keys.nodes, &keys.agents, &keys.unpartitioned, &keys.signals, &meta("adjourn")] {
             assert!(all.insert(key.clone()), "{key} twice");
         }
     }

@@ -10,8 +10,8 @@ use super::value::{bytes, entries, field, list, log_id, number, odd, pairs, text
 use super::{Inner, row};
 use crate::domain::{Conversation, ConversationKey, PartitionId, Settings, Timestamp};
 use crate::store::{
-    Applied, DeadLetter, DueKey, Loaded, LogId, Notification, NotificationPage, PartitionStats, Place, StoreError, Unreadable, Walked,
-    record,
+    Applied, DeadLetter, Document, DueKey, Loaded, LogId, Notification, NotificationPage, PartitionStats, Place, Shelf, StoreError,
+    Unreadable, Walked, record,
 };
 
 /// The element of hashes and sorted sets that is there so that none of them is missing.
@@ -247,12 +247,34 @@ impl Inner {
     }
 
     pub async fn put_settings(&self, workspace: &str, expected: u64, settings: &Settings) -> Result<bool, StoreError> {
+        self.replace(&self.keys.settings, workspace, expected, settings.version, &record::encode_settings(settings)).await
+    }
+
+    pub async fn document(&self, shelf: Shelf, workspace: &str) -> Result<Option<Document>, StoreError> {
         self.serves()?;
-        let mut document = format!("{}:", settings.version).into_bytes();
-        document.extend(record::encode_settings(settings));
+        let mut get = cmd("HGET", self.keys.shelf(shelf));
+        get.arg(workspace);
+        let stored = self.link.run(get).await.map_err(general)?;
+        let Some(stored) = bytes(&stored) else { return Ok(None) };
+        let document = || {
+            let colon = stored.iter().position(|byte| *byte == b':')?;
+            let version = std::str::from_utf8(&stored[..colon]).ok()?.parse().ok()?;
+            Some(Document { version, bytes: stored[colon + 1..].to_vec() })
+        };
+        document().map(Some).ok_or_else(|| odd("a document"))
+    }
+
+    pub async fn put_document(&self, shelf: Shelf, workspace: &str, expected: u64, document: &Document) -> Result<bool, StoreError> {
+        self.replace(self.keys.shelf(shelf), workspace, expected, document.version, &document.bytes).await
+    }
+
+    /// What stands under `field` if that is of the version expected: a version, a colon, and the document.
+    async fn replace(&self, key: &str, field: &str, expected: u64, version: u64, document: &[u8]) -> Result<bool, StoreError> {
+        self.serves()?;
+        let document = [format!("{version}:").as_bytes(), document].concat();
         let expected = expected.to_string();
-        let args = [workspace.as_bytes(), expected.as_bytes(), &document];
-        let answer = self.link.script(&self.scripts.put_settings, &[&self.keys.settings], &args).await;
+        let args = [field.as_bytes(), expected.as_bytes(), &document];
+        let answer = self.link.script(&self.scripts.put_document, &[key], &args).await;
         let answer = answer.map_err(|error| self.memory.told(super::errors::of_write(PartitionId(0), error)))?;
         Ok(number(&answer) == Some(1))
     }

@@ -34,8 +34,8 @@ pub struct Scripts {
     pub barrier: Script,
     /// KEYS deadlines. ARGV until, instant, member, limit. Answer: members and scores strictly after (instant, member).
     pub due: Script,
-    /// KEYS settings. ARGV workspace, version expected, document. Answer: 1 when it was replaced.
-    pub put_settings: Script,
+    /// KEYS settings or agents. ARGV workspace, version expected, document. Answer: 1 when it was replaced.
+    pub put_document: Script,
     /// KEYS nodes. ARGV node, instance, instance displaced (empty: none, `*`: any), the rest of the record, channel, hint, the
     /// pulse left last (empty: none), by how much it may be older.
     /// Effect: the record, and the pulse: the clock, never less than it was; a new process does not drain. Answer: 1 when it was
@@ -61,7 +61,7 @@ impl Scripts {
             release: plain(include_str!("script/release.lua")),
             barrier: plain(include_str!("script/barrier.lua")),
             due: plain(include_str!("script/due.lua")),
-            put_settings: plain(include_str!("script/put_settings.lua")),
+            put_document: plain(include_str!("script/put_document.lua")),
             heartbeat: roomy(include_str!("script/heartbeat.lua")),
             leave: plain(include_str!("script/leave.lua")),
         }
@@ -69,7 +69,7 @@ impl Scripts {
 
     /// For connections to bring along.
     pub fn all(&self) -> [&Script; 9] {
-        let Self { claim, commit, renew, release, barrier, due, put_settings, heartbeat, leave } = self;
-        [claim, commit, renew, release, barrier, due, put_settings, heartbeat, leave]
+        let Self { claim, commit, renew, release, barrier, due, put_document, heartbeat, leave } = self;
+        [claim, commit, renew, release, barrier, due, put_document, heartbeat, leave]
     }
 }

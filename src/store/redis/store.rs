@@ -9,8 +9,8 @@ use super::RedisStore;
 use super::tail::Tail;
 use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
 use crate::store::{
-    Applied, Barrier, Batch, Claim, ClusterView, DeadLetter, DueKey, Entry, Hint, Holder, Lease, Loaded, LogEntry, LogId, Member,
-    NodeRecord, NotificationPage, PartitionStats, Place, Store, StoreError, Walked,
+    Applied, Barrier, Batch, Claim, ClusterView, DeadLetter, Document, DueKey, Entry, Hint, Holder, Lease, Loaded, LogEntry, LogId, Member,
+    NodeRecord, NotificationPage, PartitionStats, Place, Shelf, Store, StoreError, Walked,
 };
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
@@ -136,6 +136,14 @@ impl Store for RedisStore {
 
     fn put_settings(&self, workspace: Box<str>, expected: u64, settings: Settings) -> Answer<'_, bool> {
         async move { self.inner.put_settings(&workspace, expected, &settings).await }.boxed()
+    }
+
+    fn document(&self, shelf: Shelf, workspace: Box<str>) -> Answer<'_, Option<Document>> {
+        async move { self.inner.document(shelf, &workspace).await }.boxed()
+    }
+
+    fn put_document(&self, shelf: Shelf, workspace: Box<str>, expected: u64, document: Document) -> Answer<'_, bool> {
+        async move { self.inner.put_document(shelf, &workspace, expected, &document).await }.boxed()
     }
 
     fn dead_letters(&self, partition: PartitionId, after: LogId, limit: usize) -> Answer<'_, Vec<DeadLetter>> {

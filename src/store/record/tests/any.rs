@@ -5,6 +5,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use crate::domain::agents::{Agent, Agents};
 use crate::domain::categories::Category;
 use crate::domain::commands::*;
 use crate::domain::conversation::*;
@@ -208,6 +209,12 @@ fn event_kind(time: BoxedStrategy<Timestamp>) -> BoxedStrategy<EventKind> {
         3 => select(vec![EventKind::Unassigned, EventKind::Unsnoozed, EventKind::Blocked, EventKind::Unblocked]),
     ]
     .boxed()
+}
+
+pub fn agents() -> impl Strategy<Value = Agents> {
+    let agent =
+        (text(), text(), of(text()), any::<bool>()).prop_map(|(id, name, avatar_url, available)| Agent { id, name, avatar_url, available });
+    (any::<u64>(), vec(agent, 0..4)).prop_map(|(version, all)| Agents { version, all })
 }
 
 pub fn settings() -> BoxedStrategy<Settings> {

@@ -61,6 +61,11 @@ proptest! {
     }
 
     #[test]
+    fn any_agents_read_back(agents in any::agents()) {
+        check(&agents);
+    }
+
+    #[test]
     fn any_dead_letter_reads_back(letter in any::dead_letter()) {
         check(&letter);
     }
