@@ -9,7 +9,7 @@ use redis::{RedisResult, Value, cmd};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::process::{self, Process, free_port, wait_until};
+use super::process::{self, PATIENCE, Process, free_port, wait_until};
 use super::server::{Options, Server, answers, connection_to, try_connection_to};
 
 /// What the sentinels call the primary.
@@ -83,6 +83,20 @@ impl Sentinels {
 
     pub fn ports(&self) -> impl Iterator<Item = u16> {
         self.servers.iter().map(Server::port)
+    }
+
+    /// Waits until every replica has what the primary had when this was called: a replica that takes over sooner, on a busy machine,
+    /// does so without it.
+    pub fn wait_for_replicas(&self) {
+        let primary = self.primary().expect("they agree on a primary");
+        let replicas = self.servers.len() - 1;
+        let mut wait = cmd("WAIT");
+        wait.arg(replicas).arg(PATIENCE.as_millis() as u64);
+        let mut connection = connection_to(primary);
+        // What is waited for is all there was at the last command of this connection.
+        cmd("PING").exec(&mut connection).unwrap();
+        let have: usize = wait.query(&mut connection).unwrap();
+        assert_eq!(have, replicas, "replicas that have everything");
     }
 
     /// Takes the primary away, and tells which one it was.

@@ -26,6 +26,7 @@ async fn a_log_is_not_followed_on_a_primary_that_was_replaced() {
     let read = async || store.read(P, LogId::ZERO, 9, WAIT).await;
     assert_eq!(read().await.unwrap(), []); // waits for more, on a connection of its own
 
+    redis.wait_for_replicas();
     let old = redis.failover(Failover::Stop);
     let mut zombie = TcpStream::connect(loopback(old)).unwrap();
     let key = format!("adjourn:{{p{}}}:events", P.0);
