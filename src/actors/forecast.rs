@@ -7,8 +7,10 @@ use crate::domain::event::Assignee;
 use crate::domain::{Conversation, Settings, Span, Timestamp, deadline};
 use crate::store::{Loaded, StoreError};
 
-/// Rows looked at for one forecast: a second or so of reading, and more than anybody plans for.
+/// Conversations of the workspace looked at for one forecast: a second or so of reading, and more than anybody plans for.
 const ROWS_MAX: usize = 50_000;
+/// And places of the index, which all workspaces share: some seconds.
+const PLACES_MAX: usize = 1_000_000;
 /// Rows read at a time.
 const PAGE: usize = 512;
 
@@ -36,29 +38,37 @@ impl Node {
     pub async fn forecast(&self, workspace: &str, within: Span) -> Result<Forecast, StoreError> {
         let now = self.store().clock().await?;
         let until = now.plus(within);
-        let (mut tally, mut looked_at) = (BTreeMap::new(), 0);
+        let (mut tally, mut rows, mut places, mut complete) = (BTreeMap::new(), 0, 0, true);
         for partition in self.store().partitions().all() {
             let settings = self.settings_applied(partition, workspace).await?;
             let mut after = None;
             loop {
+                if rows >= ROWS_MAX || places >= PLACES_MAX {
+                    complete = false;
+                    break;
+                }
                 let due = self.store().due(partition, until, after, PAGE).await?;
-                looked_at += due.len();
                 let full = due.len() == PAGE;
+                places += due.len();
                 after = due.last().cloned();
-                let keys = due.into_iter().map(|due| due.key).filter(|key| key.workspace() == workspace).collect();
+                let keys: Vec<_> = due.into_iter().map(|due| due.key).filter(|key| key.workspace() == workspace).collect();
+                rows += keys.len();
                 for row in self.store().load(partition, keys).await? {
                     if let Loaded::Found { conversation, .. } = row {
                         count(&mut tally, &conversation, &settings, until);
                     }
                 }
-                if !full || looked_at >= ROWS_MAX {
+                if !full {
                     break;
                 }
+            }
+            if !complete {
+                break;
             }
         }
         let mut rows: Vec<ForecastRow> = tally.into_values().collect();
         rows.sort_by_key(|row| (std::cmp::Reverse(row.closes), row.first_close_at));
-        Ok(Forecast { now, rows, complete: looked_at < ROWS_MAX })
+        Ok(Forecast { now, rows, complete })
     }
 }
 

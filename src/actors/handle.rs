@@ -16,7 +16,8 @@ use crate::domain::settings::{SettingsChange, SettingsError};
 use crate::domain::{Conversation, ConversationKey, NoDeadline, PartitionId, Settings, Snapshot, Span, Timestamp, deadline};
 use crate::store::{DeadLetter, DeadLetterAction, Entry, Loaded, LogId, Notification, PartitionStats, Store, StoreError};
 
-/// Notifications walked back for one conversation's history: some 50 ms of reading; what is older is left out.
+/// Notifications walked back for one conversation's history, one by one: some 50 ms of reading on the embedded store, on Redis a
+/// round trip each. What is older is left out.
 pub const HISTORY_MAX: usize = 10_000;
 
 #[derive(Clone)]
@@ -202,18 +203,23 @@ impl Node {
 
     /// A conversation's notifications numbered above `after`, oldest first, at most `limit`.
     pub async fn history(&self, key: &ConversationKey, after: u64, limit: usize) -> Result<Option<Vec<Notification>>, StoreError> {
+        let Some(mut found) = self.latest(key, after, HISTORY_MAX).await? else { return Ok(None) };
+        found.truncate(limit);
+        Ok(Some(found))
+    }
+
+    /// The latest of them, at most `most`, oldest first.
+    pub async fn latest(&self, key: &ConversationKey, after: u64, most: usize) -> Result<Option<Vec<Notification>>, StoreError> {
         let Some(conversation) = self.load(key).await?.filter(|c| c.episode > 0) else { return Ok(None) };
         let partition = self.partition(key);
         let mut found = VecDeque::new();
         let mut number = conversation.last_notification;
-        for _ in 0..HISTORY_MAX {
-            let Some(wanted) = number.filter(|n| *n > after) else { break };
+        while let Some(wanted) = number.filter(|n| *n > after && found.len() < most) {
             let page = self.store().notifications(partition, wanted - 1, 1).await?;
             let Some(notification) = page.items.into_iter().find(|n| n.number == wanted) else { break };
             number = notification.previous;
             found.push_front(notification);
         }
-        found.truncate(limit);
         Ok(Some(found.into()))
     }
 

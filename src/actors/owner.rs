@@ -126,7 +126,7 @@ impl<'a> Owner<'a> {
             return false;
         }
         self.settings.insert(workspace.into(), Arc::new(settings.clone()));
-        if before.epoch_in_force() != settings.epoch_in_force() {
+        if before.epoch_in_force() != settings.epoch_in_force() || before.warning_before != settings.warning_before {
             // One that is under way begins anew: where it has been it told of what held then.
             self.sweeps.retain(|(swept, _)| **swept != *workspace);
             self.sweeps.push_back((workspace.into(), None));

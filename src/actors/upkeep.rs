@@ -118,8 +118,9 @@ impl Owner<'_> {
         Ok(())
     }
 
-    /// After auto-close was switched on or off: tells of every timer that thereby ended (T22). Whoever this does not
-    /// reach before a restart is told when the old deadline comes up.
+    /// After auto-close was switched on or off, or warnings changed: tells of every timer that thereby ended (T22), and has every
+    /// other looked at when its warning is due now. Whoever this does not reach before a restart is told when the old deadline comes
+    /// up, and warned of the next.
     async fn sweep(&mut self) -> Result<(), StoreError> {
         let Some((workspace, place)) = self.sweeps.pop_front() else { return Ok(()) };
         let caught_up = self.caught_up().await?;
@@ -183,7 +184,7 @@ impl Owner<'_> {
         Ok(())
     }
 
-    /// Takes rows of conversations that closed, or never opened and were not heard of, `retention` ago.
+    /// Takes rows of conversations that closed, or never opened and were not heard of, `retention` ago, but for exempted ones.
     async fn retain(&mut self) -> Result<(), StoreError> {
         // Caught up first: on a full node who was just touched has left again, and a row read before would not show it.
         let caught_up = self.caught_up().await?;
@@ -200,5 +201,6 @@ impl Owner<'_> {
 
 fn is_past(row: &Conversation, before: Timestamp) -> bool {
     let over = row.closing.as_ref().map_or(row.episode == 0, |_| true);
-    over && row.touched_at < before && row.set_aside == 0
+    // An exemption is for good: whoever asked for it would not hear that it is gone.
+    over && row.touched_at < before && row.set_aside == 0 && !row.holding.is_exempt()
 }

@@ -94,10 +94,14 @@ pub fn line(document: &impl Serialize) -> io::Result<()> {
     out.flush()
 }
 
-/// One line of text on stdout. A name in it comes from outside, and may not move the cursor.
+/// One line of text on stdout.
 pub fn text_line(text: &str) -> io::Result<()> {
-    let shown: String = text.chars().map(|letter| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter }).collect();
-    writeln!(io::stdout().lock(), "{shown}")
+    writeln!(io::stdout().lock(), "{}", plain(text))
+}
+
+/// What comes from outside may not move the cursor.
+fn plain(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter }).collect()
 }
 
 /// A table that is squeezed into less is not readable any more.
@@ -129,7 +133,7 @@ fn flatten(path: &str, value: &Value, rows: &mut Vec<(String, String)>) {
 pub fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".into(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => plain(text),
         other => other.to_string(),
     }
 }
@@ -168,6 +172,7 @@ mod tests {
     fn documents_are_flat_in_a_table() {
         let mut rows = Vec::new();
         flatten("", &serde_json::json!({"a": {"b": "x", "c": null}, "d": [1]}), &mut rows);
+        assert_eq!(cell(&"a\u{1b}[2Jb".into()), "a\u{fffd}[2Jb");
         assert_eq!(rows, [("a.b".into(), "x".into()), ("a.c".into(), "-".into()), ("d".into(), "[1]".into())]);
     }
 }

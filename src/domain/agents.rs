@@ -4,8 +4,10 @@
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-/// Agents of one workspace: a large support centre. They are one document of half a megabyte then.
+/// Agents of one workspace: a large support centre.
 pub const AGENTS_MAX: usize = 2_000;
+/// Bytes of all their ids, names and addresses of pictures: they are one document, read as a whole.
+pub const AGENTS_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Agent {
@@ -46,6 +48,8 @@ pub enum AgentError {
     Unknown { id: Box<str> },
     #[error("there are {AGENTS_MAX} agents, and no more are allowed")]
     TooMany,
+    #[error("ids, names and pictures' addresses take more than {} KiB together", AGENTS_BYTES_MAX / 1024)]
+    TooLong,
 }
 
 impl Agents {
@@ -75,6 +79,9 @@ impl Agents {
             }
             AgentChange::Remove { id } => drop(next.all.remove(self.place(&id).map_err(|_| AgentError::Unknown { id })?)),
         }
+        if next.all.iter().map(Agent::bytes).sum::<usize>() > AGENTS_BYTES_MAX {
+            return Err(AgentError::TooLong);
+        }
         Ok(next)
     }
 
@@ -85,7 +92,9 @@ impl Agents {
     /// Those of whose names some word begins with each word of `text`, whatever its case and accents, in order of name.
     pub fn search(&self, text: &str) -> Vec<&Agent> {
         let wanted = Beginnings::of(text);
-        let fits = self.all.iter().filter(|agent| wanted.fit(&agent.name));
+        // Signs alone begin no word.
+        let is_vain = wanted.is_empty() && !text.trim().is_empty();
+        let fits = self.all.iter().filter(|agent| !is_vain && wanted.fit(&agent.name));
         let mut found: Vec<(Sorted, &Agent)> = fits.map(|agent| (agent.sorts_as(), agent)).collect();
         found.sort_by(|(one, _), (other, _)| one.cmp(other));
         found.into_iter().map(|(_, agent)| agent).collect()
@@ -107,7 +116,8 @@ impl Beginnings {
     /// Whether some word of `name` begins with each of them.
     pub fn fit(&self, name: &str) -> bool {
         let name = folded(name);
-        self.0.iter().all(|beginning| words(&name).any(|word| word.starts_with(beginning.as_str())))
+        let words: Vec<&str> = words(&name).collect();
+        self.0.iter().all(|beginning| words.iter().any(|word| word.starts_with(beginning.as_str())))
     }
 }
 
@@ -115,6 +125,10 @@ impl Beginnings {
 pub type Sorted = (String, Box<str>);
 
 impl Agent {
+    fn bytes(&self) -> usize {
+        self.id.len() + self.name.len() + self.avatar_url.as_ref().map_or(0, |url| url.len())
+    }
+
     pub fn sorts_as(&self) -> Sorted {
         (folded(&self.name), self.id.clone())
     }
@@ -122,7 +136,8 @@ impl Agent {
     /// For where there is no picture: the first letters of the first and the last word of the name.
     pub fn initials(&self) -> String {
         let first = |word: &str| word.chars().next().into_iter().flat_map(char::to_uppercase);
-        let mut words = words(&self.name);
+        let name: String = self.name.nfc().collect();
+        let mut words = words(&name);
         let (one, last) = (words.next(), words.next_back());
         one.into_iter().chain(last).flat_map(first).collect()
     }
@@ -142,6 +157,7 @@ fn folded(text: &str) -> String {
             '\u{142}' => folded.push('l'),
             '\u{111}' | '\u{f0}' => folded.push('d'),
             '\u{131}' => folded.push('i'),
+            '\u{3c2}' => folded.push('\u{3c3}'),
             '\u{df}' => folded.push_str("ss"),
             '\u{e6}' => folded.push_str("ae"),
             '\u{153}' => folded.push_str("oe"),
@@ -189,7 +205,8 @@ mod tests {
             assert_eq!(found(text).iter().map(|id| &**id).collect::<Vec<_>>(), ids, "{text}");
         }
         assert_eq!(found("").len(), 5, "nothing asked for is everybody");
-        assert_eq!(found(" - ").len(), 5);
+        assert_eq!((found(" ").len(), found(" - ").len()), (5, 0));
+        assert!(Beginnings::of("\u{3a3}\u{399}\u{3a3}").fit("\u{3a3}\u{3b9}\u{3c2}"), "a sigma is a sigma");
     }
 
     #[test]
@@ -214,11 +231,16 @@ mod tests {
             agents
         });
         assert_eq!(many.changed(AgentChange::Add(agent("z", "x"))), Err(AgentError::TooMany));
+        let long = (0..9).try_fold(Agents::default(), |agents, n| {
+            agents.changed(AgentChange::Add(Agent { avatar_url: Some("x".repeat(128 * 1024).into()), ..agent(&n.to_string(), "x") }))
+        });
+        assert_eq!(long, Err(AgentError::TooLong));
     }
 
     #[test]
     fn initials_stand_for_a_picture() {
         let initials = |name| agent("a", name).initials();
+        assert_eq!(agent("a", "Jose\u{301} Nu\u{301}n\u{303}ez").initials(), "JN", "however it is written");
         assert_eq!(["Ana", "Jos\u{e9} Garc\u{ed}a-M\u{e1}rquez", "\u{e9}lan vital", "..."].map(initials), ["A", "JM", "\u{c9}V", ""]);
     }
 }

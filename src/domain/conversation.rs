@@ -128,7 +128,7 @@ pub struct AutoClosing {
 pub struct Told {
     pub timer: ToldTimer,
     pub snoozed_until: Option<Timestamp>,
-    /// The deadline whose nearness was told: once each.
+    /// The latest deadline of the episode whose nearness was told: once each.
     pub warned: Option<Timestamp>,
 }
 

@@ -121,6 +121,7 @@ pub fn wake_at(conversation: &Conversation, settings: &Settings) -> Option<Times
 
 /// When those who want to know are to hear that this deadline is near; `None`: they have, or nobody does. Never during a snooze.
 pub fn warn_at(conversation: &Conversation, due: &Deadline<'_>, settings: &Settings) -> Option<Timestamp> {
-    let before = settings.warning_before.filter(|_| conversation.told.warned != Some(due.at))?;
+    // One that has only moved back to where it was is no news.
+    let before = settings.warning_before.filter(|_| conversation.told.warned.is_none_or(|warned| warned < due.at))?;
     Some(due.at.minus(before).max(conversation.snooze().end().unwrap_or(Timestamp::MIN)))
 }

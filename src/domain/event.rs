@@ -24,7 +24,7 @@ pub struct Event {
 pub enum Rejection {
     #[error("`time` is {} s ahead of the service's clock, {} s are allowed: check the producer's clock", ahead.as_millis() / 1_000, AHEAD_MAX.as_millis() / 1_000)]
     TimeAhead { ahead: Span },
-    #[error("`until` is more than {max} after `time`: the longest snooze here")]
+    #[error("`until` is more than {max} after `time`: the longest snooze or hold here")]
     SnoozeTooLong { max: Span },
     #[error("`source` {COMMAND_SOURCE} is this service's own")]
     ReservedSource,

@@ -42,20 +42,35 @@ impl Holding {
         self.hold.as_ref().is_some_and(|hold| hold.until.is_none())
     }
 
+    /// The hold that holds at `now`: one that ends by itself may have.
+    pub fn hold_at(&self, now: Timestamp) -> Option<&Hold> {
+        self.hold.as_ref().filter(|hold| hold.until.is_none_or(|until| until > now))
+    }
+
     /// No close by timer before this.
     pub fn until(&self) -> Option<Timestamp> {
         self.hold.as_ref().and_then(|hold| hold.until)
     }
 
-    /// Ends one of them. One that only moved the deadline is gone without a trace.
-    pub fn release(&mut self, what: Released, at: Timestamp) {
-        let kept_the_timer = match what {
+    /// Holds it, in place of what held it before. Where that was for good and this is not, that has ended.
+    pub fn hold(&mut self, hold: Hold, at: Timestamp) {
+        if self.is_held() && hold.until.is_some() {
+            self.start_anew(at);
+        }
+        self.hold = Some(hold);
+    }
+
+    /// Ends one of them. True when that kept the timer itself, and did not only move its deadline.
+    pub fn release(&mut self, what: Released) -> bool {
+        match what {
             Released::Hold => self.hold.take().is_some_and(|hold| hold.until.is_none()),
             Released::Exemption => self.exemption.take().is_some(),
-        };
-        if kept_the_timer {
-            self.released_at = self.released_at.max(Some(at));
         }
+    }
+
+    /// The full period starts, at an instant of the open episode.
+    pub fn start_anew(&mut self, at: Timestamp) {
+        self.released_at = self.released_at.max(Some(at));
     }
 
     /// A hold is of its episode.

@@ -170,7 +170,7 @@ impl Snapshot {
             closed_by: closing.and_then(|closing| closing.by.clone()),
             closing_note: closing.and_then(|closing| closing.note.clone()),
             messages: conversation.messages,
-            hold: conversation.holding.hold.clone(),
+            hold: conversation.holding.hold_at(now).cloned(),
             exemption: conversation.holding.exemption.clone(),
         }
     }

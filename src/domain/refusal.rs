@@ -42,10 +42,12 @@ pub fn refusal(
         EventKind::Closed { source, note, .. } => of_the_note(*source, note.as_ref(), settings),
         EventKind::Held { .. } if !is_open => Some(Refusal::NotOpen),
         EventKind::Held { until, .. } => until.is_some_and(|until| until <= now).then_some(Refusal::HoldOver),
-        EventKind::HoldEnded { .. } => conversation.holding.hold.is_none().then_some(Refusal::NotHeld),
+        EventKind::HoldEnded { .. } => conversation.holding.hold_at(now).is_none().then_some(Refusal::NotHeld),
         EventKind::ExemptionEnded { .. } => conversation.holding.exemption.is_none().then_some(Refusal::NotExempt),
         EventKind::Noted { .. } if is_open => Some(Refusal::NotClosed),
-        EventKind::Noted { note, .. } => of_the_note(ClosingSource::User, Some(note), settings),
+        // What it names already it may go on naming.
+        EventKind::Noted { note, .. } => of_the_note(ClosingSource::User, Some(note), settings)
+            .filter(|refusal| *refusal != Refusal::CategoryUnknown || !names_already(conversation, note)),
         EventKind::Opened { .. } => is_open.then_some(Refusal::AlreadyOpen),
         EventKind::Snoozed { .. } if !is_open => Some(Refusal::NotOpen),
         EventKind::Snoozed { until } => (*until <= now).then_some(Refusal::SnoozeOver),
@@ -55,6 +57,11 @@ pub fn refusal(
         // Nobody commands these: they happen.
         EventKind::Message { .. } | EventKind::MessageFailed { .. } => None,
     }
+}
+
+fn names_already(conversation: &Conversation, note: &Note) -> bool {
+    let written = conversation.closing.as_ref().and_then(|closing| closing.note.as_ref());
+    written.is_some_and(|written| written.category == note.category)
 }
 
 /// L7 to L10: what the workspace asks of a note. Only a user is bound to write one.

@@ -110,7 +110,7 @@ impl Settings {
         next.echo_arms = echo_arms.unwrap_or(next.echo_arms);
         next.notes_mode = notes_mode.unwrap_or(next.notes_mode);
         next.notes_auto_generate = notes_auto_generate.unwrap_or(next.notes_auto_generate);
-        if next.warning_before.is_some_and(|before| before >= next.period) {
+        if next.warning_before.is_some_and(|before| before == Span::ZERO || before >= next.period) {
             return Err(SettingsError::WarningNotBeforeClose);
         }
         next.version += 1;
@@ -170,7 +170,7 @@ pub enum SettingsError {
     PeriodOutOfBounds { period: Span, min: Span, max: Span },
     #[error("late_reply_window {window} is longer than {}", SettingsBounds::LATE_REPLY_WINDOW_MAX)]
     LateReplyWindowTooLong { window: Span },
-    #[error("warning.before must be shorter than auto_close.period")]
+    #[error("warning.before must be longer than nothing and shorter than auto_close.period; null: no warning")]
     WarningNotBeforeClose,
     #[error("farewell is longer than {} bytes", super::id::TEXT_BYTES_MAX)]
     FarewellTooLong,

@@ -3,7 +3,7 @@
 
 use super::commands::{BlockCommand, CommandLog, SnoozeCommand};
 use super::conversation::{AutoClosing, Closing, Conversation, Opening, ToldTimer};
-use super::deadline::{Timer, timer};
+use super::deadline::{Timer, deadline, timer};
 use super::event::{Accepted, ClosingSource, EventKind, Note, OpeningSource, Speaker};
 use super::facts::{CloseCommand, Facts, HumanMessage, Opener};
 use super::hold::{Hold, Released};
@@ -53,7 +53,8 @@ impl<'a> Turn<'a> {
             }
             EventKind::Noted { note, .. } => self.noted(note.clone()),
             EventKind::Held { until, reason, by } => {
-                self.after.holding.hold = Some(Hold { until: *until, reason: reason.clone(), by: by.clone() });
+                let hold = Hold { until: *until, reason: reason.clone(), by: by.clone() };
+                self.after.holding.hold(hold, position.effective);
             }
             EventKind::HoldEnded { .. } => self.release(position, Released::Hold),
             EventKind::Exempted { reason, by } => {
@@ -119,7 +120,12 @@ impl<'a> Turn<'a> {
 
     /// The full period starts when what kept the timer ends.
     fn release(&mut self, position: Position, what: Released) {
-        self.after.holding.release(what, position.effective);
+        let kept_the_timer = self.after.holding.release(what);
+        // Nor does it close because somebody ended what has kept it open since its deadline.
+        let is_overdue = || deadline(&self.after, self.settings).is_ok_and(|due| due.at <= position.effective);
+        if self.after.is_open() && (kept_the_timer || is_overdue()) {
+            self.after.holding.start_anew(position.effective);
+        }
     }
 
     /// L10: the note of the closed episode, first or anew.

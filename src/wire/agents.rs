@@ -71,7 +71,7 @@ fn given<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Option<Str
 /// [`CommandProblem`] names the member.
 pub fn parse_new(body: &[u8]) -> Result<Agent, CommandProblem> {
     let New { id, name, avatar_url, available } = read(body)?;
-    if !is_printable(&id) {
+    if !is_printable(&id) || is_dots(&id) {
         return Err(CommandProblem::Invalid(Fault::NotPrintable { member: "id" }));
     }
     Ok(Agent { id: id.into(), name: person(name)?, avatar_url: avatar_url.map(picture).transpose()?, available })
@@ -85,6 +85,11 @@ pub fn parse_change(id: &str, body: &[u8]) -> Result<AgentChange, CommandProblem
     let Change { name, avatar_url, available } = read(body)?;
     let avatar_url = avatar_url.map(|url| url.map(picture).transpose()).transpose()?;
     Ok(AgentChange::Change { id: id.into(), name: name.map(person).transpose()?, avatar_url, available })
+}
+
+/// Clients take such a part of a path away: nobody could change or remove what is called so.
+pub(super) fn is_dots(name: &str) -> bool {
+    matches!(name, "." | "..")
 }
 
 fn person(name: String) -> Result<Box<str>, CommandProblem> {
@@ -149,6 +154,7 @@ mod tests {
         for (body, says) in [
             ("{}", "`id`"),
             (r#"{"id":"é","name":"x"}"#, "`id`"),
+            (r#"{"id":"..","name":"x"}"#, "`id`"),
             (r#"{"id":"a","name":" "}"#, "`name`"),
             (r#"{"id":"a","name":"a\u001bb"}"#, "`name`"),
             (r#"{"id":"a","name":"x","avatar_url":"javascript:alert(1)"}"#, "`avatar_url`"),

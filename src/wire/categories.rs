@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::agents::is_dots;
 use super::command::{CommandProblem, bounded, read};
 use super::problem::Fault;
 use crate::domain::categories::{CATEGORY_CHARS_MAX, Category, DESCRIPTION_CHARS_MAX};
@@ -41,7 +42,7 @@ struct Description {
 pub fn parse_new(body: &[u8]) -> Result<Category, CommandProblem> {
     let New { name, description } = read(body)?;
     let name = bounded(Some(name), "name", CATEGORY_CHARS_MAX)?.ok_or(CommandProblem::Invalid(Fault::MissingMember { member: "name" }))?;
-    if name.chars().any(char::is_control) {
+    if name.chars().any(char::is_control) || is_dots(&name) {
         return Err(CommandProblem::Invalid(Fault::WrongType { member: "name", expected: "a text in one line" }));
     }
     Ok(Category { name, description: bounded(description, "description", DESCRIPTION_CHARS_MAX)? })
@@ -77,6 +78,7 @@ mod tests {
             ("{}", "`name`"),
             (r#"{"name":"  "}"#, "`name`"),
             (r#"{"name":"a\nb"}"#, "`name`"),
+            (r#"{"name":"."}"#, "`name`"),
             (&long, "`name` is longer than 128 characters"),
             (r#"{"name":"x","colour":"red"}"#, "`colour`"),
         ] {

@@ -52,6 +52,12 @@ struct Held {
     by: Option<String>,
 }
 
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct By {
+    by: Option<String>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Exempted {
@@ -105,7 +111,7 @@ pub fn parse_close(body: &[u8]) -> Result<EventKind, CommandProblem> {
             Some(source) => source,
         },
     };
-    let note = note.map(note_of).transpose()?.flatten();
+    let note = note.map(|note| note_of(note, "note.category", "note.summary")).transpose()?.flatten();
     Ok(EventKind::Closed { source, by: bounded(by, "by", PERSON_CHARS_MAX)?, note })
 }
 
@@ -162,7 +168,8 @@ pub fn parse_nothing(body: &[u8]) -> Result<(), CommandProblem> {
 /// [`CommandProblem`] names the member.
 pub fn parse_note(body: &[u8]) -> Result<EventKind, CommandProblem> {
     let Noted { category, summary, by } = read(body)?;
-    let note = note_of(NoteBody { category, summary })?.unwrap_or(Note { category: None, summary: None });
+    let note = note_of(NoteBody { category, summary }, "category", "summary")?;
+    let note = note.ok_or_else(|| CommandProblem::Shape { reason: "a note has a `category`, a `summary` or both".into() })?;
     Ok(EventKind::Noted { note, by: bounded(by, "by", PERSON_CHARS_MAX)? })
 }
 
@@ -185,13 +192,23 @@ pub fn parse_exemption(body: &[u8]) -> Result<EventKind, CommandProblem> {
     Ok(EventKind::Exempted { reason: reason_of(reason)?, by: bounded(by, "by", PERSON_CHARS_MAX)? })
 }
 
+/// `{by?}`: who ends something that its path names.
+///
+/// # Errors
+/// [`CommandProblem`] names the member.
+pub fn parse_by(body: &[u8]) -> Result<Option<Box<str>>, CommandProblem> {
+    let By { by } = if_any(body)?;
+    bounded(by, "by", PERSON_CHARS_MAX)
+}
+
 fn reason_of(text: String) -> Result<Box<str>, CommandProblem> {
     bounded(Some(text), "reason", REASON_CHARS_MAX)?.ok_or(CommandProblem::Invalid(Fault::MissingMember { member: "reason" }))
 }
 
-fn note_of(body: NoteBody) -> Result<Option<Note>, CommandProblem> {
-    let category = bounded(body.category, "note.category", CATEGORY_CHARS_MAX)?;
-    let summary = bounded(body.summary, "note.summary", SUMMARY_CHARS_MAX)?;
+/// The last two: what the members are called where it stands.
+fn note_of(body: NoteBody, category: &'static str, summary: &'static str) -> Result<Option<Note>, CommandProblem> {
+    let category = bounded(body.category, category, CATEGORY_CHARS_MAX)?;
+    let summary = bounded(body.summary, summary, SUMMARY_CHARS_MAX)?;
     Ok((category.is_some() || summary.is_some()).then_some(Note { category, summary }))
 }
 
@@ -258,6 +275,7 @@ mod tests {
             (parse_assign, r#"["human","x"]"#, "an array"),
             (parse_note, r#"{"note":{"category":"Billing"}}"#, "`note`"),
             (parse_note, "", "EOF"),
+            (parse_note, r#"{"category":" ","by":"bo"}"#, "a `category`, a `summary` or both"),
             (parse_hold, "{}", "`reason`"),
             (parse_hold, r#"{"reason":" "}"#, "`reason` is missing"),
             (parse_hold, r#"{"reason":"x","until":"2h"}"#, "`until` must be RFC 3339"),

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::notification::CauseView;
 use super::time::Rfc3339;
+use crate::domain::hold::Hold;
 use crate::domain::notice::Cause;
 use crate::domain::{ConversationNotice, NoticeKind, Timestamp};
 
@@ -22,13 +23,16 @@ pub struct Happened<'a> {
 
 /// What of these notifications, oldest first, is of the timer.
 pub fn story<'a>(notices: impl IntoIterator<Item = &'a ConversationNotice>) -> Vec<Happened<'a>> {
-    let mut latest = None;
+    // All that one step tells shows what it came to: what was before is what the step before it came to.
+    let (mut step, mut before, mut latest) = (None, None, None);
     let mut story = Vec::new();
     for notice in notices {
+        if step.replace(notice.snapshot.version) != Some(notice.snapshot.version) {
+            before = latest;
+        }
         let is_closed = notice.snapshot.closed_at.is_some();
         let after = notice.snapshot.scheduled_close_at.filter(|_| !is_closed);
-        // What opens it may arm it in the same step, is told first, and shows it already.
-        let before = std::mem::replace(&mut latest, after).filter(|_| notice.kind != NoticeKind::Armed);
+        latest = after;
         if let Some(what) = word(notice.kind) {
             story.push(Happened {
                 at: Rfc3339(notice.at),
@@ -69,7 +73,7 @@ const fn word(kind: NoticeKind) -> Option<&'static str> {
 }
 
 fn sentence(notice: &ConversationNotice, before: Option<Timestamp>, after: Option<Timestamp>) -> String {
-    let who = who(&notice.cause);
+    let who = who(notice);
     let time = |at: Option<Timestamp>| at.map_or_else(|| "no time".to_owned(), |at| Rfc3339(at).to_string());
     match notice.kind {
         NoticeKind::Armed => format!("{who} armed the timer: it closes at {}.", time(after)),
@@ -84,9 +88,7 @@ fn sentence(notice: &ConversationNotice, before: Option<Timestamp>, after: Optio
         NoticeKind::Opened | NoticeKind::Reopened => format!("{who} opened episode {}.", notice.snapshot.episode),
         NoticeKind::Reversed => format!("{who} was written before the close and arrived after it: the close was taken back."),
         NoticeKind::Closed => match &notice.cause {
-            Cause::AutoClose { period, late, .. } => {
-                format!("Nobody wrote for {period}: closed by the timer, {} ms after its time.", late.as_millis())
-            }
+            Cause::AutoClose { late, .. } => format!("Nobody replied: closed by the timer, {} ms after its time.", late.as_millis()),
             _ => format!("{who} closed it."),
         },
         _ => String::new(),
@@ -94,8 +96,9 @@ fn sentence(notice: &ConversationNotice, before: Option<Timestamp>, after: Optio
 }
 
 /// What made the change, as the subject of a sentence.
-fn who(cause: &Cause) -> String {
-    match cause {
+fn who(notice: &ConversationNotice) -> String {
+    let why = |hold: &Option<Hold>| hold.as_ref().map_or_else(String::new, |hold| format!(" ({})", hold.reason));
+    match &notice.cause {
         Cause::Event { name, type_name, by, message_id, .. } => {
             let of = by.as_ref().map_or_else(String::new, |by| format!(" of {by}"));
             let by = by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
@@ -111,9 +114,9 @@ fn who(cause: &Cause) -> String {
                 "inbox.conversation.unsnoozed.v1" => "The end of the snooze, by hand,".into(),
                 "inbox.contact.blocked.v1" => "The block of the contact".into(),
                 "inbox.contact.unblocked.v1" => "The end of the block".into(),
-                "adjourn.hold.put.v1" => format!("The hold{by}"),
+                "adjourn.hold.put.v1" => format!("The hold{by}{}", why(&notice.snapshot.hold)),
                 "adjourn.hold.deleted.v1" => format!("The end of the hold{by}"),
-                "adjourn.exemption.put.v1" => format!("The exemption{by}"),
+                "adjourn.exemption.put.v1" => format!("The exemption{by}{}", why(&notice.snapshot.exemption)),
                 "adjourn.exemption.deleted.v1" => format!("The end of the exemption{by}"),
                 other => format!("The event {id} ({other})"),
             }
@@ -154,30 +157,36 @@ mod tests {
         (closed.snapshot.status, closed.snapshot.closed_at) = (Status::Closed, Some(closed.at));
         let told = [
             notice(NoticeKind::Armed, Some(60), message, Some("ana")),
-            notice(NoticeKind::Assigned, Some(60), "inbox.conversation.assigned.v1", None),
+            notice(NoticeKind::Assigned, Some(75), "inbox.conversation.assigned.v1", None),
+            notice(NoticeKind::Reset, Some(75), "inbox.conversation.assigned.v1", None),
             notice(NoticeKind::Reset, Some(90), message, Some("bo")),
             notice(NoticeKind::Suspended, None, "adjourn.hold.put.v1", Some("bo")),
             notice(NoticeKind::Resumed, Some(90), "adjourn.hold.deleted.v1", None),
             closed,
         ];
+        let mut told = told;
+        for (notice, version) in told.iter_mut().zip([1, 2, 2, 3, 4, 5, 6]) {
+            notice.snapshot.version = version;
+        }
         let story = story(&told);
         let words: Vec<_> = story.iter().map(|happened| happened.what).collect();
-        assert_eq!(words, ["armed", "reset", "suspended", "resumed", "closed"]);
+        assert_eq!(words, ["armed", "reset", "reset", "suspended", "resumed", "closed"]);
         let texts: Vec<&str> = story.iter().map(|happened| happened.text.as_str()).collect();
         assert_eq!(
             texts,
             [
                 "The message m-1 of ana armed the timer: it closes at 2026-11-22T10:01:00.000Z.",
-                "The message m-1 of bo moved the close from 2026-11-22T10:01:00.000Z to 2026-11-22T10:01:30.000Z.",
+                "The assignment moved the close from 2026-11-22T10:01:00.000Z to 2026-11-22T10:01:15.000Z.",
+                "The message m-1 of bo moved the close from 2026-11-22T10:01:15.000Z to 2026-11-22T10:01:30.000Z.",
                 "The hold by bo lets the timer wait, until that is ended.",
                 "The end of the hold let the timer go on: it closes at 2026-11-22T10:01:30.000Z.",
-                "Nobody wrote for 1m: closed by the timer, 12 ms after its time.",
+                "Nobody replied: closed by the timer, 12 ms after its time.",
             ]
         );
-        let json = serde_json::to_value(&story[1]).unwrap();
+        let json = serde_json::to_value(&story[2]).unwrap();
         assert_eq!(
             (&json["closes_before"], &json["closes_after"]),
-            (&"2026-11-22T10:01:00.000Z".into(), &"2026-11-22T10:01:30.000Z".into())
+            (&"2026-11-22T10:01:15.000Z".into(), &"2026-11-22T10:01:30.000Z".into())
         );
         assert_eq!(json["cause"]["by"], "bo");
     }

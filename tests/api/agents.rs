@@ -32,7 +32,8 @@ async fn l1_agents_are_listed_by_name_and_found_by_the_beginnings_of_its_words()
     assert_eq!(ask(&app, Method::DELETE, &format!("{AGENTS}/a2"), Value::Null).await.status, 204);
     let rest = app.get(&format!("{AGENTS}?limit=3&after={}", first.json["next"].as_str().unwrap())).await;
     assert_eq!((names(&rest), &rest.json["next"]), (vec!["Zoë Ng"], &Value::Null));
-    for bad in ["after=x", "limit=0", "available=maybe", "name=x"] {
+    let long = format!("q={}", "a+".repeat(200));
+    for bad in ["after=x", "limit=0", "available=maybe", "name=x", &long] {
         assert_eq!(app.get(&format!("{AGENTS}?{bad}")).await.status, 400, "{bad}");
     }
     assert_eq!(names(&app.get("/v1/workspaces/other/agents").await), [""; 0], "of this workspace alone");

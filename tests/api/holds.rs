@@ -33,6 +33,9 @@ async fn held_extended_exempted_and_released() {
     let until = "2026-11-22T15:00:00.000Z";
     let extended = ask(&app, Method::PUT, "hold", json!({"reason": "tomorrow", "until": until})).await;
     assert_eq!(extended.json["scheduled_close_at"], until);
+    let why = app.get(&format!("{CONVERSATION}/why")).await.json;
+    assert_eq!((&why["reason"], &why["closes_at"]), (&json!("extended"), &json!(until)));
+    assert!(why["explanation"].as_str().unwrap().contains("tomorrow"));
     let released = ask(&app, Method::DELETE, "hold", Value::Null).await;
     assert_eq!((released.status.as_u16(), released.json.get("hold")), (200, None));
     let again = ask(&app, Method::DELETE, "hold", Value::Null).await;
@@ -76,7 +79,7 @@ async fn why_tells_the_story_of_the_timer() {
     assert_eq!(told[1..], [("armed", &Value::Null, &first), ("reset", &first, &second), ("suspended", &second, &Value::Null)]);
     assert_eq!(story[2]["cause"]["message_id"], "wamid.7");
     assert_eq!(story[2]["text"], "The message wamid.7 of bo moved the close from 2026-11-22T11:00:00.000Z to 2026-11-22T11:00:05.000Z.");
-    assert_eq!((&story[3]["cause"]["by"], &why["left_out"]), (&json!("cy"), &json!(0)));
+    assert_eq!((&story[3]["cause"]["by"], &why["story_complete"]), (&json!("cy"), &json!(true)));
     app.stop().await;
 }
 

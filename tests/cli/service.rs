@@ -134,7 +134,9 @@ fn a_timer_is_kept_and_its_story_told() {
     let forecast = service.ok(&["conversations", "forecast", "-w", "acme", "--within", "1h"]);
     assert!(forecast.contains("CLOSES"), "{forecast}");
     let why = service.ok(&["conversations", "why", "-w", "acme", "c1"]);
-    for said in ["armed the timer for 30m", "It closes at ", "The message 1 armed the timer", "The hold lets the timer wait"] {
+    for said in
+        ["armed the timer for 30m", "It closes at ", "The message 1 armed the timer", "The hold (waits for parts) lets the timer wait"]
+    {
         assert!(why.contains(said), "{said}: {why}");
     }
     assert_eq!(act(&["exempt", "--reason", "a friend"])["exemption"]["reason"], "a friend");

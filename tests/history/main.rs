@@ -47,7 +47,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 use judge::rng::number_from;
 use laws::Violation;
 use plan::{Plan, Size};
-use run::Tally;
 
 /// In a run of all tests: some seconds.
 const HISTORIES: u64 = 200;
@@ -102,28 +101,12 @@ fn the_same_seed_is_the_same_history() {
 #[test]
 fn there_is_something_to_judge() {
     let found = many::histories(0, 40, false, || ());
-    let Tally {
-        accepted,
-        commits,
-        claims,
-        auto_closes,
-        judged_for_lateness,
-        reversals,
-        warnings,
-        set_aside,
-        faults,
-        deaths,
-        answered,
-        refused,
-    } = found.tally;
+    let of = &found.tally;
     assert!(found.failed.is_none() && found.histories == 40);
-    assert!(accepted > 40 * 1_500 && commits > 40 * 300 && faults == 40 * Size::FULL.faults, "{:?}", found.tally);
-    assert!(answered - refused > 40 * 2 && refused > 40 * 2 && warnings > 20 * 10, "{:?}", found.tally);
-    assert!(
-        claims > 40 * 20 && auto_closes > 40 * 50 && judged_for_lateness > 40 * 10 && reversals > 40 && set_aside > 40 && deaths > 40,
-        "{:?}",
-        found.tally
-    );
+    assert!(of.accepted > 40 * 1_500 && of.commits > 40 * 300 && of.faults == 40 * Size::FULL.faults, "{of:?}");
+    assert!(of.answered - of.refused > 40 * 2 && of.refused > 40 * 2 && of.warnings > 20 * 10, "{of:?}");
+    assert!(of.claims > 40 * 20 && of.auto_closes > 40 * 50 && of.judged_for_lateness > 40 * 10, "{of:?}");
+    assert!(of.reversals > 40 && of.set_aside > 40 && of.deaths > 40, "{of:?}");
 }
 
 /// What is shrunk still shows what it was shrunk for, and is short enough to be read.

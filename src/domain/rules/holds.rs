@@ -52,6 +52,10 @@ fn extended_it_closes_no_earlier_and_the_period_does_not_start_anew() {
     let story = answered().asked(held(20, Some(200)), None);
     assert_eq!((story.told(), story.closes_at()), (vec![Reset], Some(200)));
     assert_eq!(story.asked(hold_ended(30), None).closes_at(), Some(70), "as if it had not been");
+    let story = answered().asked(held(20, Some(200)), None).asked(hold_ended(100), None);
+    assert_eq!((story.told(), story.closes_at()), (vec![Reset], Some(100 + D)), "overdue by then, it does not close at once");
+    let story = answered().asked(held(20, Some(30)), None).pass(40);
+    assert_eq!(story.snapshot().hold, None, "over by itself");
     let story = answered().asked(held(20, Some(200)), None).event(human(180));
     assert_eq!(story.closes_at(), Some(180 + D), "the later of both");
     let story = answered().asked(held(20, Some(30)), None);
@@ -64,6 +68,8 @@ fn the_latest_hold_counts() {
     let story = answered().asked(held(20, None), None).asked(held(30, Some(100)), None);
     assert_eq!((story.told(), story.closes_at()), (vec![Resumed], Some(100)));
     assert_eq!(story.asked(held(40, None), None).told(), [Suspended]);
+    let story = answered().asked(held(20, None), None).asked(held(30, Some(40)), None);
+    assert_eq!(story.closes_at(), Some(30 + D), "the first one has ended, and so the full period starts");
 }
 
 /// T5, T10, L2: a hold is about the timer alone.
@@ -86,6 +92,8 @@ fn l0a_a_hold_ends_with_its_episode_and_an_exemption_does_not() {
     assert!(story.pass(5_000).is_open());
     let story = answered().asked(held(20, None), None).asked(hold_ended(30), None).asked(closed(40), None).event(human(50));
     assert_eq!(story.closes_at(), Some(50 + D), "nor does the end of one reach into the next");
+    let story = answered().asked(exempted(20), None).asked(closed(30), None).asked(exemption_ended(100), None).late(human(40), 101);
+    assert_eq!((story.episode(), story.closes_at()), (2, Some(101 + 2)), "ended between two episodes, as a late message arms");
 }
 
 #[test]
@@ -118,6 +126,7 @@ fn t9_a_snooze_within_a_hold_is_a_snooze() {
 fn what_cannot_be_is_refused() {
     let refused = |story: Story, command: Event| story.asked(command, None).outcome;
     assert_eq!(refused(answered(), hold_ended(20)), Outcome::Refused(Refusal::NotHeld));
+    assert_eq!(refused(answered().asked(held(20, Some(30)), None), hold_ended(40)), Outcome::Refused(Refusal::NotHeld));
     assert_eq!(refused(answered(), exemption_ended(20)), Outcome::Refused(Refusal::NotExempt));
     assert_eq!(refused(answered(), held(20, Some(20))), Outcome::Refused(Refusal::HoldOver));
     assert_eq!(refused(answered().asked(closed(20), None), held(30, None)), Outcome::Refused(Refusal::NotOpen));

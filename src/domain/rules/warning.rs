@@ -37,6 +37,19 @@ fn a_reply_after_the_warning_cancels_as_ever() {
     assert_eq!((story.told(), story.pass(500).is_open()), (vec![Cancelled], true));
 }
 
+#[test]
+fn a_deadline_that_moves_back_is_not_told_again() {
+    let held = |minute, until| {
+        event(&format!("held@{minute}"), minute, EventKind::Held { until: Some(at(until)), reason: "parts".into(), by: None })
+    };
+    let story = answered().pass(56).asked(held(57, 72), None).pass(59);
+    assert_eq!(story.told(), [ClosingSoon], "of minute 72");
+    let story = story.asked(event("ended", 60, EventKind::HoldEnded { by: None }), None);
+    assert_eq!((story.closes_at(), story.count(ClosingSoon)), (Some(70), 2));
+    let story = story.pass(100);
+    assert_eq!((story.count(ClosingSoon), story.is_open()), (2, false));
+}
+
 /// D4: who was away at the time of the warning closes what is overdue, and warns of nothing.
 #[test]
 fn what_is_overdue_closes_without_a_warning() {

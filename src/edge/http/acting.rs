@@ -17,7 +17,7 @@ use crate::domain::id::is_printable;
 use crate::domain::{ConversationKey, EventKind, Refusal};
 use crate::wire::ConversationView;
 use crate::wire::command::{
-    CommandProblem, parse_assign, parse_close, parse_exemption, parse_hold, parse_note, parse_nothing, parse_open, parse_snooze,
+    CommandProblem, parse_assign, parse_by, parse_close, parse_exemption, parse_hold, parse_note, parse_nothing, parse_open, parse_snooze,
 };
 
 type Path = web::Path<(String, String)>;
@@ -64,11 +64,11 @@ commands! {
     /// No close by timer before an instant, or until that is ended.
     hold: parse_hold;
     /// And the full period starts.
-    end_hold: |body| parse_nothing(body).map(|()| EventKind::HoldEnded { by: None });
+    end_hold: |body| parse_by(body).map(|by| EventKind::HoldEnded { by });
     /// Never closed by timer, whatever the episode.
     exempt: parse_exemption;
     /// Until here.
-    end_exemption: |body| parse_nothing(body).map(|()| EventKind::ExemptionEnded { by: None });
+    end_exemption: |body| parse_by(body).map(|by| EventKind::ExemptionEnded { by });
 }
 
 async fn act(edge: &Edge, request: &HttpRequest, path: &Path, payload: web::Payload, reads: Reads) -> Result<HttpResponse, Problem> {
@@ -81,7 +81,7 @@ async fn act(edge: &Edge, request: &HttpRequest, path: &Path, payload: web::Payl
     if !body.is_empty() {
         media::require_json(request.headers())?;
     }
-    let kind = named(edge, conversation.workspace(), reads(&body)?).await?;
+    let kind = named(edge, conversation.workspace(), reads(&body)?).await;
     let command = Command { conversation: conversation.clone(), kind, expected, key };
     let snapshot = edge.node.act(command, edge.limits.apply).await.map_err(|refused| problem(&conversation, refused))?;
     let view = ConversationView::new(&conversation, &snapshot);
@@ -89,13 +89,15 @@ async fn act(edge: &Edge, request: &HttpRequest, path: &Path, payload: web::Payl
 }
 
 /// An assignee who is among the workspace's agents is shown by their name there, unless another was given.
-async fn named(edge: &Edge, workspace: &str, kind: EventKind) -> Result<EventKind, Problem> {
+async fn named(edge: &Edge, workspace: &str, kind: EventKind) -> EventKind {
     match kind {
         EventKind::Assigned(Assignee { kind, id, name: None }) => {
-            let name = edge.node.agents(workspace).await?.get(&id).map(|agent| agent.name.clone());
-            Ok(EventKind::Assigned(Assignee { kind, id, name }))
+            // Without them it is still clear who is meant.
+            let agents = edge.node.agents(workspace).await.inspect_err(|error| tracing::warn!(workspace, %error, "an agent's name"));
+            let name = agents.ok().and_then(|agents| agents.get(&id).map(|agent| agent.name.clone()));
+            EventKind::Assigned(Assignee { kind, id, name })
         }
-        kind => Ok(kind),
+        kind => kind,
     }
 }
 
@@ -154,14 +156,14 @@ fn refused_by_rule(key: &ConversationKey, refusal: Refusal) -> Problem {
             "Nothing was changed: close it without a note, or switch notes on.",
         ),
         Refusal::CategoryMissing => {
-            invalid("category-missing", "`note.category` is required in this workspace", "Nothing was changed: name a category.")
+            invalid("category-missing", "a category is required of a note in this workspace", "Nothing was changed: name a category.")
         }
         Refusal::SummaryMissing => {
-            invalid("summary-missing", "`note.summary` is required in this workspace", "Nothing was changed: write a summary.")
+            invalid("summary-missing", "a summary is required of a note in this workspace", "Nothing was changed: write a summary.")
         }
         Refusal::CategoryUnknown => invalid(
             "category-unknown",
-            "`note.category` is none of the workspace's categories",
+            "the note's category is none of the workspace's",
             "Nothing was changed: GET categories lists them; POST there adds one.",
         ),
         Refusal::NotHeld => conflict("not-held", "nobody holds the conversation", "Nothing was changed, and nothing needs to be."),

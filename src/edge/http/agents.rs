@@ -26,7 +26,7 @@ pub async fn list(edge: web::Data<Edge>, request: HttpRequest, workspace: web::P
     let after = parameters.read("after", "the `next` of the page before", parse_cursor)?;
     let limit = parameters.limit()?;
     let agents = edge.node.agents(workspace).await?;
-    let mut found = agents.search(parameters.get("q").unwrap_or_default());
+    let mut found = agents.search(parameters.search()?.unwrap_or_default());
     found.retain(|agent| {
         available.is_none_or(|available| agent.available == available) && after.as_ref().is_none_or(|after| agent.sorts_as() > *after)
     });
@@ -98,8 +98,8 @@ impl From<AgentError> for Problem {
             AgentError::Exists { .. } => {
                 Self::new(StatusCode::CONFLICT, "agent-exists", error.to_string(), "Nothing was changed: PATCH it to change it.")
             }
-            AgentError::TooMany => {
-                let action = "Nothing was changed: delete those who have left.";
+            AgentError::TooMany | AgentError::TooLong => {
+                let action = "Nothing was changed: delete those who have left, or shorten addresses of pictures.";
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "too-many-agents", error.to_string(), action)
             }
         }

@@ -45,7 +45,7 @@ fn list_query(parameters: &Parameters) -> Result<ListQuery, Problem> {
         status: parameters.read("status", "open, closed or snoozed", Status::parse)?,
         assignee,
         due_before: parameters.read("due_before", "RFC 3339 with an offset, such as 2026-11-22T10:00:00Z", time::parse)?,
-        q: parameters.get("q").map(Into::into),
+        q: parameters.search()?.map(Into::into),
         after: parameters.read("after", "the `next` of the page before", |id| is_name(id).then(|| id.into()))?,
         limit: parameters.limit()?,
     })

@@ -169,7 +169,7 @@ impl From<&Rejection> for Problem {
         let (kind, action) = match rejection {
             Rejection::TimeAhead { .. } => ("time-ahead", "Set the producer's clock, or send the event when its time has come."),
             Rejection::ReservedSource => ("reserved-source", "Give the producer a source of its own."),
-            Rejection::SnoozeTooLong { .. } => ("snooze-too-long", "Snooze for less, or ask the operator to raise snooze_max."),
+            Rejection::SnoozeTooLong { .. } => ("snooze-too-long", "Name an earlier `until`, or ask the operator to raise snooze_max."),
         };
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, kind, rejection.to_string(), action)
     }

@@ -11,6 +11,9 @@ pub const LIMIT_DEFAULT: usize = 50;
 /// Items of one page: about half a megabyte of conversations.
 pub const LIMIT_MAX: usize = 500;
 
+/// Longest text that is searched for: as long as a name.
+const SEARCH_CHARS_MAX: usize = 256;
+
 /// The parameters of one request.
 #[derive(Debug)]
 pub struct Parameters {
@@ -57,6 +60,20 @@ impl Parameters {
         match read(text) {
             Some(value) => Ok(Some(value)),
             None => Err(Problem::bad_request("invalid-parameter", format!("`{name}` must be {expected}"), "Correct it and ask again.")),
+        }
+    }
+
+    /// `q`: what is searched for.
+    ///
+    /// # Errors
+    /// 400 when it is longer than any name.
+    pub fn search(&self) -> Result<Option<&str>, Problem> {
+        match self.get("q") {
+            Some(q) if q.chars().count() > SEARCH_CHARS_MAX => {
+                let detail = format!("`q` is longer than {SEARCH_CHARS_MAX} characters");
+                Err(Problem::bad_request("invalid-parameter", detail, "Shorten it and ask again."))
+            }
+            q => Ok(q),
         }
     }
 

@@ -7,14 +7,13 @@ use super::conversations::unknown;
 use super::query::Parameters;
 use super::{Edge, Problem, key_of};
 use crate::actors::Why;
-use crate::actors::handle::HISTORY_MAX;
 use crate::domain::notice::Status;
 use crate::domain::{ConversationKey, NoDeadline, Notice};
 use crate::wire::ConversationView;
 use crate::wire::story::{Happened, story};
 use crate::wire::time::Rfc3339;
 
-/// Latest parts of a story that are told: some months of a busy conversation.
+/// Latest notifications that a story is made of, read one by one: some months of a busy conversation.
 const STORY_MAX: usize = 500;
 
 type Path = web::Path<(String, String)>;
@@ -25,15 +24,14 @@ pub async fn why(edge: web::Data<Edge>, request: HttpRequest, path: Path) -> Res
     Parameters::of(&request, &[])?;
     let key = key_of(&path.0, &path.1)?;
     let why = edge.node.why(&key).await?.ok_or_else(|| unknown(&key))?;
-    let told = edge.node.history(&key, 0, HISTORY_MAX).await?.unwrap_or_default();
+    let told = edge.node.latest(&key, 0, STORY_MAX).await?.unwrap_or_default();
     let notices = told.iter().filter_map(|told| match &told.notice {
         Notice::Conversation(notice) => Some(&**notice),
         Notice::Settings { .. } => None,
     });
-    let mut story = story(notices);
-    let left_out = story.len().saturating_sub(STORY_MAX);
-    story.drain(..left_out);
-    Ok(HttpResponse::Ok().json(WhyView { left_out, story, ..WhyView::new(&key, &why) }))
+    // The first of all names none before it.
+    let story_complete = told.first().is_none_or(|first| first.previous.is_none());
+    Ok(HttpResponse::Ok().json(WhyView { story_complete, story: story(notices), ..WhyView::new(&key, &why) }))
 }
 
 /// The answer: the conversation, what its timer waits for, and how that came about.
@@ -49,8 +47,8 @@ struct WhyView<'a> {
     set_aside: u32,
     /// What happened to the timer, oldest first, as far as notifications are kept.
     story: Vec<Happened<'a>>,
-    /// Older ones of the story.
-    left_out: usize,
+    /// False: it has older parts, which are not told or not kept any more.
+    story_complete: bool,
 }
 
 #[derive(Serialize)]
@@ -73,7 +71,7 @@ impl<'a> WhyView<'a> {
             period: timer.map(|timer| timer.period.to_string()),
             set_aside: why.set_aside,
             story: Vec::new(),
-            left_out: 0,
+            story_complete: true,
         }
     }
 }
@@ -87,7 +85,9 @@ fn reason(why: &Why) -> (&'static str, String) {
         }
         Ok(timer) => {
             let sentence = format!("The message {} armed the timer for {}; no reply has come since.", timer.armed_by, timer.period);
+            let extended = why.snapshot.hold.as_ref().filter(|hold| hold.until == Some(timer.at));
             match (timer.at <= why.now, why.snapshot.status) {
+                (false, _) if let Some(hold) = extended => ("extended", format!("{sentence} Somebody extended it: {}.", hold.reason)),
                 (true, _) => ("overdue", format!("{sentence} The deadline has passed: it closes as soon as that is certain.")),
                 (false, Status::Snoozed) => ("snoozed", format!("{sentence} It is snoozed: the full period starts when that ends.")),
                 (false, _) => ("timer_running", sentence),

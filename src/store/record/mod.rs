@@ -7,8 +7,8 @@
 //!
 //! Reading trusts nothing: an unknown version, a missing or left-over byte, a name that is no name, a number no enum
 //! has, is refused with what was found. A change of any form is a new [`FORM_VERSION`], and the old one stays readable: what it
-//! lacks has its default. A node of an older build sets aside what it cannot read, so all nodes are to be of the new build before
-//! anything new is used.
+//! lacks has its default. The other way round there is nothing: a node of an older build sets aside what a newer one wrote, so all
+//! of the old ones are stopped before the first new one starts.
 
 mod conversation;
 mod document;
