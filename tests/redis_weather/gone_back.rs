@@ -148,3 +148,23 @@ async fn s15_whoever_restores_under_stopped_nodes_holds_by_hand() {
     let error = hold(&link, "elsewhere", "because").await.unwrap_err().to_string();
     assert!(error.contains("there is no store"), "{error}");
 }
+
+/// Whatever of it is still under way then: a claim, a sign of life.
+#[tokio::test]
+async fn a_node_that_leaves_has_not_seen_the_store_go_back() {
+    let ground = Ground::new().await;
+    for round in 0..50 {
+        let a = node(&ground, "a").await;
+        beats(&a, "a").await;
+        let partition = adjourn::domain::PartitionId(round % 4);
+        let claims = async { a.seize(partition, member("a", 1)).await };
+        let signs = async { (beat(&*a, "a", 1).await, beat(&*a, "a", 1).await) };
+        let leaves = async { a.leave(member("a", 1)).await };
+        let (_, _, left) = tokio::join!(signs, claims, leaves);
+        left.unwrap();
+        a.leave(member("a", 1)).await.unwrap();
+        drop(a.seize(partition, member("a", 1)).await);
+        assert!(may_close(&*a).await, "round {round}: {:?}", a.held());
+        a.close();
+    }
+}

@@ -36,12 +36,18 @@ enum Pulse {
     Left(u64, Stopwatch),
     /// The store lost it. What it has of this node is a record from before: ours, whichever process wrote it.
     Lost,
+    /// This node is taking its record and its pulse away: no sign of life may come in between.
+    Leaving,
 }
+
+/// A node's time in the cluster, from joining to leaving.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stay(u64);
 
 /// The pulse this node left, and whether closes are held.
 #[derive(Default)]
 pub struct Hold {
-    pulse: Mutex<Pulse>,
+    pulse: Mutex<(Pulse, Stay)>,
     why: Mutex<Option<Arc<str>>>,
 }
 
@@ -50,24 +56,48 @@ impl Hold {
         self.why.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn known(&self) -> MutexGuard<'_, Pulse> {
+    fn known(&self) -> MutexGuard<'_, (Pulse, Stay)> {
         self.pulse.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The pulse that must still be there, give or take what a failover may lose.
     pub fn pulse(&self) -> Option<u64> {
-        match *self.known() {
+        match self.known().0 {
             Pulse::Left(at, since) if since.elapsed() < REMEMBERED_FOR => Some(at),
-            Pulse::Left(..) | Pulse::None | Pulse::Lost => None,
+            Pulse::Left(..) | Pulse::None | Pulse::Lost | Pulse::Leaving => None,
         }
     }
 
-    pub fn left(&self, pulse: u64) {
-        *self.known() = Pulse::Left(pulse, Stopwatch::start());
+    pub fn stay(&self) -> Stay {
+        self.known().1
+    }
+
+    /// A sign of life that was sent during `stay` was taken.
+    pub fn left(&self, pulse: u64, stay: Stay) {
+        let mut known = self.known();
+        if known.1 == stay {
+            known.0 = Pulse::Left(pulse, Stopwatch::start());
+        }
+    }
+
+    /// Before this node takes its record and its pulse away: whoever finds them missing from here on, or hears only now that an
+    /// earlier one was taken, has not seen the store go back.
+    pub fn leave(&self) {
+        let mut known = self.known();
+        *known = (Pulse::Leaving, Stay(known.1.0 + 1));
+    }
+
+    /// It has left, or has not: it may join again.
+    pub fn has_left(&self) {
+        self.known().0 = Pulse::None;
+    }
+
+    pub fn is_leaving(&self) -> bool {
+        matches!(self.known().0, Pulse::Leaving)
     }
 
     pub fn name_is_ours(&self) -> bool {
-        matches!(*self.known(), Pulse::Lost)
+        matches!(self.known().0, Pulse::Lost)
     }
 
     /// What the store says of it now.
@@ -93,17 +123,21 @@ pub const fn behind_max() -> u64 {
 impl Inner {
     /// Looks whether this node's pulse is still what it left, and holds all closes where it is not.
     pub async fn has_not_gone_back(&self) -> Result<(), StoreError> {
+        let stay = self.hold.stay(); // before the pulse: what this node takes away it has forgotten by then
         let Some(left) = self.hold.pulse() else { return Ok(()) };
         let mut get = redis::cmd("HGET");
         get.arg(&*self.keys.nodes).arg(keys::pulse(&self.options.node));
         let found = self.link.run(get).await.map_err(general)?;
         let kept = number(&found).unwrap_or(0);
-        if left.saturating_sub(kept) > behind_max() { self.hold_closes(left, kept).await } else { Ok(()) }
+        if left.saturating_sub(kept) > behind_max() { self.hold_closes(left, kept, stay).await } else { Ok(()) }
     }
 
     /// All nodes, and those that start later, hold their closes once this is written. Only then this node's next sign of
-    /// life hides what gave it away.
-    pub async fn hold_closes(&self, left: u64, kept: u64) -> Result<(), StoreError> {
+    /// life hides what gave it away. Not where this node has left since: then it was itself who took its pulse away.
+    pub async fn hold_closes(&self, left: u64, kept: u64, stay: Stay) -> Result<(), StoreError> {
+        if self.hold.stay() != stay {
+            return Ok(());
+        }
         let back = match kept {
             0 => "to before this node began".to_owned(),
             kept => format!("by {} s", left.saturating_sub(kept) / 1_000),
@@ -115,7 +149,7 @@ impl Inner {
         self.link.run(set).await.map_err(general)?;
         counter!("adjourn_redis_errors_total", "code" => "gone-back").increment(1);
         self.hold.note(Some(&why));
-        *self.hold.known() = Pulse::Lost;
+        self.hold.known().0 = Pulse::Lost;
         Ok(())
     }
 }

@@ -61,7 +61,11 @@ impl Inner {
         let rest = serde_json::to_string(&rest).map_err(|error| StoreError::Refused(error.to_string().into()))?;
         let instance = nonce(member.instance);
         let is_mine = member.node == self.options.node;
+        let stay = self.hold.stay();
         loop {
+            if is_mine && (self.hold.is_leaving() || self.hold.stay() != stay) {
+                return Ok(true); // it stays away
+            }
             let over = if is_mine && self.hold.name_is_ours() { "*".to_owned() } else { over.map_or(String::new(), nonce) };
             let left = self.hold.pulse().filter(|_| is_mine);
             let (pulse, behind) = (left.map_or(String::new(), |left| left.to_string()), hold::behind_max().to_string());
@@ -72,12 +76,12 @@ impl Inner {
             match (code, kept) {
                 (Some(1), Some(pulse)) => {
                     if is_mine {
-                        self.hold.left(pulse);
+                        self.hold.left(pulse, stay);
                     }
                     return Ok(true);
                 }
                 // Said to all before it is hidden by this sign of life.
-                (Some(2), Some(kept)) => self.hold_closes(left.unwrap_or(0), kept).await?,
+                (Some(2), Some(kept)) => self.hold_closes(left.unwrap_or(0), kept, stay).await?,
                 (Some(0), _) => return Ok(false),
                 _ => return Err(odd("a heartbeat")),
             }
@@ -87,8 +91,16 @@ impl Inner {
     pub async fn leave(&self, member: &Member) -> Result<(), StoreError> {
         self.serves()?;
         let instance = nonce(member.instance);
+        let is_mine = member.node == self.options.node;
+        if is_mine {
+            self.hold.leave();
+        }
         let args = [&*member.node, &instance, &self.keys.signals, heads::CHANGED].map(str::as_bytes);
-        self.link.script(&self.scripts.leave, &[&self.keys.nodes], &args).await.map(drop).map_err(general)
+        let left = self.link.script(&self.scripts.leave, &[&self.keys.nodes], &args).await.map(drop).map_err(general);
+        if is_mine {
+            self.hold.has_left();
+        }
+        left
     }
 
     pub async fn drain(&self, node: &str) -> Result<(), StoreError> {
