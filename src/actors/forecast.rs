@@ -39,13 +39,13 @@ impl Node {
         let now = self.store().clock().await?;
         let until = now.plus(within);
         let (mut tally, mut rows, mut places, mut complete) = (BTreeMap::new(), 0, 0, true);
-        for partition in self.store().partitions().all() {
+        'partitions: for partition in self.store().partitions().all() {
             let settings = self.settings_applied(partition, workspace).await?;
             let mut after = None;
             loop {
                 if rows >= ROWS_MAX || places >= PLACES_MAX {
                     complete = false;
-                    break;
+                    break 'partitions;
                 }
                 let due = self.store().due(partition, until, after, PAGE).await?;
                 let full = due.len() == PAGE;
@@ -61,9 +61,6 @@ impl Node {
                 if !full {
                     break;
                 }
-            }
-            if !complete {
-                break;
             }
         }
         let mut rows: Vec<ForecastRow> = tally.into_values().collect();

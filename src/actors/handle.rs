@@ -71,6 +71,8 @@ pub struct Why {
     /// Events in the dead letters: the timer is held while there are any.
     pub set_aside: u32,
     pub settings: Settings,
+    /// The latest notification: where its story is read backwards from.
+    pub last_notification: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -188,7 +190,8 @@ impl Node {
             period: due.armed_by.period,
         });
         let snapshot = Snapshot::of(&conversation, &settings, now);
-        Ok(Some(Why { snapshot, now, timer, set_aside: conversation.set_aside, settings }))
+        let (set_aside, last_notification) = (conversation.set_aside, conversation.last_notification);
+        Ok(Some(Why { snapshot, now, timer, set_aside, settings, last_notification }))
     }
 
     async fn load(&self, key: &ConversationKey) -> Result<Option<Box<Conversation>>, StoreError> {
@@ -203,24 +206,30 @@ impl Node {
 
     /// A conversation's notifications numbered above `after`, oldest first, at most `limit`.
     pub async fn history(&self, key: &ConversationKey, after: u64, limit: usize) -> Result<Option<Vec<Notification>>, StoreError> {
-        let Some(mut found) = self.latest(key, after, HISTORY_MAX).await? else { return Ok(None) };
+        let Some(conversation) = self.load(key).await?.filter(|c| c.episode > 0) else { return Ok(None) };
+        let mut found = self.told_until(key, conversation.last_notification, after, HISTORY_MAX).await?;
         found.truncate(limit);
         Ok(Some(found))
     }
 
-    /// The latest of them, at most `most`, oldest first.
-    pub async fn latest(&self, key: &ConversationKey, after: u64, most: usize) -> Result<Option<Vec<Notification>>, StoreError> {
-        let Some(conversation) = self.load(key).await?.filter(|c| c.episode > 0) else { return Ok(None) };
+    /// A conversation's notifications up to the one numbered `last`, above `after`: the latest `most` of them, oldest first.
+    pub async fn told_until(
+        &self,
+        key: &ConversationKey,
+        last: Option<u64>,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<Notification>, StoreError> {
         let partition = self.partition(key);
         let mut found = VecDeque::new();
-        let mut number = conversation.last_notification;
+        let mut number = last;
         while let Some(wanted) = number.filter(|n| *n > after && found.len() < most) {
             let page = self.store().notifications(partition, wanted - 1, 1).await?;
             let Some(notification) = page.items.into_iter().find(|n| n.number == wanted) else { break };
             number = notification.previous;
             found.push_front(notification);
         }
-        Ok(Some(found.into()))
+        Ok(found.into())
     }
 
     /// The workspace's settings; the defaults where it has none.

@@ -75,13 +75,13 @@ pub async fn run(verb: AgentsVerb, format: Option<Format>) -> Result<(), Failure
         AgentsVerb::Ls(args) => list(&args, format).await,
         AgentsVerb::Add(AddArgs { one, name, avatar_url }) => {
             let body = json!({"id": one.id, "name": name, "avatar_url": avatar_url});
-            Ok(document(format, &ask(&one, Method::POST, false, Some(body)).await?)?)
+            Ok(document(format, &ask(&one, Method::POST, false, body).await?)?)
         }
         AgentsVerb::Set(args) => {
             let body = change(&args);
-            Ok(document(format, &ask(&args.one, Method::PATCH, true, Some(body)).await?)?)
+            Ok(document(format, &ask(&args.one, Method::PATCH, true, body).await?)?)
         }
-        AgentsVerb::Rm(one) => ask(&one, Method::DELETE, true, None).await.map(drop),
+        AgentsVerb::Rm(one) => ask(&one, Method::DELETE, true, Value::Null).await.map(drop),
     }
 }
 
@@ -101,15 +101,8 @@ async fn list(args: &ListArgs, format: Format) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn ask(one: &OneArgs, method: Method, by_id: bool, body: Option<Value>) -> Result<Value, Failure> {
-    let client = Client::new(&one.target)?;
+async fn ask(one: &OneArgs, method: Method, by_id: bool, body: Value) -> Result<Value, Failure> {
     let mut path = vec!["v1", "workspaces", &one.workspace, "agents"];
     path.extend(by_id.then_some(one.id.as_str()));
-    let request = client.request(method, client.url(&path, &[])?);
-    client
-        .call(match &body {
-            Some(body) => request.json(body),
-            None => request,
-        })
-        .await
+    Client::new(&one.target)?.act(method, &path, &body).await
 }

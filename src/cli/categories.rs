@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::client::{Client, Target};
 use super::failure::Failure;
-use super::output::{Format, Listing, cell, document};
+use super::output::{Format, document, members};
 
 #[derive(Subcommand)]
 pub enum CategoriesVerb {
@@ -50,31 +50,23 @@ pub async fn run(verb: CategoriesVerb, format: Option<Format>) -> Result<(), Fai
         CategoriesVerb::Ls(args) => list(&args, format).await,
         CategoriesVerb::Add(DescribedArgs { named, description }) => {
             let body = json!({"name": named.name, "description": description});
-            Ok(document(format, &ask(&named.within, Method::POST, None, Some(body)).await?)?)
+            Ok(document(format, &ask(&named.within, Method::POST, None, body).await?)?)
         }
         CategoriesVerb::Describe(DescribedArgs { named, description }) => {
             let body = json!({"description": description});
-            Ok(document(format, &ask(&named.within, Method::PATCH, Some(&named.name), Some(body)).await?)?)
+            Ok(document(format, &ask(&named.within, Method::PATCH, Some(&named.name), body).await?)?)
         }
-        CategoriesVerb::Rm(named) => ask(&named.within, Method::DELETE, Some(&named.name), None).await.map(drop),
+        CategoriesVerb::Rm(named) => ask(&named.within, Method::DELETE, Some(&named.name), Value::Null).await.map(drop),
     }
 }
 
 async fn list(args: &WorkspaceArgs, format: Format) -> Result<(), Failure> {
     let items = Client::new(&args.target)?.all(&["v1", "workspaces", &args.workspace, "categories"]).await?;
-    let row = |category: &Value| vec![cell(&category["name"]), cell(&category["description"])];
-    Ok(Listing { items: &items, columns: &["name", "description"], row: &row }.print(format)?)
+    Ok(members(format, &items, &["name", "description"])?)
 }
 
-async fn ask(within: &WorkspaceArgs, method: Method, name: Option<&str>, body: Option<Value>) -> Result<Value, Failure> {
-    let client = Client::new(&within.target)?;
+async fn ask(within: &WorkspaceArgs, method: Method, name: Option<&str>, body: Value) -> Result<Value, Failure> {
     let mut path = vec!["v1", "workspaces", &within.workspace, "categories"];
     path.extend(name);
-    let request = client.request(method, client.url(&path, &[])?);
-    client
-        .call(match &body {
-            Some(body) => request.json(body),
-            None => request,
-        })
-        .await
+    Client::new(&within.target)?.act(method, &path, &body).await
 }

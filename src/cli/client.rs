@@ -129,6 +129,12 @@ impl Client {
         if answer.status.is_success() { Ok(answer.body) } else { Err(answer.failure()) }
     }
 
+    /// Asks for something to be done, with a body unless that is null.
+    pub async fn act(&self, method: Method, segments: &[&str], body: &Value) -> Result<Value, Failure> {
+        let request = self.request(method, self.url(segments, &[])?);
+        self.call(if body.is_null() { request } else { request.json(body) }).await
+    }
+
     pub async fn get(&self, segments: &[&str], query: &[(&str, Option<&str>)]) -> Result<Value, Failure> {
         self.call(self.request(Method::GET, self.url(segments, query)?)).await
     }

@@ -248,10 +248,8 @@ fn instant(text: &str) -> Result<String, Failure> {
 
 async fn act(verb: ConversationsVerb) -> Result<Value, Failure> {
     let Some((one, method, what, body)) = request(verb)? else { return Ok(Value::Null) };
-    let client = Client::new(&one.target)?;
-    let url = client.url(&["v1", "workspaces", &one.workspace, "conversations", &one.conversation, what], &[])?;
-    let request = client.request(method, url);
-    client.call(if body.is_null() { request } else { request.json(&body) }).await
+    let path = ["v1", "workspaces", &one.workspace, "conversations", &one.conversation, what];
+    Client::new(&one.target)?.act(method, &path, &body).await
 }
 
 async fn one(args: &OneArgs, below: &[&str]) -> Result<Value, Failure> {

@@ -60,7 +60,7 @@ pub async fn run(verb: SettingsVerb, format: Option<Format>) -> Result<(), Failu
 
 /// Changes a workspace's settings; answers with them, once every partition has applied them.
 pub async fn put(client: &Client, workspace: &str, change: &Value) -> Result<Value, Failure> {
-    client.call(client.request(Method::PUT, client.url(&path(workspace), &[])?).json(change)).await
+    client.act(Method::PUT, &path(workspace), change).await
 }
 
 fn path(workspace: &str) -> [&str; 4] {

@@ -4,11 +4,11 @@ use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::body::Body;
+use super::body::json_of;
 use super::conversations::{Items, etag};
 use super::query::Parameters;
 use super::settings::expected_version;
-use super::{COMMAND_BYTES_MAX, Edge, Problem, media, workspace_of};
+use super::{Edge, Problem, workspace_of};
 use crate::actors::agents::AgentsRefused;
 use crate::domain::agents::{Agent, AgentChange, AgentError, Agents};
 use crate::wire::agents::{AgentView, cursor, parse_change, parse_cursor, parse_new};
@@ -54,7 +54,7 @@ pub async fn add(
     workspace: web::Path<String>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let agent = parse_new(&body(&edge, &request, payload).await?)?;
+    let agent = parse_new(&json_of(&edge, &request, payload).await?)?;
     let agents = change(&edge, &request, &workspace, AgentChange::Add(agent.clone())).await?;
     Ok(shown(StatusCode::CREATED, &agents, &agent))
 }
@@ -62,7 +62,7 @@ pub async fn add(
 /// # Errors
 /// 404 when there is none of this id, else as for a new one.
 pub async fn update(edge: web::Data<Edge>, request: HttpRequest, path: Path, payload: web::Payload) -> Result<HttpResponse, Problem> {
-    let asked = parse_change(&path.1, &body(&edge, &request, payload).await?)?;
+    let asked = parse_change(&path.1, &json_of(&edge, &request, payload).await?)?;
     let agents = change(&edge, &request, &path.0, asked).await?;
     let agent = agents.get(&path.1).ok_or_else(|| AgentError::Unknown { id: path.1.as_str().into() })?;
     Ok(shown(StatusCode::OK, &agents, agent))
@@ -74,12 +74,6 @@ pub async fn remove(edge: web::Data<Edge>, request: HttpRequest, path: Path) -> 
     Parameters::of(&request, &[])?;
     let agents = change(&edge, &request, &path.0, AgentChange::Remove { id: path.1.as_str().into() }).await?;
     Ok(HttpResponse::NoContent().insert_header((header::ETAG, etag(agents.version))).finish())
-}
-
-async fn body(edge: &Edge, request: &HttpRequest, payload: web::Payload) -> Result<Vec<u8>, Problem> {
-    Parameters::of(request, &[])?;
-    media::require_json(request.headers())?;
-    Body::new(request, payload, edge, COMMAND_BYTES_MAX).await?.whole().await
 }
 
 async fn change(edge: &Edge, request: &HttpRequest, workspace: &str, change: AgentChange) -> Result<Agents, Problem> {
@@ -111,10 +105,7 @@ impl From<AgentsRefused> for Problem {
         match refused {
             AgentsRefused::Invalid(error) => error.into(),
             AgentsRefused::Store(error) => error.into(),
-            AgentsRefused::VersionMismatch { .. } => {
-                let action = "Nothing was changed: read them again and send the change with their new ETag.";
-                Self::new(StatusCode::PRECONDITION_FAILED, "version-mismatch", refused.to_string(), action)
-            }
+            AgentsRefused::VersionMismatch { .. } => Self::outdated(refused.to_string()),
         }
     }
 }

@@ -15,7 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
 use super::error::Problem;
-use super::{Edge, Limits};
+use super::query::Parameters;
+use super::{COMMAND_BYTES_MAX, Edge, Limits, media};
 
 /// Decompressed at a time: DEFLATE makes at most about a thousand bytes of one, so the bound is noticed in time.
 const DEFLATED_PIECE: usize = 4 * 1024;
@@ -213,6 +214,16 @@ fn too_slow(what: &str, after: Duration) -> Problem {
 
 fn not_gzip(error: std::io::Error) -> Problem {
     Problem::bad_request("not-gzip", format!("the body is not gzip: {error}"), "Nothing was accepted: send it again.").closing()
+}
+
+/// The whole JSON body of a request that has no parameters besides.
+///
+/// # Errors
+/// 400 for a parameter, 415 for another content type, 413 beyond the bound of a command; and as for any body.
+pub async fn json_of(edge: &Edge, request: &HttpRequest, payload: Payload) -> Result<Vec<u8>, Problem> {
+    Parameters::of(request, &[])?;
+    media::require_json(request.headers())?;
+    Body::new(request, payload, edge, COMMAND_BYTES_MAX).await?.whole().await
 }
 
 #[cfg(test)]

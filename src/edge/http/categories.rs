@@ -5,11 +5,11 @@ use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::body::Body;
+use super::body::json_of;
 use super::conversations::{Items, etag};
 use super::query::Parameters;
 use super::settings::expected_version;
-use super::{COMMAND_BYTES_MAX, Edge, Problem, media, workspace_of};
+use super::{Edge, Problem, workspace_of};
 use crate::domain::Settings;
 use crate::domain::categories::CategoryChange;
 use crate::domain::settings::SettingsChange;
@@ -35,7 +35,7 @@ pub async fn add(
     workspace: web::Path<String>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let category = parse_new(&body(&edge, &request, payload).await?)?;
+    let category = parse_new(&json_of(&edge, &request, payload).await?)?;
     let name = category.name.clone();
     let settings = change(&edge, &request, &workspace, CategoryChange::Add(category)).await?;
     Ok(shown(StatusCode::CREATED, &settings, &name))
@@ -49,7 +49,7 @@ pub async fn describe(
     path: web::Path<(String, String)>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let description = parse_description(&body(&edge, &request, payload).await?)?;
+    let description = parse_description(&json_of(&edge, &request, payload).await?)?;
     let (workspace, name) = path.into_inner();
     let name: Box<str> = name.into();
     let settings = change(&edge, &request, &workspace, CategoryChange::Describe { name: name.clone(), description }).await?;
@@ -65,12 +65,6 @@ pub async fn remove(edge: web::Data<Edge>, request: HttpRequest, path: web::Path
     let (workspace, name) = path.into_inner();
     let settings = change(&edge, &request, &workspace, CategoryChange::Remove { name: name.into() }).await?;
     Ok(HttpResponse::NoContent().insert_header((header::ETAG, etag(settings.version))).finish())
-}
-
-async fn body(edge: &Edge, request: &HttpRequest, payload: web::Payload) -> Result<Vec<u8>, Problem> {
-    Parameters::of(request, &[])?;
-    media::require_json(request.headers())?;
-    Body::new(request, payload, edge, COMMAND_BYTES_MAX).await?.whole().await
 }
 
 async fn change(edge: &Edge, request: &HttpRequest, workspace: &str, change: CategoryChange) -> Result<Settings, Problem> {

@@ -55,6 +55,12 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, kind, detail, action)
     }
 
+    /// `If-Match` named another version of what is changed as a whole.
+    pub fn outdated(detail: String) -> Self {
+        let action = "Nothing was changed: read them again and send the change with their new ETag.";
+        Self::new(StatusCode::PRECONDITION_FAILED, "version-mismatch", detail, action)
+    }
+
     pub fn not_found(what: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", what, "Check the path and the ids in it.")
     }
@@ -258,10 +264,7 @@ impl From<SettingsRefused> for Problem {
                 let action = "Nothing was changed: choose a value within the bounds.";
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-settings", error.to_string(), action)
             }
-            SettingsRefused::VersionMismatch { .. } => {
-                let action = "Nothing was changed: read them again and send the change with their new ETag.";
-                Self::new(StatusCode::PRECONDITION_FAILED, "version-mismatch", refused.to_string(), action)
-            }
+            SettingsRefused::VersionMismatch { .. } => Self::outdated(refused.to_string()),
         }
     }
 }

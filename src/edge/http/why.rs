@@ -9,6 +9,7 @@ use super::{Edge, Problem, key_of};
 use crate::actors::Why;
 use crate::domain::notice::Status;
 use crate::domain::{ConversationKey, NoDeadline, Notice};
+use crate::store::Notification;
 use crate::wire::ConversationView;
 use crate::wire::story::{Happened, story};
 use crate::wire::time::Rfc3339;
@@ -24,14 +25,8 @@ pub async fn why(edge: web::Data<Edge>, request: HttpRequest, path: Path) -> Res
     Parameters::of(&request, &[])?;
     let key = key_of(&path.0, &path.1)?;
     let why = edge.node.why(&key).await?.ok_or_else(|| unknown(&key))?;
-    let told = edge.node.latest(&key, 0, STORY_MAX).await?.unwrap_or_default();
-    let notices = told.iter().filter_map(|told| match &told.notice {
-        Notice::Conversation(notice) => Some(&**notice),
-        Notice::Settings { .. } => None,
-    });
-    // The first of all names none before it.
-    let story_complete = told.first().is_none_or(|first| first.previous.is_none());
-    Ok(HttpResponse::Ok().json(WhyView { story_complete, story: story(notices), ..WhyView::new(&key, &why) }))
+    let told = edge.node.told_until(&key, why.last_notification, 0, STORY_MAX).await?;
+    Ok(HttpResponse::Ok().json(WhyView::new(&key, &why, &told)))
 }
 
 /// The answer: the conversation, what its timer waits for, and how that came about.
@@ -58,9 +53,13 @@ struct ArmedBy<'a> {
 }
 
 impl<'a> WhyView<'a> {
-    fn new(key: &'a ConversationKey, why: &'a Why) -> Self {
+    fn new(key: &'a ConversationKey, why: &'a Why, told: &'a [Notification]) -> Self {
         let (reason, explanation) = reason(why);
         let timer = why.timer.as_ref().ok();
+        let notices = told.iter().filter_map(|told| match &told.notice {
+            Notice::Conversation(notice) => Some(&**notice),
+            Notice::Settings { .. } => None,
+        });
         Self {
             conversation: ConversationView::new(key, &why.snapshot),
             now: Rfc3339(why.now),
@@ -70,8 +69,9 @@ impl<'a> WhyView<'a> {
             armed_by: timer.map(|timer| ArmedBy { id: &timer.armed_by, time: Rfc3339(timer.armed_at) }),
             period: timer.map(|timer| timer.period.to_string()),
             set_aside: why.set_aside,
-            story: Vec::new(),
-            story_complete: true,
+            story: story(notices),
+            // The first of all names none before it.
+            story_complete: told.first().is_none_or(|first| first.previous.is_none()),
         }
     }
 }
