@@ -28,7 +28,7 @@ const LATE_MAX: Ms = 2_500;
 const REMEMBERED: usize = 32;
 
 pub fn judge(world: &World, telling: Option<&str>) -> Outcome {
-    let mut journal = world.ground.journal().clone();
+    let mut journal = world.ground.close();
     let mut violations = std::mem::take(&mut journal.violations);
     let told = all_told(world);
     violations.extend(accepted_is_applied(world, &journal));
@@ -37,8 +37,8 @@ pub fn judge(world: &World, telling: Option<&str>) -> Outcome {
     violations.extend(state_is_the_log(world, &journal));
     let (late, judged_for_lateness) = in_time(world, &journal);
     violations.extend(late);
-    violations.extend(rules_of_messages(world, &journal));
-    let of = |kind| told.iter().filter(|told| matches!(&told.notice, Notice::Conversation(told) if told.kind == kind)).count();
+    violations.extend(rules_of_messages(world, &journal, &told));
+    let of = |kind| told.iter().filter(|told| matches!(told.notice(), Notice::Conversation(told) if told.kind == kind)).count();
     let tally = Tally {
         accepted: world.ledger.borrow().acknowledged.len(),
         commits: journal.partitions.iter().map(|book| book.commits.len()).sum(),
@@ -57,24 +57,34 @@ pub fn judge(world: &World, telling: Option<&str>) -> Outcome {
     Outcome { violations, digest: journal.digest, tally, story }
 }
 
-fn all_told(world: &World) -> Vec<Notification> {
+/// A notification as it is stored, and the id that everybody hears it by: rendered once.
+#[derive(Debug)]
+struct Told {
+    id: String,
+    notification: Notification,
+}
+
+impl Told {
+    fn notice(&self) -> &Notice {
+        &self.notification.notice
+    }
+}
+
+fn all_told(world: &World) -> Vec<Told> {
     let page = |partition| world.ground.store.notifications(partition, 0, usize::MAX).now_or_never().unwrap().unwrap();
-    world.ground.store.partitions().all().flat_map(|partition| page(partition).items).collect()
+    let told = |notification: Notification| Told { id: CloudEvent::new(&notification.notice).id().to_owned(), notification };
+    world.ground.store.partitions().all().flat_map(|partition| page(partition).items).map(told).collect()
 }
 
 pub fn unheard(world: &World) -> Vec<String> {
     let ledger = world.ledger.borrow();
-    all_told(world)
-        .iter()
-        .filter(|told| !ledger.heard.contains(CloudEvent::new(&told.notice).id()))
-        .map(|told| format!("{told:?}"))
-        .collect()
+    all_told(world).iter().filter(|told| !ledger.heard.contains(&told.id)).map(|told| format!("{told:?}")).collect()
 }
 
 /// Whether the subscriber has heard all there is.
 pub fn all_heard(world: &World) -> bool {
     let ledger = world.ledger.borrow();
-    all_told(world).iter().all(|told| ledger.heard.contains(CloudEvent::new(&told.notice).id()))
+    all_told(world).iter().all(|told| ledger.heard.contains(&told.id))
 }
 
 /// I6. A store that is not strict may forget what only nodes that died since have acknowledged.
@@ -110,9 +120,9 @@ fn may_be_forgotten(world: &World, failovers: u32, acknowledged: &Acknowledged) 
 }
 
 /// I5. What a failover forgot was never made; in a strict store nobody heard of it.
-fn heard_is_stored(world: &World, told: &[Notification]) -> Vec<Violation> {
+fn heard_is_stored(world: &World, told: &[Told]) -> Vec<Violation> {
     let ledger = world.ledger.borrow();
-    let ids: HashSet<String> = told.iter().map(|told| CloudEvent::new(&told.notice).id().to_owned()).collect();
+    let ids: HashSet<&String> = told.iter().map(|told| &told.id).collect();
     let may_forget = !world.plan.strict && ledger.failovers > 0;
     let unknown = ledger.heard.iter().filter(|id| !may_forget && !ids.contains(*id)).min();
     let mut found: Vec<Violation> = Vec::new();
@@ -122,11 +132,11 @@ fn heard_is_stored(world: &World, told: &[Notification]) -> Vec<Violation> {
 }
 
 /// I4, and that openings and closings alternate.
-fn one_close_an_episode(told: &[Notification]) -> Vec<Violation> {
+fn one_close_an_episode(told: &[Told]) -> Vec<Violation> {
     use adjourn::domain::invariant;
     let mut of: BTreeMap<&str, Vec<&ConversationNotice>> = BTreeMap::new();
-    for notification in told {
-        if let Notice::Conversation(told) = &notification.notice {
+    for told in told {
+        if let Notice::Conversation(told) = told.notice() {
             of.entry(told.key.as_str()).or_default().push(told);
         }
     }
@@ -143,7 +153,7 @@ fn one_close_an_episode(told: &[Notification]) -> Vec<Violation> {
         );
     }
     let mut ids = HashSet::new();
-    let double = told.iter().find(|told| !ids.insert(CloudEvent::new(&told.notice).id().to_owned()));
+    let double = told.iter().find(|told| !ids.insert(&told.id));
     found.extend(double.map(|double| violates(Law::OneCloseAnEpisode, format!("two notifications with one id: {double:?}"))));
     found
 }
@@ -266,7 +276,7 @@ pub fn quarantine(world: &World) {
 }
 
 /// The reading of the rules that knows nothing of the domain, on every second conversation.
-fn rules_of_messages(world: &World, journal: &Journal) -> Vec<Violation> {
+fn rules_of_messages(world: &World, journal: &Journal, all_told: &[Told]) -> Vec<Violation> {
     let mut histories = Histories::new();
     for (partition, book) in journal.partitions.iter().enumerate() {
         let partition = PartitionId(partition as u16);
@@ -287,14 +297,14 @@ fn rules_of_messages(world: &World, journal: &Journal) -> Vec<Violation> {
     let unclear = repeated_late(&history);
     history.log.retain(|logged| logged.message().is_none_or(|(message, _)| !unclear.contains(&message.conversation)));
     history.states.retain(|conversation, _| !unclear.contains(conversation));
-    for notification in all_told(world) {
+    for Told { id, notification } in all_told {
         // The reading knows no warnings: they have a law of their own.
         if let Notice::Conversation(told) = &notification.notice
             && told.kind != NoticeKind::ClosingSoon
             && judged(told.key.conversation())
             && !unclear.contains(told.key.conversation())
         {
-            let told = record::told(&notification.notice);
+            let told = record::told_by(id.clone(), &notification.notice);
             history.heard.insert(told.id.clone(), Ms::MAX);
             history.told.push(told);
         }

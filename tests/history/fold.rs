@@ -110,17 +110,24 @@ impl<'a> Fold<'a> {
 
     fn step(&mut self, key: &ConversationKey, input: &Input, now: Timestamp) -> Outcome {
         let settings = self.settings_of(key.workspace());
-        let before = self.rows.get(key).cloned().unwrap_or_else(|| Conversation::new(now));
+        // Not copied: what is not changed comes back as it went in, or differs from what is stored.
+        let known = self.rows.get_mut(key).map(|row| std::mem::replace(row, Conversation::new(now)));
+        let is_known = known.is_some();
+        let before = known.unwrap_or_else(|| Conversation::new(now));
         let taken = step(key, before, input, &settings, now);
         // What is refused touches nothing, also where settings have changed since it was looked at last.
         if !matches!(taken.outcome, Outcome::Duplicate | Outcome::Refused(_)) {
             self.look_at.insert(key.clone(), wake_at(&taken.after, &settings));
         }
         if taken.outcome == Outcome::Changed {
-            self.rows.insert(key.clone(), taken.after);
             self.changed.insert(key.clone());
         }
-        self.told.entry(key.clone()).or_default().extend(taken.notices);
+        if is_known || taken.outcome == Outcome::Changed {
+            self.rows.insert(key.clone(), taken.after);
+        }
+        if !taken.notices.is_empty() {
+            self.told.entry(key.clone()).or_default().extend(taken.notices);
+        }
         taken.outcome
     }
 

@@ -29,7 +29,6 @@ pub struct Ground {
 }
 
 /// Everything that happened in the store and was not forgotten by a failover.
-#[derive(Clone)]
 pub struct Journal {
     pub partitions: Vec<Book>,
     pub violations: Vec<Violation>,
@@ -105,9 +104,7 @@ impl Ground {
         if !exclusive {
             store.share();
         }
-        let partitions = vec![Book::default(); usize::from(partitions)];
-        let journal =
-            Journal { partitions, violations: Vec::new(), primary: 0, doomed: false, heads: Vec::new(), off_since: None, digest: 0 };
+        let journal = Journal::of(usize::from(partitions));
         Arc::new(Self {
             store,
             time,
@@ -121,6 +118,13 @@ impl Ground {
 
     pub fn journal(&self) -> MutexGuard<'_, Journal> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All of it, for the judge: nothing more happens.
+    pub fn close(&self) -> Journal {
+        let mut journal = self.journal();
+        let partitions = journal.partitions.len();
+        std::mem::replace(&mut journal, Journal::of(partitions))
     }
 
     pub fn dice(&self) -> MutexGuard<'_, Rng> {
@@ -209,6 +213,11 @@ impl Ground {
 }
 
 impl Journal {
+    fn of(partitions: usize) -> Self {
+        let partitions = vec![Book::default(); partitions];
+        Self { partitions, violations: Vec::new(), primary: 0, doomed: false, heads: Vec::new(), off_since: None, digest: 0 }
+    }
+
     pub fn heads_known_to_replica(&self, strict: bool) -> Option<Vec<u64>> {
         (strict && self.doomed).then(|| self.heads.clone())
     }

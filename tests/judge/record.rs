@@ -170,8 +170,11 @@ pub fn state(row: &Conversation) -> State {
 }
 
 pub fn told(notice: &Notice) -> Told {
-    let event = serde_json::to_value(CloudEvent::new(notice)).unwrap();
-    let id = event["id"].as_str().unwrap().to_owned();
+    told_by(CloudEvent::new(notice).id().to_owned(), notice)
+}
+
+/// The same, by an id that is known already.
+pub fn told_by(id: String, notice: &Notice) -> Told {
     match notice {
         Notice::Settings { .. } => Told {
             id,
