@@ -251,10 +251,12 @@ impl Draw {
         while self.next_event < self.size.events {
             let via = self.rng.below(nodes as u64) as usize;
             let act = match self.rng.below(100) {
-                0..70 => Act::Send { via, events: self.burst() },
-                70..78 => Act::Raw { events: self.burst() },
-                78..85 => Act::Again { via, back: 1 + self.rng.below(8) as usize },
-                85..91 => Act::PassToDeadline { by_ms: self.rng.below(400) as Ms - 200 },
+                0..55 => Act::Send { via, events: self.burst() },
+                55..61 => Act::Raw { events: self.burst() },
+                61..69 => Act::Again { via, back: 1 + self.rng.below(8) as usize },
+                69..79 => Act::PassToDeadline { by_ms: self.rng.below(400) as Ms - 200 },
+                // Into the time of its warning, or just before that.
+                79..83 => Act::PassToDeadline { by_ms: -(self.rng.below(24_000) as Ms) },
                 _ => Act::Pass { ms: [1_000, 10_000, MINUTE, 4 * MINUTE][self.rng.below(4) as usize] },
             };
             let after_ms = if self.rng.percent(70) { self.rng.below(60) } else { self.rng.below(400) };
@@ -263,8 +265,9 @@ impl Draw {
         acts
     }
 
+    /// As a pipeline sends them: some alone, some few, some as many as all the others together.
     fn burst(&mut self) -> Vec<Draft> {
-        let most = if self.rng.percent(10) { 60 } else { 8 };
+        let most = 1 << self.rng.below(8);
         let count = 1 + self.rng.below(most);
         (0..count).map(|_| self.draft()).collect()
     }
@@ -351,7 +354,7 @@ impl Draw {
         match self.rng.below(29) {
             0 => Fault::Kill { node, back_ms: self.rng.below(9_000) },
             1..4 => {
-                Fault::KillAtCall { node, calls: self.rng.below(40) as u32, before: self.rng.percent(50), back_ms: self.rng.below(9_000) }
+                Fault::KillAtCall { node, calls: self.rng.below(24) as u32, before: self.rng.percent(50), back_ms: self.rng.below(9_000) }
             }
             4 | 5 => Fault::Freeze { node, ms: 100 + self.rng.below(9_000) },
             6 => Fault::Cut { node, ms: 100 + self.rng.below(9_000) },
@@ -386,7 +389,7 @@ impl Draw {
         match self.rng.below(18) {
             0 => Fault::Kill { node, back_ms: self.rng.below(9_000) },
             1..4 => {
-                Fault::KillAtCall { node, calls: self.rng.below(40) as u32, before: self.rng.percent(50), back_ms: self.rng.below(9_000) }
+                Fault::KillAtCall { node, calls: self.rng.below(24) as u32, before: self.rng.percent(50), back_ms: self.rng.below(9_000) }
             }
             4 => Fault::Freeze { node, ms: 100 + self.rng.below(9_000) },
             5 => Fault::Slow { node, ms: 1 + self.rng.below(800), for_ms: self.rng.below(9_000) },
