@@ -28,6 +28,9 @@ pub struct Writer<'a> {
     positions: Vec<&'a Position>,
 }
 
+/// A number up to this is a byte of its own, as most in a row are.
+const INT_OF_A_BYTE: u8 = 0x7f;
+
 /// A `Vec` takes every byte it is given.
 const NEVER_FULL: &str = "a vector takes every byte";
 
@@ -62,11 +65,17 @@ impl<'a> Writer<'a> {
     }
 
     pub fn uint(&mut self, value: u64) {
-        encode::write_uint(&mut self.bytes, value).expect(NEVER_FULL);
+        match u8::try_from(value) {
+            Ok(small @ ..=INT_OF_A_BYTE) => self.bytes.push(small),
+            _ => encode::write_uint(&mut self.bytes, value).map(drop).expect(NEVER_FULL),
+        }
     }
 
     fn sint(&mut self, value: i64) {
-        encode::write_sint(&mut self.bytes, value).expect(NEVER_FULL);
+        match u64::try_from(value) {
+            Ok(value) => self.uint(value),
+            Err(_) => encode::write_sint(&mut self.bytes, value).map(drop).expect(NEVER_FULL),
+        }
     }
 
     /// The head of `length` raw bytes; [`raw`](Self::raw) brings them.
@@ -209,6 +218,12 @@ impl<'b> Reader<'b> {
 
     /// Any integer that a `T` can hold; wide enough in between for the largest `u64` and the least `i64`.
     pub fn int<T: TryFrom<i128>>(&mut self, expected: &'static str) -> Result<T, RecordError> {
+        if let [small @ ..=INT_OF_A_BYTE, rest @ ..] = self.rest
+            && let Ok(value) = T::try_from(i128::from(*small))
+        {
+            self.rest = rest;
+            return Ok(value);
+        }
         let wide: i128 = decode::read_int(&mut self.rest).map_err(|e| match e {
             NumValueReadError::InvalidMarkerRead(_) | NumValueReadError::InvalidDataRead(_) => self.truncated(expected),
             NumValueReadError::TypeMismatch(marker) => self.unexpected(expected, format_args!("{marker:?}")),
