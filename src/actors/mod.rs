@@ -38,6 +38,7 @@ pub mod shard;
 pub mod tenure;
 pub mod turns;
 pub mod upkeep;
+pub mod writer;
 
 pub use acting::{ActRefused, Command};
 pub use feed::{Cursor, Fed, Feed};

@@ -27,6 +27,7 @@ pub mod settings;
 pub mod step;
 pub mod time;
 mod turn;
+pub mod writing;
 
 #[cfg(test)]
 mod rules;
