@@ -10,7 +10,7 @@
 //! | [`wire`] | what other programs see: CloudEvents in and out, conversations and settings as JSON | I/O, a clock, a decision |
 //! | [`store`] | one trait and its contract; Redis, the embedded store, the model in memory, the stored forms | decides anything |
 //! | [`actors`] | conversation, shard, node: who lives, who owns whom, what is bounded | HTTP, Redis, rendering |
-//! | [`edge`] | the doors: HTTP, the stream of notifications, the admin port | touches a store or a state |
+//! | [`edge`] | the doors: HTTP, the stream of notifications, the admin port; the writers of closing notes | touches a store or a state |
 //! | [`app`], [`config`], [`telemetry`], [`cli`] | everything is built, started and stopped here | - |
 //!
 //! [`clock`] is the only file that asks the machine for the time, [`chance`] the only one that asks it for chance: a

@@ -11,13 +11,16 @@ use crate::domain::id::is_name;
 use crate::domain::settings::{NotesMode, SettingsBounds};
 use crate::domain::{PartitionCount, Settings, Span};
 use crate::edge::http::Limits;
+use crate::edge::writers::WriterChoice;
 
 mod args;
 mod raw;
+mod secret;
 mod sources;
 mod store;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 pub use args::ConfigArgs;
 pub use raw::Raw;
@@ -40,6 +43,8 @@ pub struct Config {
     pub store: StoreChoice,
     pub partitions: Option<PartitionCount>,
     pub node_options: NodeOptions,
+    /// Who writes closing notes.
+    pub writer: WriterChoice,
     pub limits: Limits,
     /// Events accepted and not yet applied: over all partitions of an embedded store, in each partition of any other.
     pub backlog: u64,
@@ -102,6 +107,7 @@ impl Config {
             }
         };
         let store = store::choice(&raw)?;
+        let writer = writer::choice(&raw.writer)?;
         raw.hide_secrets(&store);
         Ok(Self {
             listen,
@@ -111,6 +117,7 @@ impl Config {
             partitions,
             node_options: node_options(&raw, &store)?,
             store,
+            writer,
             limits: limits(&raw.limits)?,
             backlog: at_least("limits.backlog", raw.limits.backlog, 1)?,
             event_log: EventLog {

@@ -35,6 +35,7 @@ pub struct Raw {
     pub(super) notifications: RawNotifications,
     pub(super) auto_close: RawBounds,
     pub(super) defaults: RawDefaults,
+    pub(super) writer: RawWriter,
     pub(super) limits: RawLimits,
     pub(super) log: RawLog,
 }
@@ -88,6 +89,17 @@ pub(super) struct RawAutoClose {
 pub(super) struct RawClosingNotes {
     pub(super) mode: String,
     pub(super) auto_generate: bool,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWriter {
+    pub(super) base_url: Option<String>,
+    pub(super) model: Option<String>,
+    pub(super) key: Option<String>,
+    pub(super) key_file: Option<PathBuf>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) timeout: String,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -1,9 +1,9 @@
 //! Which store, and everything that is said about it in several places.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::raw::{RawDurability, RawRedis};
+use super::raw::RawDurability;
+use super::secret::secret;
 use super::{ConfigError, Raw, refuse};
 use crate::actors::NodeOptions;
 use crate::domain::id::is_name;
@@ -48,7 +48,9 @@ impl Raw {
         if let StoreChoice::Redis(redis) = store {
             self.store = redis.target.to_string();
         }
-        self.redis.password = self.redis.password.take().map(|_| "***".to_owned());
+        for secret in [&mut self.redis.password, &mut self.writer.key] {
+            *secret = secret.take().map(|_| "***".to_owned());
+        }
     }
 }
 
@@ -68,40 +70,18 @@ pub fn choice(raw: &Raw) -> Result<StoreChoice, ConfigError> {
 
 fn redis(raw: &Raw) -> Result<RedisChoice, ConfigError> {
     let mut target: Target = raw.store.parse().map_err(|error| refuse("store", format!("{error}")))?;
-    if let Some((key, password)) = password(&raw.redis)? {
+    let (given, file) = (raw.redis.password.as_deref(), raw.redis.password_file.as_deref());
+    if let Some((key, password)) = secret(["redis.password", "redis.password_file"], given, file)? {
         if target.login.password.is_some() {
             return Err(refuse(key, "the URL in `store` has a password as well: take it out there"));
         }
-        target.login.password = Some(password);
+        target.login.password = Some(Secret::new(password));
     }
     let prefix = raw.redis.prefix.as_str();
     if !is_name(prefix) {
         return Err(refuse("redis.prefix", "must be 1 to 128 of A-Z a-z 0-9 . _ : -"));
     }
     Ok(RedisChoice { target, prefix: prefix.into(), durability: durability(&raw.durability)? })
-}
-
-/// With the key that it was given by. Empty is none: in a compose file, variables that are not set are.
-fn password(raw: &RawRedis) -> Result<Option<(&'static str, Secret)>, ConfigError> {
-    let given = raw.password.as_deref().filter(|password| !password.is_empty());
-    let file = raw.password_file.as_deref().filter(|path| !path.as_os_str().is_empty());
-    match (given, file) {
-        (Some(_), Some(_)) => Err(refuse("redis.password_file", "redis.password is set as well: one of them")),
-        (Some(password), None) => Ok(Some(("redis.password", Secret::new(password)))),
-        (None, Some(path)) => Ok(Some(("redis.password_file", read_password(path)?))),
-        (None, None) => Ok(None),
-    }
-}
-
-fn read_password(path: &Path) -> Result<Secret, ConfigError> {
-    let refuse = |problem: &str| refuse("redis.password_file", format!("{}: {problem}", path.display()));
-    let text = fs::read_to_string(path).map_err(|error| refuse(&error.to_string()))?;
-    // Editors and `echo` end a line that is none of the password's.
-    let password = text.trim_end_matches(['\n', '\r']);
-    if password.is_empty() || password.contains(['\n', '\r']) {
-        return Err(refuse("must hold the password on one line, and nothing else"));
-    }
-    Ok(Secret::new(password))
 }
 
 fn durability(raw: &RawDurability) -> Result<Durability, ConfigError> {

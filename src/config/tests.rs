@@ -70,6 +70,10 @@ fn mistakes_are_named() {
         ("node", "", "node"),
         ("address", "10.0.0.7:8080", "must be a URL"),
         ("lease", "0s", "lease"),
+        ("writer.timeout", "0s", "writer.timeout"),
+        ("writer.model", "small-1", "needs writer.base_url"),
+        ("writer.key", "s3cret", "needs writer.base_url"),
+        ("writer.base_url", "https://api.example.com/v1", "must name the model"),
     ] {
         let problem = load(&[(key, value)]).expect_err(key);
         assert!(problem.contains(says), "{key}={value}: {problem}");
@@ -176,9 +180,59 @@ fn the_password_comes_from_one_place() {
     }
 }
 
+const WRITER: [(&str, &str); 2] = [("writer.base_url", "https://api.example.com/v1"), ("writer.model", "small-1")];
+
+fn writer(flags: &[(&str, &str)]) -> Result<WriterChoice, String> {
+    Ok(load(&[WRITER.as_slice(), flags].concat())?.writer)
+}
+
+#[test]
+fn who_writes_notes_is_named_by_a_url() {
+    for flags in [&[][..], &[("writer.base_url", ""), ("writer.model", ""), ("writer.key", ""), ("writer.key_file", "")]] {
+        assert!(matches!(load(flags).unwrap().writer, WriterChoice::BuiltIn));
+    }
+    let WriterChoice::Remote(remote) = writer(&[("writer.timeout", "3s")]).unwrap() else { panic!("built in") };
+    assert_eq!((remote.base_url.as_str(), &*remote.model), (WRITER[0].1, WRITER[1].1));
+    assert_eq!((remote.timeout, remote.key.is_none()), (Duration::from_secs(3), true));
+    let WriterChoice::Remote(remote) = writer(&[]).unwrap() else { panic!("built in") };
+    assert_eq!(remote.timeout, crate::edge::writers::RemoteOptions::new(remote.base_url, "m").timeout);
+    for url in ["api.example.com", "ftp://h/v1", "https://u:s3cret@h/v1", "https://h/v1?key=s3cret", "https://h/#s3cret", "s3cret"] {
+        let refused = writer(&[("writer.base_url", url)]).unwrap_err();
+        assert!(refused.starts_with("writer.base_url: must") && !refused.contains("s3cret"), "{refused}");
+    }
+    assert!(writer(&[("writer.model", "a\nb")]).unwrap_err().contains("in one line"));
+}
+
+#[test]
+fn a_writers_key_comes_from_one_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (one, empty, two) = (file("one", "s3cret\r\n"), file("empty", "\n"), file("two", "s3cret\nmore\n"));
+    for flags in [("writer.key", "s3cret"), ("writer.key_file", &*one)] {
+        let WriterChoice::Remote(remote) = writer(&[flags]).unwrap() else { panic!("built in") };
+        assert!(remote.key.is_some());
+    }
+    for (flags, says) in [
+        (&[("writer.key", "s3cret"), ("writer.key_file", &*one)][..], "one of them"),
+        (&[("writer.key_file", &*empty)], "must hold the key on one line"),
+        (&[("writer.key_file", &*two)], "must hold the key on one line"),
+        (&[("writer.key_file", "/nowhere/at/all")], "/nowhere/at/all: No such file"),
+        (&[("writer.key", "s3cret\u{7}")], "no key has"),
+    ] {
+        let refused = writer(flags).unwrap_err();
+        assert!(refused.contains(says) && !refused.contains("s3cret"), "{refused}");
+    }
+}
+
 #[test]
 fn no_secret_is_shown() {
-    for flags in [&[("store", "redis://u:hidden@h")][..], &[REDIS, ("redis.password", "hidden")]] {
+    for flags in
+        [&[("store", "redis://u:hidden@h")][..], &[REDIS, ("redis.password", "hidden")], &[WRITER[0], WRITER[1], ("writer.key", "hidden")]]
+    {
         let config = load(flags).unwrap();
         for shown in [format!("{config:?}"), serde_json::to_string(&config.raw).unwrap()] {
             assert!(!shown.contains("hidden"), "{shown}");
