@@ -37,15 +37,30 @@ impl Node {
     /// The store's.
     pub async fn forecast(&self, workspace: &str, within: Span) -> Result<Forecast, StoreError> {
         let now = self.store().clock().await?;
-        let until = now.plus(within);
-        let (mut tally, mut rows, mut places, mut complete) = (BTreeMap::new(), 0, 0, true);
-        'partitions: for partition in self.store().partitions().all() {
+        let (until, mut tally) = (now.plus(within), BTreeMap::new());
+        let complete =
+            self.each_due(workspace, until, ROWS_MAX, |conversation, settings| count(&mut tally, conversation, settings, until)).await?;
+        let mut rows: Vec<ForecastRow> = tally.into_values().collect();
+        rows.sort_by_key(|row| (std::cmp::Reverse(row.closes), row.first_close_at));
+        Ok(Forecast { now, rows, complete })
+    }
+
+    /// Brings by every conversation of a workspace that is to be looked at until then, with the settings its partition has applied.
+    /// False: there are more than so many.
+    pub(super) async fn each_due(
+        &self,
+        workspace: &str,
+        until: Timestamp,
+        rows_max: usize,
+        mut each: impl FnMut(&Conversation, &Settings),
+    ) -> Result<bool, StoreError> {
+        let (mut rows, mut places) = (0, 0);
+        for partition in self.store().partitions().all() {
             let settings = self.settings_applied(partition, workspace).await?;
             let mut after = None;
             loop {
-                if rows >= ROWS_MAX || places >= PLACES_MAX {
-                    complete = false;
-                    break 'partitions;
+                if rows >= rows_max || places >= PLACES_MAX {
+                    return Ok(false);
                 }
                 let due = self.store().due(partition, until, after, PAGE).await?;
                 let full = due.len() == PAGE;
@@ -55,7 +70,7 @@ impl Node {
                 rows += keys.len();
                 for row in self.store().load(partition, keys).await? {
                     if let Loaded::Found { conversation, .. } = row {
-                        count(&mut tally, &conversation, &settings, until);
+                        each(&conversation, &settings);
                     }
                 }
                 if !full {
@@ -63,9 +78,7 @@ impl Node {
                 }
             }
         }
-        let mut rows: Vec<ForecastRow> = tally.into_values().collect();
-        rows.sort_by_key(|row| (std::cmp::Reverse(row.closes), row.first_close_at));
-        Ok(Forecast { now, rows, complete })
+        Ok(true)
     }
 }
 

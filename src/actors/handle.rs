@@ -187,7 +187,7 @@ impl Node {
             at: due.at,
             armed_by: due.armed_by.position.name.id().into(),
             armed_at: due.armed_by.position.time,
-            period: due.armed_by.period,
+            period: due.period,
         });
         let snapshot = Snapshot::of(&conversation, &settings, now);
         let (set_aside, last_notification) = (conversation.set_aside, conversation.last_notification);
@@ -258,7 +258,9 @@ impl Node {
                 return Err(SettingsRefused::VersionMismatch { current });
             }
             let settings = before.changed(change.clone(), &self.inner.options.bounds)?;
-            if self.store().put_settings(workspace.into(), master.version, settings.clone()).await.map_err(Unready::from)? {
+            let history = self.recorded(workspace, &master, (&before, &settings), change.by.clone()).await.map_err(Unready::from)?;
+            let put = self.store().record_settings(workspace.into(), master.version, settings.clone(), Some(history));
+            if put.await.map_err(Unready::from)? {
                 self.apply_settings(workspace, &settings, timeout).await?;
                 if self.took_effect(workspace, &settings).await? {
                     return Ok(settings);
@@ -278,7 +280,7 @@ impl Node {
 
     /// The latest version that anybody has. A store that lost its last second may have forgotten the master document that its
     /// partitions have applied since: counted from that, the next version would be no news to them.
-    async fn newest_settings(&self, workspace: &str, master: &Settings) -> Result<Settings, Unready> {
+    pub(super) async fn newest_settings(&self, workspace: &str, master: &Settings) -> Result<Settings, Unready> {
         let applied = self.store().partitions().all().map(|partition| self.settings_applied(partition, workspace));
         let applied = futures_util::future::try_join_all(applied).await?;
         Ok(applied.into_iter().fold(master.clone(), |newest, applied| if applied.outranks(&newest) { applied } else { newest }))

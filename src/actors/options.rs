@@ -18,6 +18,10 @@ pub struct NodeOptions {
     /// What a workspace starts with that never changed its settings.
     pub defaults: Settings,
     pub bounds: SettingsBounds,
+    /// Timers a second of one workspace that hear of a period applied to them, where nobody says otherwise: each is a row and a
+    /// notification, and perhaps a close with its own. A hundred are what a subscriber takes beside its daily work, and leave
+    /// time to think better of it; ten thousand timers take two minutes.
+    pub apply_rate: u32,
     /// The longest snooze, from the command's own `time`: one typed a century ahead is a slip, and would keep its row for
     /// as long.
     pub snooze_max: Span,
@@ -54,6 +58,7 @@ impl Default for NodeOptions {
             lease: Duration::from_secs(3),
             defaults: Settings::default(),
             bounds: SettingsBounds::default(),
+            apply_rate: 100,
             snooze_max: Span::from_days(366),
             retention: Span::from_days(90),
             horizon: Span::from_mins(5),

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::applying::Applying;
 use super::draft::{Draft, Head};
 use super::meter;
 use super::residents::Residents;
@@ -45,6 +46,7 @@ pub struct Owner<'a> {
     pub(super) trying: Option<(LogId, u32)>,
     pub(super) rounds: Rounds,
     pub(super) sweeps: VecDeque<(Box<str>, Option<Place>)>,
+    pub(super) applying: VecDeque<Applying>,
     pub(super) lease_clock: Rc<LeaseClock>,
     committed: bool,
 }
@@ -61,6 +63,7 @@ impl<'a> Owner<'a> {
     ) -> Self {
         // What a batch may have held when the owner before died, counted from the same checkpoint (DESIGN.md, "Poison").
         let suspicious = claim.attempts >= 3 || claim.trying.is_some();
+        let applying = Applying::left_over(parts, &claim.settings);
         Self {
             parts,
             lease: claim.lease,
@@ -82,6 +85,7 @@ impl<'a> Owner<'a> {
             trying: None,
             rounds: Rounds::default(),
             sweeps: VecDeque::new(),
+            applying,
             lease_clock,
             committed: false,
         }
@@ -130,6 +134,10 @@ impl<'a> Owner<'a> {
             // One that is under way begins anew: where it has been it told of what held then.
             self.sweeps.retain(|(swept, _)| **swept != *workspace);
             self.sweeps.push_back((workspace.into(), None));
+        }
+        if before.running != settings.running && settings.running.is_some() {
+            self.applying.retain(|applying| !applying.is_of(workspace));
+            self.applying.push_back(Applying::new(workspace, self.parts.steady.now()));
         }
         true
     }

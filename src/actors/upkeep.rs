@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use super::due::trusted;
 use super::owner::{AT_ONCE, Owner};
 use crate::domain::conversation::ToldTimer;
-use crate::domain::{Conversation, ConversationKey, Settings, Span, Timestamp};
+use crate::domain::{Conversation, ConversationKey, Settings, Span, Timestamp, has_moved};
 use crate::faults::{Bug, planted};
 use crate::store::{DueKey, Entry, Place, StoreError};
 
 /// Rows looked at in one page of a sweep.
-const SWEEP_PAGE: usize = 256;
+pub(super) const SWEEP_PAGE: usize = 256;
 /// Rows looked at in one page of the retention sweep. A partition of 16,000 rows is gone through in 40 minutes, which is
 /// soon enough for what is days old; larger pages, of all partitions at one time, are memory that is never given back.
 const RETENTION_PAGE: usize = 64;
@@ -50,6 +50,7 @@ impl Owner<'_> {
         self.overdue().await?;
         self.look_ahead().await?;
         self.sweep().await?;
+        self.apply_to_running().await?;
         // Each partition in its own turn, so that they do not all read at one time.
         if self.rounds.ticks.wrapping_add(u32::from(self.parts.partition.0)).is_multiple_of(SLOW_ROUND) {
             self.rest();
@@ -119,8 +120,8 @@ impl Owner<'_> {
     }
 
     /// After auto-close was switched on or off, or warnings changed: tells of every timer that thereby ended (T22), and has every
-    /// other looked at when its warning is due now. Whoever this does not reach before a restart is told when the old deadline comes
-    /// up, and warned of the next.
+    /// other looked at when its warning is due now, but for those that a period is being applied to at a rate (T23). Whoever this
+    /// does not reach before a restart is told when the old deadline comes up, and warned of the next.
     async fn sweep(&mut self) -> Result<(), StoreError> {
         let Some((workspace, place)) = self.sweeps.pop_front() else { return Ok(()) };
         let caught_up = self.caught_up().await?;
@@ -129,7 +130,10 @@ impl Owner<'_> {
             return Ok(());
         }
         let page = self.parts.store.walk(self.parts.partition, place, SWEEP_PAGE).await?;
-        let told = |(key, row): &(ConversationKey, Conversation)| key.workspace() == &*workspace && row.told.timer != ToldTimer::None;
+        let settings = self.settings_of(&workspace);
+        let told = |(key, row): &(ConversationKey, Conversation)| {
+            key.workspace() == &*workspace && row.told.timer != ToldTimer::None && !has_moved(row, &settings)
+        };
         let keys: Vec<ConversationKey> = page.rows.into_iter().filter(told).map(|(key, _)| key).collect();
         if !keys.is_empty() {
             self.admit(keys.iter().cloned()).await?;
@@ -164,7 +168,9 @@ impl Owner<'_> {
             if known.is_none_or(|master| applied.outranks(master)) {
                 // Where somebody else was first, the next round compares again.
                 let version = known.map_or(0, |master| master.version);
-                if let Err(error) = store.put_settings(workspace.clone(), version, (**applied).clone()).await {
+                let history = super::history::restored(&*store, workspace, known.unwrap_or(&self.parts.options.defaults), applied).await?;
+                let put = store.record_settings(workspace.clone(), version, (**applied).clone(), Some(history));
+                if let Err(error) = put.await {
                     // A store without room is no reason to drop what is in memory: only who goes on closing makes room.
                     tracing::warn!(%partition, %error, "the master document of {workspace} cannot be put right yet");
                     break;

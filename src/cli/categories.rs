@@ -34,6 +34,9 @@ pub struct NamedArgs {
     within: WorkspaceArgs,
     /// The category's name
     name: String,
+    /// Who changes it
+    #[arg(long)]
+    by: Option<String>,
 }
 
 #[derive(Args)]
@@ -50,13 +53,13 @@ pub async fn run(verb: CategoriesVerb, format: Option<Format>) -> Result<(), Fai
         CategoriesVerb::Ls(args) => list(&args, format).await,
         CategoriesVerb::Add(DescribedArgs { named, description }) => {
             let body = json!({"name": named.name, "description": description});
-            Ok(document(format, &ask(&named.within, Method::POST, None, body).await?)?)
+            Ok(document(format, &ask(&named, Method::POST, false, body).await?)?)
         }
         CategoriesVerb::Describe(DescribedArgs { named, description }) => {
             let body = json!({"description": description});
-            Ok(document(format, &ask(&named.within, Method::PATCH, Some(&named.name), body).await?)?)
+            Ok(document(format, &ask(&named, Method::PATCH, true, body).await?)?)
         }
-        CategoriesVerb::Rm(named) => ask(&named.within, Method::DELETE, Some(&named.name), Value::Null).await.map(drop),
+        CategoriesVerb::Rm(named) => ask(&named, Method::DELETE, true, Value::Null).await.map(drop),
     }
 }
 
@@ -65,8 +68,11 @@ async fn list(args: &WorkspaceArgs, format: Format) -> Result<(), Failure> {
     Ok(members(format, &items, &["name", "description"])?)
 }
 
-async fn ask(within: &WorkspaceArgs, method: Method, name: Option<&str>, body: Value) -> Result<Value, Failure> {
+async fn ask(named: &NamedArgs, method: Method, by_name: bool, body: Value) -> Result<Value, Failure> {
+    let NamedArgs { within, name, by } = named;
     let mut path = vec!["v1", "workspaces", &within.workspace, "categories"];
-    path.extend(name);
-    Client::new(&within.target)?.act(method, &path, &body).await
+    path.extend(by_name.then_some(name.as_str()));
+    let client = Client::new(&within.target)?;
+    let request = client.request(method, client.url(&path, &[("by", by.as_deref())])?);
+    client.call(if body.is_null() { request } else { request.json(&body) }).await
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, IsTerminal, Read};
 
 use flate2::read::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -131,4 +131,15 @@ impl BadLines {
             note(format_args!("… and {} more bad lines", self.count - BAD_LINES_TOLD));
         }
     }
+}
+
+/// Asks the person at the terminal. Where nobody is there, nobody has agreed.
+pub fn confirmed(question: &str) -> Result<bool, Failure> {
+    if !io::stdin().is_terminal() {
+        return Err(Failure::usage("there is nobody to ask: say --yes, or --preview"));
+    }
+    note(format_args!("{question} [y/N]"));
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).map_err(Failure::failed)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

@@ -2,11 +2,12 @@
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::client::{Client, Target};
-use super::failure::Failure;
-use super::output::{Format, document};
+use super::client::{Client, Page, Target};
+use super::failure::{Exit, Failure};
+use super::input::confirmed;
+use super::output::{Format, Listing, cell, document, members, note};
 
 #[derive(Subcommand)]
 pub enum SettingsVerb {
@@ -14,6 +15,10 @@ pub enum SettingsVerb {
     Get(GetArgs),
     /// Change some of them, such as auto_close.enabled=true auto_close.period=30m
     Set(SetArgs),
+    /// Give running timers the period that is set; shows what comes of it first
+    ApplyToRunning(ApplyArgs),
+    /// Who changed what, and when, the latest first
+    History(HistoryArgs),
 }
 
 #[derive(Args)]
@@ -31,6 +36,39 @@ pub struct SetArgs {
     /// Settings by their path; `null` clears one
     #[arg(required = true, value_name = "NAME=VALUE", value_parser = assignment)]
     assignments: Vec<(String, Value)>,
+    /// Who changes them
+    #[arg(long)]
+    by: Option<String>,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args)]
+pub struct ApplyArgs {
+    #[arg(long, short)]
+    workspace: String,
+    /// Only show what would come of it
+    #[arg(long)]
+    preview: bool,
+    /// Timers a second; the operator's choice unless given
+    #[arg(long, value_name = "N")]
+    rate: Option<u32>,
+    /// Do not ask
+    #[arg(long, short, conflicts_with = "preview")]
+    yes: bool,
+    /// Who asks for it
+    #[arg(long)]
+    by: Option<String>,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args)]
+pub struct HistoryArgs {
+    #[arg(long, short)]
+    workspace: String,
+    #[command(flatten)]
+    page: Page,
     #[command(flatten)]
     target: Target,
 }
@@ -48,19 +86,77 @@ fn assignment(text: &str) -> Result<(String, Value), String> {
 }
 
 pub async fn run(verb: SettingsVerb, format: Option<Format>) -> Result<(), Failure> {
+    let format = format.unwrap_or(Format::Table);
     let settings = match verb {
         SettingsVerb::Get(args) => Client::new(&args.target)?.get(&path(&args.workspace), &[]).await?,
         SettingsVerb::Set(args) => {
             let change = change(&args.assignments)?;
-            put(&Client::new(&args.target)?, &args.workspace, &change).await?
+            put(&Client::new(&args.target)?, &args.workspace, &change, args.by.as_deref()).await?
         }
+        SettingsVerb::ApplyToRunning(args) => return apply(&args, format).await,
+        SettingsVerb::History(args) => return history(&args, format).await,
     };
-    Ok(document(format.unwrap_or(Format::Table), &settings)?)
+    Ok(document(format, &settings)?)
 }
 
 /// Changes a workspace's settings; answers with them, once every partition has applied them.
-pub async fn put(client: &Client, workspace: &str, change: &Value) -> Result<Value, Failure> {
-    client.act(Method::PUT, &path(workspace), change).await
+pub async fn put(client: &Client, workspace: &str, change: &Value, by: Option<&str>) -> Result<Value, Failure> {
+    let url = client.url(&path(workspace), &[("by", by)])?;
+    client.call(client.request(Method::PUT, url).json(change)).await
+}
+
+/// Asks before, unless told not to: what closes cannot be called back.
+async fn apply(args: &ApplyArgs, format: Format) -> Result<(), Failure> {
+    let client = Client::new(&args.target)?;
+    if !args.yes {
+        let effect = ask_to_apply(&client, args, true).await?;
+        if args.preview {
+            return show(format, effect);
+        }
+        let member = |name: &str| cell(&effect[name]);
+        let (timers, period, rate) = (member("timers"), member("period"), member("rate"));
+        note(format_args!("{timers} timers get a period of {period}, {rate} a second; {} of them close at once.", member("due_at_once")));
+        if !confirmed("Apply?")? {
+            return Err(Failure::new(Exit::Conflict, "nothing was changed"));
+        }
+    }
+    show(format, ask_to_apply(&client, args, false).await?)
+}
+
+async fn ask_to_apply(client: &Client, args: &ApplyArgs, preview: bool) -> Result<Value, Failure> {
+    let path = ["v1", "workspaces", &args.workspace, "settings", "apply-to-running"];
+    let url = client.url(&path, &[("by", args.by.as_deref())])?;
+    client.call(client.request(Method::POST, url).json(&json!({"preview": preview, "rate": args.rate}))).await
+}
+
+fn show(format: Format, mut effect: Value) -> Result<(), Failure> {
+    if effect["complete"] == false {
+        note("there are more timers than could be looked at: they are not counted here");
+    }
+    if format != Format::Table {
+        return Ok(document(format, &effect)?);
+    }
+    let hours = effect.as_object_mut().and_then(|members| members.remove("by_hour"));
+    document(format, &effect)?;
+    match hours {
+        Some(Value::Array(hours)) if !hours.is_empty() => Ok(members(format, &hours, &["start", "closes"])?),
+        _ => Ok(()),
+    }
+}
+
+async fn history(args: &HistoryArgs, format: Format) -> Result<(), Failure> {
+    let path = ["v1", "workspaces", &args.workspace, "settings", "history"];
+    let items = Client::new(&args.target)?.items(&path, &[], &args.page).await?;
+    Listing { items: &items.found, columns: &["version", "at", "by", "changes"], row: &row }.print(format)?;
+    items.note_more();
+    Ok(())
+}
+
+fn row(change: &Value) -> Vec<String> {
+    let one = |(setting, difference): (&String, &Value)| format!("{setting}: {} -> {}", cell(&difference["from"]), cell(&difference["to"]));
+    let changes: Vec<String> = change["changes"].as_object().into_iter().flatten().map(one).collect();
+    let member = |name: &str| cell(&change[name]);
+    vec![member("version"), member("at"), member("by"), cell(&changes.join(", ").into())]
 }
 
 fn path(workspace: &str) -> [&str; 4] {

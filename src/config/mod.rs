@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::actors::NodeOptions;
 use crate::domain::id::is_name;
-use crate::domain::settings::{NotesMode, SettingsBounds};
+use crate::domain::settings::{APPLY_RATE_MAX, NotesMode, SettingsBounds};
 use crate::domain::{PartitionCount, Settings, Span};
 use crate::edge::http::Limits;
 use crate::edge::writers::WriterChoice;
@@ -187,6 +187,7 @@ fn node_options(raw: &Raw, store: &StoreChoice) -> Result<NodeOptions, ConfigErr
         lease: duration("lease", &raw.lease)?,
         defaults: defaults(&raw.defaults, &bounds)?,
         bounds,
+        apply_rate: apply_rate(raw.auto_close.apply_rate)?,
         snooze_max: positive("snooze_max", &raw.snooze_max)?,
         retention: positive("retention", &raw.retention)?,
         horizon,
@@ -199,6 +200,11 @@ fn node_options(raw: &Raw, store: &StoreChoice) -> Result<NodeOptions, ConfigErr
         notifications_kept: at_least("notifications.keep", raw.notifications.keep.unwrap_or(store.notifications_kept()), 1)?,
         arbiters: at_least("arbiters", raw.arbiters, 1)?,
     })
+}
+
+fn apply_rate(rate: u32) -> Result<u32, ConfigError> {
+    let fits = (1..=APPLY_RATE_MAX).contains(&rate);
+    if fits { Ok(rate) } else { Err(refuse("auto_close.apply_rate", format!("must be 1 to {APPLY_RATE_MAX}"))) }
 }
 
 fn defaults(raw: &RawDefaults, bounds: &SettingsBounds) -> Result<Settings, ConfigError> {

@@ -66,6 +66,7 @@ pub(super) struct RawNotifications {
 pub(super) struct RawBounds {
     pub(super) min_period: String,
     pub(super) max_period: String,
+    pub(super) apply_rate: u32,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

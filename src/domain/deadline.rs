@@ -1,6 +1,6 @@
 //! The one place a deadline comes from.
 
-use super::conversation::Conversation;
+use super::conversation::{Conversation, ToldTimer};
 use super::event::AssigneeKind;
 use super::facts::HumanMessage;
 use super::settings::Settings;
@@ -16,6 +16,8 @@ pub const BACKLOG_GRACE: Span = Span::from_mins(2);
 pub struct Deadline<'a> {
     pub at: Timestamp,
     pub armed_by: &'a HumanMessage,
+    /// The message's own, unless another was applied to running timers since (T23).
+    pub period: Span,
 }
 
 /// How the timer of a conversation stands.
@@ -75,7 +77,8 @@ fn unsuspended_deadline<'a>(conversation: &'a Conversation, settings: &Settings)
         return Err(NoDeadline::Exempt);
     }
     let message = arming_message(conversation)?;
-    let period = message.period;
+    let applied = settings.applied_to(message);
+    let period = applied.map_or(message.period, |running| running.period);
     let assigned = match conversation.assignment.later_than(&message.position) {
         Some((_, AssigneeKind::AiAgent)) => return Err(NoDeadline::AssignedToAiAgent),
         Some((at, AssigneeKind::Human)) => Some(at.plus(period.min(ASSIGNED_GRACE))),
@@ -85,9 +88,11 @@ fn unsuspended_deadline<'a>(conversation: &'a Conversation, settings: &Settings)
     let later_starts = [conversation.snooze().end(), conversation.blocks.fold_from(None).unblocked_at, holding.released_at];
     let quiet_since = later_starts.into_iter().flatten().fold(message.position.time, Timestamp::max);
     let backlog = message.accepted_at.plus(period.min(BACKLOG_GRACE));
-    let at_least = [assigned, holding.until(), Some(backlog)].into_iter().flatten();
+    // Nothing closes as of a time before anybody asked for that (T23).
+    let asked_for = applied.filter(|running| running.period < message.period).map(|running| running.at);
+    let at_least = [assigned, holding.until(), Some(backlog), asked_for].into_iter().flatten();
     let at = at_least.fold(quiet_since.plus(period), Timestamp::max);
-    Ok(Deadline { at, armed_by: message })
+    Ok(Deadline { at, armed_by: message, period })
 }
 
 /// The latest human message of the episode that reached the contact, if the contact has not spoken since (T5): whatever else
@@ -107,6 +112,14 @@ pub fn timer(conversation: &Conversation, settings: &Settings, now: Timestamp) -
         Ok(_) if suspension(conversation).is_some() => Timer::Suspended,
         Ok(deadline) if conversation.snooze().holds_at(now).is_some() => Timer::Snoozed(deadline.at),
         Ok(deadline) => Timer::Running(deadline.at),
+    }
+}
+
+/// Whether subscribers were told of another deadline than the one that holds, for a period was applied since (T23).
+pub fn has_moved(conversation: &Conversation, settings: &Settings) -> bool {
+    match conversation.told.timer {
+        ToldTimer::Running(told) | ToldTimer::Snoozed(told) => deadline(conversation, settings).is_ok_and(|due| due.at != told),
+        ToldTimer::None | ToldTimer::Suspended | ToldTimer::SuspendedUntold => false,
     }
 }
 

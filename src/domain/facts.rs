@@ -50,6 +50,8 @@ pub struct HumanMessage {
     pub message_id: Option<Box<str>>,
     /// The workspace's period when it was taken in (T23).
     pub period: Span,
+    /// The version of the settings that was of.
+    pub stamped_by: u64,
     /// False for a message from the channel's own app where the workspace turned that off (T8).
     pub arms: bool,
     pub failed: bool,

@@ -16,6 +16,7 @@ pub mod conversation;
 pub mod deadline;
 pub mod event;
 pub mod facts;
+pub mod history;
 pub mod hold;
 pub mod id;
 pub mod invariant;
@@ -35,7 +36,7 @@ mod rules;
 pub mod testing;
 
 pub use conversation::Conversation;
-pub use deadline::{NoDeadline, deadline, wake_at};
+pub use deadline::{NoDeadline, deadline, has_moved, wake_at};
 pub use event::{Accepted, Event, EventKind};
 pub use id::{ConversationKey, EventName, PartitionCount, PartitionId};
 pub use notice::{ConversationNotice, Notice, NoticeKind, Snapshot};

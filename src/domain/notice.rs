@@ -83,7 +83,7 @@ pub enum Cause {
         armed_at: Timestamp,
     },
     SnoozeElapsed,
-    /// Auto-close was switched off, or on again (T21, T22).
+    /// Auto-close was switched off, or on again (T21, T22), or a period applied to running timers (T23).
     Settings {
         version: u64,
     },

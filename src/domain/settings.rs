@@ -2,7 +2,8 @@
 
 use super::categories::{Category, CategoryChange, CategoryError};
 use super::event::named;
-use super::time::Span;
+use super::facts::HumanMessage;
+use super::time::{Span, Timestamp};
 
 /// One workspace's settings. The highest `version` wins, whatever the order in which versions arrive. The order of two values
 /// has no other meaning ([`outranks`](Self::outranks)).
@@ -25,7 +26,34 @@ pub struct Settings {
     pub farewell: Option<Box<str>>,
     /// What a note may name (L10), in the order in which they were added.
     pub categories: Vec<Category>,
+    /// The latest command to apply the period to running timers (T23).
+    pub running: Option<Running>,
 }
+
+/// "Apply to running timers" (T23): human messages that were taken in under a version before this one have this period, whatever
+/// they were stamped with. Nothing is written anew for that: the deadline follows from it the moment a partition knows of it, and
+/// only telling of it, and closing what is thereby due, takes its time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Running {
+    /// That came with the command.
+    pub version: u64,
+    /// In force then.
+    pub period: Span,
+    /// When it was asked for, by the store's clock.
+    pub at: Timestamp,
+    /// Timers a second, over all partitions, that are told of it.
+    pub rate: u32,
+}
+
+/// Asks for [`Running`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Apply {
+    pub at: Timestamp,
+    pub rate: u32,
+}
+
+/// Most timers a second: more than subscribers take, or one partition of a slow disk writes.
+pub const APPLY_RATE_MAX: u32 = 10_000;
 
 named! {
     NotesMode {
@@ -49,6 +77,7 @@ impl Default for Settings {
             warning_before: None,
             farewell: None,
             categories: Vec::new(),
+            running: None,
         }
     }
 }
@@ -57,6 +86,11 @@ impl Settings {
     /// The switching-on that holds now, if auto-close is on.
     pub fn epoch_in_force(&self) -> Option<u64> {
         self.enabled.then_some(self.enable_epoch)
+    }
+
+    /// The command that gave a message another period than it was stamped with (T23).
+    pub fn applied_to(&self, message: &HumanMessage) -> Option<&Running> {
+        self.running.as_ref().filter(|running| message.stamped_by < running.version)
     }
 
     /// Whether these take the place of `other`: the higher version does. Two documents of one version there are only after a
@@ -82,6 +116,8 @@ impl Settings {
             warning_before,
             farewell,
             category,
+            apply,
+            by: _,
         } = change;
         if let Some(period) = period {
             next.period = bounds.period(period)?;
@@ -114,6 +150,9 @@ impl Settings {
             return Err(SettingsError::WarningNotBeforeClose);
         }
         next.version += 1;
+        if let Some(Apply { at, rate }) = apply {
+            next.running = Some(Running { version: next.version, period: next.period, at, rate });
+        }
         Ok(next)
     }
 }
@@ -130,6 +169,10 @@ pub struct SettingsChange {
     pub warning_before: Option<Option<Span>>,
     pub farewell: Option<Option<Box<str>>>,
     pub category: Option<CategoryChange>,
+    /// And the period to running timers.
+    pub apply: Option<Apply>,
+    /// Who asks for it, where that is known.
+    pub by: Option<Box<str>>,
 }
 
 /// What the operator allows; T2's bounds unless the config moves them.

@@ -5,7 +5,7 @@
 //! and everything accepted up to it has been applied (D1, D2).
 
 use super::conversation::{AutoClosing, Conversation};
-use super::deadline::{deadline, warn_at};
+use super::deadline::{deadline, has_moved, warn_at};
 use super::event::Accepted;
 use super::id::ConversationKey;
 use super::notice::{Cause, Notice, NoticeKind};
@@ -111,7 +111,7 @@ fn wake_up(key: &ConversationKey, before: Conversation, settings: &Settings, now
             turn.after.told.warned = Some(near.deadline);
             turn.tell(NoticeKind::ClosingSoon);
         }
-        Wakes::SnoozeOver | Wakes::Told => {}
+        Wakes::SnoozeOver | Wakes::Moved | Wakes::Told => {}
     }
     let mut step = turn.finish(Outcome::Changed);
     if step.notices.is_empty() && step.after.told == told {
@@ -126,6 +126,8 @@ enum Wakes {
     /// T6: the deadline has passed.
     Due(AutoClosing),
     SnoozeOver,
+    /// T23: told before anything else, so that nobody hears of a close that was not announced.
+    Moved,
     /// The deadline is so near that it is to be told.
     Near(AutoClosing),
     /// At most that subscribers were told something that settings have changed since.
@@ -137,13 +139,14 @@ impl Wakes {
         let due = deadline(before, settings).ok().filter(|_| before.set_aside == 0);
         let auto = due.map(|due| AutoClosing {
             deadline: due.at,
-            period: due.armed_by.period,
+            period: due.period,
             armed_by: due.armed_by.position.name.clone(),
             armed_at: due.armed_by.position.time,
         });
         let is_near = due.and_then(|due| warn_at(before, &due, settings)).is_some_and(|at| at <= now);
         let is_snooze_over = before.told.snoozed_until.is_some_and(|until| until <= now);
         match auto {
+            _ if !is_snooze_over && has_moved(before, settings) => Self::Moved,
             Some(auto) if auto.deadline <= now => Self::Due(auto),
             _ if is_snooze_over => Self::SnoozeOver,
             Some(auto) if is_near => Self::Near(auto),
@@ -165,6 +168,7 @@ impl Wakes {
             Self::Near(AutoClosing { deadline, period, armed_by, armed_at }) => {
                 Cause::DeadlineNear { deadline: *deadline, period: *period, armed_by: armed_by.clone(), armed_at: *armed_at }
             }
+            Self::Moved => Cause::Settings { version: settings.running.map_or(settings.version, |running| running.version) },
             Self::Told => Cause::Settings { version: settings.version },
         }
     }

@@ -75,9 +75,9 @@ impl<'a> Turn<'a> {
             Speaker::Human => true,
             Speaker::HumanElsewhere => self.settings.echo_arms, // T8
         };
-        let period = self.settings.period;
+        let (period, stamped_by) = (self.settings.period, self.settings.version);
         let opener = Opener { position: position.clone(), source: OpeningSource::User };
-        let message = HumanMessage { position, accepted_at, message_id: message_id.clone(), period, arms, failed: false };
+        let message = HumanMessage { position, accepted_at, message_id: message_id.clone(), period, stamped_by, arms, failed: false };
         if let Some((facts, blocks)) = self.facts_at(&opener.position) {
             facts.record_human(message);
             facts.record_opener(opener, blocks);

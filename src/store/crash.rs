@@ -161,8 +161,14 @@ impl Store for Crashing {
         around_call("all_settings", move || self.0.all_settings())
     }
 
-    fn put_settings(&self, workspace: Box<str>, expected: u64, settings: Settings) -> BoxFuture<'_, Result<bool, StoreError>> {
-        around_call("put_settings", move || self.0.put_settings(workspace, expected, settings))
+    fn record_settings(
+        &self,
+        workspace: Box<str>,
+        expected: u64,
+        settings: Settings,
+        history: Option<Vec<u8>>,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        around_call("put_settings", move || self.0.record_settings(workspace, expected, settings, history))
     }
 
     fn document(&self, shelf: Shelf, workspace: Box<str>) -> BoxFuture<'_, Result<Option<Document>, StoreError>> {

@@ -144,8 +144,20 @@ pub trait Store: Send + Sync + 'static {
     /// All master documents, in order of workspace.
     fn all_settings(&self) -> BoxFuture<'_, Result<Vec<(Box<str>, Settings)>, StoreError>>;
 
-    /// Replaces the master document if its version is still `expected` (0: there is none). True when it did.
-    fn put_settings(&self, workspace: Box<str>, expected: u64, settings: Settings) -> BoxFuture<'_, Result<bool, StoreError>>;
+    /// Replaces the master document if its version is still `expected` (0: there is none), and with it, where one is given,
+    /// the workspace's document on the shelf of histories: both or neither. True when it did.
+    fn record_settings(
+        &self,
+        workspace: Box<str>,
+        expected: u64,
+        settings: Settings,
+        history: Option<Vec<u8>>,
+    ) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// The same, and the history stays as it is.
+    fn put_settings(&self, workspace: Box<str>, expected: u64, settings: Settings) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.record_settings(workspace, expected, settings, None)
+    }
 
     /// A document of a workspace; `None`: it has none on this shelf.
     fn document(&self, shelf: Shelf, workspace: Box<str>) -> BoxFuture<'_, Result<Option<Document>, StoreError>>;
@@ -197,6 +209,8 @@ pub trait Store: Send + Sync + 'static {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Shelf {
     Agents,
+    /// Of the changes of its settings; of the version of the settings it was written with.
+    SettingsHistory,
 }
 
 impl Shelf {
@@ -204,6 +218,7 @@ impl Shelf {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Agents => "agents",
+            Self::SettingsHistory => "settings_history",
         }
     }
 }

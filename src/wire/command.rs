@@ -212,7 +212,7 @@ fn note_of(body: NoteBody, category: &'static str, summary: &'static str) -> Res
     Ok((category.is_some() || summary.is_some()).then_some(Note { category, summary }))
 }
 
-fn if_any<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, CommandProblem> {
+pub(super) fn if_any<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, CommandProblem> {
     if body.trim_ascii().is_empty() { Ok(T::default()) } else { read(body) }
 }
 

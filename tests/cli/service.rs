@@ -241,3 +241,31 @@ fn the_demo_shows_the_main_job() {
     assert!(ran.out.contains("783 messages in 94 conversations"), "{}", ran.out);
     assert!(ran.out.contains("nobody replied within the period") && ran.err.contains("CC BY 4.0"), "{}", ran.err);
 }
+
+#[test]
+fn settings_have_a_history_and_a_period_is_applied_to_running_timers() {
+    let service = Service::start(&[]);
+    service.ok(&["settings", "set", "-w", "acme", "--by", "ana", "auto_close.enabled=true", "auto_close.period=1h"]);
+    service.send(&[message("1", "c1", "user")]);
+    service.ok(&["settings", "set", "-w", "acme", "auto_close.period=2h"]);
+    let apply = ["settings", "apply-to-running", "-w", "acme"];
+    let preview = service.json(&[&apply[..], &["--preview"]].concat());
+    assert_eq!((&preview["timers"], &preview["period"], &preview["preview"]), (&json!(1), &json!("2h"), &json!(true)));
+    let table = service.ok(&[&apply[..], &["--preview"]].concat());
+    assert!(table.contains("due_at_once") && table.contains("CLOSES"), "{table}");
+    let unasked = adjourn(&service.url, &apply);
+    assert_eq!((unasked.code, unasked.out.as_str()), (2, ""), "{}", unasked.err);
+    assert!(unasked.err.contains("1 timers get a period of 2h") && unasked.err.contains("--yes"), "{}", unasked.err);
+    let applied = service.json(&[&apply[..], &["--yes", "--rate", "5", "--by", "bo"]].concat());
+    assert_eq!((&applied["timers"], &applied["rate"], &applied["preview"]), (&json!(1), &json!(5), &json!(false)));
+
+    let history = service.json(&["settings", "history", "-w", "acme"]);
+    let by: Vec<&Value> = history.as_array().unwrap().iter().map(|change| &change["by"]).collect();
+    assert_eq!(by, [&json!("bo"), &Value::Null, &json!("ana")]);
+    let table = service.ok(&["settings", "history", "-w", "acme"]);
+    assert!(table.contains("auto_close.period: 1h -> 2h") && table.contains("apply_to_running: - -> 2h"), "{table}");
+    let first = adjourn(&service.url, &["settings", "history", "-w", "acme", "--limit", "1", "-o", "ndjson"]);
+    assert_eq!((first.out.lines().count(), first.err.contains("--after 3")), (1, true), "{}", first.err);
+    service.ok(&["categories", "add", "-w", "acme", "Billing", "--by", "cy"]);
+    assert_eq!(service.json(&["settings", "history", "-w", "acme", "--limit", "1"])[0]["by"], "cy");
+}

@@ -367,12 +367,12 @@ impl Store for Line {
         self.ask(self.store().all_settings())
     }
 
-    fn put_settings(&self, workspace: Box<str>, expected: u64, settings: Settings) -> Answer<'_, bool> {
+    fn record_settings(&self, workspace: Box<str>, expected: u64, settings: Settings, history: Option<Vec<u8>>) -> Answer<'_, bool> {
         let (ground, strict) = (self.ground.clone(), self.strict);
         self.tell(false, move |_| {
-            let (ground, workspace, settings) = (ground.clone(), workspace.clone(), settings.clone());
+            let (ground, workspace, settings, history) = (ground.clone(), workspace.clone(), settings.clone(), history.clone());
             async move {
-                let put = ground.store.put_settings(workspace, expected, settings).await?;
+                let put = ground.store.record_settings(workspace, expected, settings, history).await?;
                 if strict && ground.journal().doomed { Err(no_word()) } else { Ok(put) }
             }
             .boxed()

@@ -137,8 +137,8 @@ impl Store for Line {
         self.over(self.store.all_settings())
     }
 
-    fn put_settings(&self, workspace: Box<str>, expected: u64, settings: Settings) -> Answer<'_, bool> {
-        self.over(self.store.put_settings(workspace, expected, settings))
+    fn record_settings(&self, workspace: Box<str>, expected: u64, settings: Settings, history: Option<Vec<u8>>) -> Answer<'_, bool> {
+        self.over(self.store.record_settings(workspace, expected, settings, history))
     }
 
     fn document(&self, shelf: Shelf, workspace: Box<str>) -> Answer<'_, Option<Document>> {

@@ -122,6 +122,8 @@ macro_rules! suite {
             settings::what_a_partition_applied_is_its_own,
             settings::a_later_version_takes_the_place_of_an_earlier,
             settings::settings_survive,
+            settings::a_history_is_written_with_its_settings_or_not_at_all,
+            settings::a_history_survives_and_is_no_settings,
             documents::a_document_changes_only_from_the_version_named,
             documents::of_two_who_saw_the_same_document_one_replaces_it,
             documents::documents_survive_and_are_no_settings,

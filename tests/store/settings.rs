@@ -2,8 +2,9 @@
 
 use adjourn::domain::Settings;
 use adjourn::domain::categories::Category;
-use adjourn::domain::settings::NotesMode;
+use adjourn::domain::settings::{NotesMode, Running};
 use adjourn::domain::time::Span;
+use adjourn::store::{Document, Shelf};
 
 use crate::bench::*;
 
@@ -66,6 +67,7 @@ pub async fn settings_survive(mut bench: Bench) {
         warning_before: Some(Span::from_mins(5)),
         farewell: Some("bye — see you ☺".into()),
         categories: vec![Category { name: "Rechnung".into(), description: Some("€".into()) }],
+        running: Some(Running { version: 2, period: Span::from_hours(12), at: at(START), rate: 100 }),
     };
     assert!(bench.store().put_settings("acme".into(), 0, all_set.clone()).await.unwrap());
     let mut owner = bench.claim().await;
@@ -75,4 +77,36 @@ pub async fn settings_survive(mut bench: Bench) {
     assert_eq!(bench.store().applied_settings(P, "acme".into()).await.unwrap().as_ref(), Some(&all_set));
     assert!(!bench.store().put_settings("acme".into(), 2, settings(9)).await.unwrap());
     assert!(bench.store().put_settings("acme".into(), 3, settings(4)).await.unwrap());
+}
+
+async fn history(bench: &Bench, workspace: &str) -> Option<Document> {
+    bench.store().document(Shelf::SettingsHistory, workspace.into()).await.unwrap()
+}
+
+pub async fn a_history_is_written_with_its_settings_or_not_at_all(bench: Bench) {
+    let told = |text: &str| Some(text.as_bytes().to_vec());
+    let put = async |expected, version, history| {
+        bench.store().record_settings("acme".into(), expected, settings(version), history).await.unwrap()
+    };
+    let document = |version, text: &str| Some(Document { version, bytes: text.as_bytes().to_vec() });
+    assert!(!put(1, 2, told("never")).await);
+    assert_eq!(history(&bench, "acme").await, None);
+    assert!(put(0, 1, told("one")).await);
+    assert_eq!(history(&bench, "acme").await, document(1, "one"));
+    assert!(!put(0, 1, told("never")).await);
+    assert!(put(1, 2, None).await);
+    assert_eq!((history(&bench, "acme").await, history(&bench, "other").await), (document(1, "one"), None), "kept as it was");
+    assert!(put(2, 3, told("o:n\0e/two")).await);
+    assert_eq!(history(&bench, "acme").await, document(3, "o:n\0e/two"));
+    assert_eq!(bench.store().settings("acme".into()).await.unwrap(), Some(settings(3)));
+}
+
+pub async fn a_history_survives_and_is_no_settings(mut bench: Bench) {
+    let long = vec![b'x'; 70_000];
+    for workspace in ["acme", "other"] {
+        assert!(bench.store().record_settings(workspace.into(), 0, settings(1), Some(long.clone())).await.unwrap());
+    }
+    bench.reopen().await;
+    assert_eq!(history(&bench, "acme").await, Some(Document { version: 1, bytes: long }));
+    assert_eq!(bench.store().all_settings().await.unwrap(), ["acme", "other"].map(|workspace| (workspace.into(), settings(1))));
 }

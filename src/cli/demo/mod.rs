@@ -101,7 +101,7 @@ async fn demonstrate(args: &DemoArgs, client: &Client, url: &str) -> Result<(), 
 async fn show(args: &DemoArgs, client: &Client) -> Result<(), Failure> {
     let period = played_period(args);
     let change = json!({"auto_close": {"enabled": true, "period": period.to_string()}});
-    settings::put(client, WORKSPACE, &change).await?;
+    settings::put(client, WORKSPACE, &change, None).await?;
     let filter = Filter { workspace: Some(WORKSPACE.into()), types: Some(notifications::full_names(board::TYPES)), after: None };
     let mut follow = Follow::start(client.clone(), filter).await?;
     let play = Play::new(args.speed, WallClock.now())?;

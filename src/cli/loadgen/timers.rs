@@ -144,7 +144,7 @@ pub async fn switch_on(client: &Client, workspace: &str, period: Span) -> Result
         Exit::Failed => Failure::failed(format_args!("{failure}{advice}")),
         _ => failure,
     };
-    settings::put(client, workspace, &change).await.map_err(refused)?;
+    settings::put(client, workspace, &change, None).await.map_err(refused)?;
     Ok(())
 }
 

@@ -9,6 +9,7 @@ mod lifecycle;
 mod notices;
 mod oracle;
 mod properties;
+mod running;
 mod small;
 mod timer;
 mod warning;

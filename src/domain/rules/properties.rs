@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::super::deadline::Timer;
 use super::super::order::Position;
+use super::super::settings::Apply;
 use super::oracle::deadline_by_hand;
 use super::*;
 
@@ -231,6 +232,16 @@ proptest! {
         let story = apply(&events);
         let due = deadline(&story.conversation, &story.settings).ok().map(|d| d.at);
         prop_assert_eq!(due, deadline_by_hand(&events, Span::from_mins(D)));
+    }
+
+    #[test]
+    fn t23_applied_it_is_as_if_the_period_had_been_so_all_along(events in backlog()) {
+        let mut story = apply(&events);
+        let running = Some(Apply { at: at(122), rate: 1 });
+        let change = SettingsChange { period: Some(Span::from_mins(90)), apply: running, ..Default::default() };
+        story.settings = story.settings.changed(change, &SettingsBounds::default()).unwrap();
+        let due = deadline(&story.conversation, &story.settings).ok().map(|d| d.at);
+        prop_assert_eq!(due, deadline_by_hand(&events, Span::from_mins(90)));
     }
 
     #[test]

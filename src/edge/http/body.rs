@@ -222,6 +222,14 @@ fn not_gzip(error: std::io::Error) -> Problem {
 /// 400 for a parameter, 415 for another content type, 413 beyond the bound of a command; and as for any body.
 pub async fn json_of(edge: &Edge, request: &HttpRequest, payload: Payload) -> Result<Vec<u8>, Problem> {
     Parameters::of(request, &[])?;
+    json_body(edge, request, payload).await
+}
+
+/// The same of one that has parameters, which somebody else reads.
+///
+/// # Errors
+/// 415 for another content type, and the body's.
+pub async fn json_body(edge: &Edge, request: &HttpRequest, payload: Payload) -> Result<Vec<u8>, Problem> {
     media::require_json(request.headers())?;
     Body::new(request, payload, edge, COMMAND_BYTES_MAX).await?.whole().await
 }

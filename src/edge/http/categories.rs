@@ -5,10 +5,10 @@ use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::body::json_of;
+use super::body::json_body;
 use super::conversations::{Items, etag};
 use super::query::Parameters;
-use super::settings::expected_version;
+use super::settings::{by_of, expected_version};
 use super::{Edge, Problem, workspace_of};
 use crate::domain::Settings;
 use crate::domain::categories::CategoryChange;
@@ -35,7 +35,7 @@ pub async fn add(
     workspace: web::Path<String>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let category = parse_new(&json_of(&edge, &request, payload).await?)?;
+    let category = parse_new(&json_body(&edge, &request, payload).await?)?;
     let name = category.name.clone();
     let settings = change(&edge, &request, &workspace, CategoryChange::Add(category)).await?;
     Ok(shown(StatusCode::CREATED, &settings, &name))
@@ -49,7 +49,7 @@ pub async fn describe(
     path: web::Path<(String, String)>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let description = parse_description(&json_of(&edge, &request, payload).await?)?;
+    let description = parse_description(&json_body(&edge, &request, payload).await?)?;
     let (workspace, name) = path.into_inner();
     let name: Box<str> = name.into();
     let settings = change(&edge, &request, &workspace, CategoryChange::Describe { name: name.clone(), description }).await?;
@@ -61,7 +61,6 @@ pub async fn describe(
 /// # Errors
 /// 404 when there is none of this name, else as for a new one.
 pub async fn remove(edge: web::Data<Edge>, request: HttpRequest, path: web::Path<(String, String)>) -> Result<HttpResponse, Problem> {
-    Parameters::of(&request, &[])?;
     let (workspace, name) = path.into_inner();
     let settings = change(&edge, &request, &workspace, CategoryChange::Remove { name: name.into() }).await?;
     Ok(HttpResponse::NoContent().insert_header((header::ETAG, etag(settings.version))).finish())
@@ -70,7 +69,7 @@ pub async fn remove(edge: web::Data<Edge>, request: HttpRequest, path: web::Path
 async fn change(edge: &Edge, request: &HttpRequest, workspace: &str, change: CategoryChange) -> Result<Settings, Problem> {
     let workspace = workspace_of(workspace)?;
     let expected = expected_version(request.headers(), "these categories")?;
-    let change = SettingsChange { category: Some(change), ..SettingsChange::default() };
+    let change = SettingsChange { category: Some(change), by: by_of(request)?, ..SettingsChange::default() };
     Ok(edge.node.change_settings(workspace, change, expected, edge.limits.apply).await?)
 }
 

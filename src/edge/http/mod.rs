@@ -40,6 +40,7 @@ pub mod lines;
 pub mod media;
 pub mod nodes;
 pub mod query;
+pub mod running;
 pub mod settings;
 pub mod stream;
 pub mod topology;
@@ -232,6 +233,8 @@ fn public_routes(config: &mut ServiceConfig) {
             "GET, HEAD, PUT, OPTIONS",
             [get().to(settings::get), web::put().to(settings::put)],
         ))
+        .service(resource("/v1/workspaces/{workspace}/settings/history", "GET, HEAD, OPTIONS", [get().to(settings::history)]))
+        .service(resource("/v1/workspaces/{workspace}/settings/apply-to-running", "POST, OPTIONS", [web::post().to(running::apply)]))
         .service(resource("/v1/notifications", "GET, OPTIONS", [web::get().to(stream::follow)]))
         .service(resource("/v1/dead-letters", "GET, HEAD, OPTIONS", [get().to(dead_letters::list)]))
         .service(resource("/v1/dead-letters/{partition}/{id}", "DELETE, OPTIONS", [web::delete().to(dead_letters::dismiss)]))

@@ -5,11 +5,14 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::body::Body;
-use super::conversations::etag;
+use super::conversations::{Items, etag};
 use super::query::Parameters;
 use super::{COMMAND_BYTES_MAX, Edge, Problem, media, workspace_of};
 use crate::domain::Settings;
+use crate::domain::settings::SettingsChange;
 use crate::wire::SettingsView;
+use crate::wire::event::PERSON_CHARS_MAX;
+use crate::wire::history::ChangeView;
 use crate::wire::settings::parse_change;
 
 /// # Errors
@@ -29,14 +32,41 @@ pub async fn put(
     workspace: web::Path<String>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    Parameters::of(&request, &[])?;
+    let by = by_of(&request)?;
     let workspace = workspace_of(&workspace)?;
     media::require_json(request.headers())?;
     let expected = expected_version(request.headers(), "these settings")?;
     let mut body = Body::new(&request, payload, &edge, COMMAND_BYTES_MAX).await?;
-    let change = parse_change(&body.whole().await?)?;
+    let change = SettingsChange { by, ..parse_change(&body.whole().await?)? };
     let settings = edge.node.change_settings(workspace, change, expected, edge.limits.apply).await?;
     Ok(shown(&settings))
+}
+
+/// Who changed what, and when: newest first.
+///
+/// # Errors
+/// 400 for a parameter that is unknown or makes no sense.
+pub async fn history(edge: web::Data<Edge>, request: HttpRequest, workspace: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let workspace = workspace_of(&workspace)?;
+    let parameters = Parameters::of(&request, &["after", "limit"])?;
+    let after: Option<u64> = parameters.read("after", "the `next` of the page before", |text| text.parse().ok())?;
+    let limit = parameters.limit()?;
+    let history = edge.node.settings_history(workspace).await?;
+    let mut found = history.changes.iter().rev().filter(|change| after.is_none_or(|after| change.version < after));
+    let page: Vec<_> = found.by_ref().take(limit).collect();
+    let next = page.last().filter(|_| found.next().is_some()).map(|last| last.version.to_string());
+    Ok(HttpResponse::Ok().json(Items { items: page.into_iter().map(ChangeView::new).collect(), next }))
+}
+
+/// `by`: who asks. A parameter, for the body of a PUT is the settings, and a DELETE has none.
+///
+/// # Errors
+/// 400 for another parameter, or a name too long.
+pub fn by_of(request: &HttpRequest) -> Result<Option<Box<str>>, Problem> {
+    let read = |text: &str| (text.chars().count() <= PERSON_CHARS_MAX).then(|| text.trim().into());
+    let expected = format!("a name of at most {PERSON_CHARS_MAX} characters");
+    let by: Option<Box<str>> = Parameters::of(request, &["by"])?.read("by", &expected, read)?;
+    Ok(by.filter(|by| !by.is_empty()))
 }
 
 fn shown(settings: &Settings) -> HttpResponse {

@@ -54,7 +54,7 @@ pub use segment::read_log;
 use batch::Prepared;
 use lock::DirectoryLock;
 use log::Log;
-use put::{Put, PutIn};
+use put::{Beside, Put, PutIn};
 use solo::Solo;
 use writer::{Heads, Request, Writer};
 
@@ -195,8 +195,8 @@ impl EmbeddedStore {
         files.as_ref().map(|files| Arc::clone(&files.db)).ok_or_else(|| self.health.closed())
     }
 
-    async fn put(&self, table: PutIn, key: Box<str>, expected: u64, value: Vec<u8>) -> Result<bool, StoreError> {
-        self.writer.ask(|answer| Request::Put(Put { table, key, expected, value, replaced: Ok(false), answer })).await
+    async fn put(&self, table: PutIn, key: Box<str>, expected: u64, value: Vec<u8>, beside: Beside) -> Result<bool, StoreError> {
+        self.writer.ask(|answer| Request::Put(Put { table, key, expected, value, beside, replaced: Ok(false), answer })).await
     }
 
     /// Reads about `rows` rows, inline or on a thread for blocking work.
@@ -395,8 +395,18 @@ impl Store for EmbeddedStore {
         async { self.ask(None, usize::MAX, reads::all_settings).await }.boxed()
     }
 
-    fn put_settings(&self, workspace: Box<str>, expected: u64, settings: Settings) -> BoxFuture<'_, Result<bool, StoreError>> {
-        self.put(PutIn::Settings, workspace, expected, record::encode_settings(&settings)).boxed()
+    fn record_settings(
+        &self,
+        workspace: Box<str>,
+        expected: u64,
+        settings: Settings,
+        history: Option<Vec<u8>>,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        let beside = history.map(|bytes| {
+            let document = Document { version: settings.version, bytes };
+            (tables::document_key(Shelf::SettingsHistory, &workspace), tables::document_value(&document))
+        });
+        self.put(PutIn::Settings, workspace, expected, record::encode_settings(&settings), beside).boxed()
     }
 
     fn document(&self, shelf: Shelf, workspace: Box<str>) -> BoxFuture<'_, Result<Option<Document>, StoreError>> {
@@ -410,7 +420,7 @@ impl Store for EmbeddedStore {
         expected: u64,
         document: Document,
     ) -> BoxFuture<'_, Result<bool, StoreError>> {
-        self.put(PutIn::Document, tables::document_key(shelf, &workspace), expected, tables::document_value(&document)).boxed()
+        self.put(PutIn::Document, tables::document_key(shelf, &workspace), expected, tables::document_value(&document), None).boxed()
     }
 
     fn dead_letters(&self, partition: PartitionId, after: LogId, limit: usize) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>> {

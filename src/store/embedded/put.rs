@@ -6,12 +6,16 @@ use super::tables;
 use super::writer::Answer;
 use crate::store::{StoreError, record};
 
+/// A document that is replaced with another one, if that is: its key and its value.
+pub type Beside = Option<(Box<str>, Vec<u8>)>;
+
 /// Compare and set.
 pub struct Put {
     pub table: PutIn,
     pub key: Box<str>,
     pub expected: u64,
     pub value: Vec<u8>,
+    pub beside: Beside,
     pub replaced: Result<bool, StoreError>,
     pub answer: Answer<bool>,
 }
@@ -41,6 +45,9 @@ impl PutIn {
 /// Within the transaction, so two puts of one group see each other.
 pub fn write(txn: &WriteTransaction, puts: &mut [Put]) -> Result<(), redb::Error> {
     for kind in [PutIn::Settings, PutIn::Document] {
+        if kind == PutIn::Document {
+            write_beside(txn, puts)?;
+        }
         let mut puts = puts.iter_mut().filter(|put| put.table == kind).peekable();
         if puts.peek().is_none() {
             continue;
@@ -56,6 +63,15 @@ pub fn write(txn: &WriteTransaction, puts: &mut [Put]) -> Result<(), redb::Error
                 table.insert(&*put.key, put.value.as_slice())?;
             }
         }
+    }
+    Ok(())
+}
+
+/// What goes with the settings that were replaced.
+fn write_beside(txn: &WriteTransaction, puts: &[Put]) -> Result<(), redb::Error> {
+    let replaced = puts.iter().filter(|put| matches!(put.replaced, Ok(true)));
+    for (key, value) in replaced.filter_map(|put| put.beside.as_ref()) {
+        txn.open_table(tables::DOCUMENTS)?.insert(&**key, value.as_slice())?;
     }
     Ok(())
 }

@@ -316,13 +316,23 @@ impl Store for MemoryStore {
         async { Ok(self.lock().settings.iter().map(|(workspace, settings)| (workspace.clone(), settings.clone())).collect()) }.boxed()
     }
 
-    fn put_settings(&self, workspace: Box<str>, expected: u64, settings: Settings) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn record_settings(
+        &self,
+        workspace: Box<str>,
+        expected: u64,
+        settings: Settings,
+        history: Option<Vec<u8>>,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
         async move {
             guard(&settings, record::encode_settings, record::decode_settings);
-            let documents = &mut self.lock().settings;
-            let fits = documents.get(&workspace).map_or(0, |stored| stored.version) == expected;
+            let State { settings: masters, documents, .. } = &mut *self.lock();
+            let fits = masters.get(&workspace).map_or(0, |stored| stored.version) == expected;
             if fits {
-                documents.insert(workspace, settings);
+                if let Some(bytes) = history {
+                    let document = Document { version: settings.version, bytes };
+                    documents.insert((Shelf::SettingsHistory, workspace.clone()), document);
+                }
+                masters.insert(workspace, settings);
             }
             Ok(fits)
         }

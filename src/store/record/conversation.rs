@@ -44,7 +44,7 @@ fields!(Holding or nil { hold, exemption, released_at });
 fields!(Hold { until, reason, by });
 fields!(Told or nil { timer, snoozed_until; 2: warned });
 fields!(Facts or nil { openers, opened, contact, humans, last_human_at, failures, snoozes, closes });
-fields!(HumanMessage { position, accepted_at, message_id, period, arms, failed });
+fields!(HumanMessage { position, accepted_at, message_id, period, arms, failed; last: stamped_by });
 fields!(Opener { position, source });
 fields!(CloseCommand { position, source, by, note });
 fields!(SnoozeState or nil { until, ended });

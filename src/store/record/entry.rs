@@ -4,8 +4,8 @@ use super::RecordError;
 use super::form::{Form, Reader, Writer, fields, variants};
 use crate::domain::categories::Category;
 use crate::domain::event::MessageSource;
-use crate::domain::settings::NotesMode;
-use crate::domain::{Event, EventKind, PartitionId, Settings};
+use crate::domain::settings::{NotesMode, Running};
+use crate::domain::{ConversationKey, Event, EventKind, EventName, PartitionId, Settings};
 use crate::store::{DeadLetter, DeadLetterAction, Entry, LogId, Unreadable};
 
 fields!(Category { name, description });
@@ -23,8 +23,10 @@ fields!(Settings {
     notes_auto_generate,
     warning_before,
     farewell;
-    2: categories,
+    2: categories;
+    last: running
 });
+fields!(Running { version, period, at, rate });
 
 variants!(Entry, "a log entry" { 0 = Event(event), 1 = Settings { workspace, settings }, 2 = DeadLetter { id, action }, 3 = Again { event, accepted_at }, 4 = Ignored { type_name }, 5 = Command { command, expected } });
 variants!(EventKind, "an event" {
@@ -50,6 +52,30 @@ variants!(MessageSource, "a message's source" {
 variants!(NotesMode, "a notes mode" { 0 = Off, 1 = Optional, 2 = CategoryRequired, 3 = CategoryAndSummaryRequired });
 variants!(DeadLetterAction, "what to do with a dead letter" { 0 = Replay, 1 = Dismiss });
 variants!(Result<Entry, Unreadable>, "an entry or what could not be read" { 0 = Ok(entry), 1 = Err(unreadable) });
+
+impl Form for ConversationKey {
+    fn write<'a>(&'a self, to: &mut Writer<'a>) {
+        to.text(self.as_str());
+    }
+
+    fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
+        Self::parse(from.text("a conversation's key")?).map_err(|e| from.unexpected("a conversation's key", e))
+    }
+}
+
+impl Form for EventName {
+    fn write<'a>(&'a self, to: &mut Writer<'a>) {
+        to.array(2);
+        to.text(self.id());
+        to.text(self.source());
+    }
+
+    fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
+        from.array(2, "an event's name")?;
+        let (id, source) = (from.text("an event's id")?, from.text("an event's source")?);
+        Self::new(source, id).map_err(|e| from.unexpected("an event's name", e))
+    }
+}
 
 impl Form for PartitionId {
     fn write<'a>(&'a self, to: &mut Writer<'a>) {

@@ -11,7 +11,7 @@ use rmp::{Marker, decode, encode};
 use super::{FORM_OLDEST, FORM_VERSION, RecordError};
 
 use crate::domain::order::Position;
-use crate::domain::{ConversationKey, EventName, Span, Timestamp};
+use crate::domain::{Span, Timestamp};
 
 pub trait Form: Sized {
     fn write<'a>(&'a self, to: &mut Writer<'a>);
@@ -201,6 +201,15 @@ impl<'b> Reader<'b> {
         }
     }
 
+    /// The fields of a struct, and whether there are `more`.
+    pub fn fields(&mut self, length: usize, more: usize, expected: &'static str) -> Result<bool, RecordError> {
+        match self.list(expected)? {
+            found if found == length => Ok(false),
+            found if found == length + more => Ok(true),
+            found => Err(self.unexpected(expected, format_args!("{found} fields"))),
+        }
+    }
+
     /// The number of a variant, and how many fields it has.
     pub fn variant(&mut self, expected: &'static str) -> Result<(u64, usize), RecordError> {
         if !self.is_array() {
@@ -264,26 +273,40 @@ impl<'b> Reader<'b> {
     }
 }
 
+pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// The form of a struct: an array of these fields in this order. `or nil`: nil where it is the default, as most are. Fields behind
-/// a version are written since then; an older form has their default.
+/// a version are written since then; an older form has their default. What is `last` is left out where it is the default: such a
+/// form is what it was before there was that field.
 macro_rules! fields {
-    ($name:ident $(or $nil:ident)? { $($field:ident),+ $(,)? $(; $since:literal: $($later:ident),+ $(,)?)? }) => {
+    ($name:ident $(or $nil:ident)? { $($field:ident),+ $(,)? $(; $since:literal: $($later:ident),+ $(,)?)? $(; last: $last:ident)? }) => {
         impl Form for $name {
             fn write<'a>(&'a self, to: &mut Writer<'a>) {
                 $(if *self == Self::default() {
                     return to.$nil();
                 })?
-                let Self { $($field,)+ $($($later,)+)? } = self;
-                to.array([$(stringify!($field),)+ $($(stringify!($later),)+)?].len());
+                let Self { $($field,)+ $($($later,)+)? $($last,)? } = self;
+                let more = 0 $(+ usize::from(!$crate::store::record::form::is_default($last)))?;
+                to.array([$(stringify!($field),)+ $($(stringify!($later),)+)?].len() + more);
                 $($field.write(to);)+
                 $($($later.write(to);)+)?
+                $(if !$crate::store::record::form::is_default($last) {
+                    $last.write(to);
+                })?
             }
 
             fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
                 $(fields!(@$nil from);)?
                 let later = 0 $(+ from.added($since, [$(stringify!($later)),+].len()))?;
-                from.array([$(stringify!($field)),+].len() + later, stringify!($name))?;
-                Ok(Self { $($field: Form::read(from)?,)+ $($($later: from.later($since)?,)+)? })
+                let more = 0 $(+ [stringify!($last)].len())?;
+                let _has_last = from.fields([$(stringify!($field)),+].len() + later, more, stringify!($name))?;
+                Ok(Self {
+                    $($field: Form::read(from)?,)+
+                    $($($later: from.later($since)?,)+)?
+                    $($last: if _has_last { Form::read(from)? } else { Default::default() },)?
+                })
             }
         }
     };
@@ -446,30 +469,6 @@ impl Form for Span {
         let difference: i64 = from.int("a span")?;
         from.span = from.span.checked_add(difference).filter(|ms| *ms >= 0).ok_or_else(|| from.unexpected("a span", difference))?;
         Ok(Self::from_millis(from.span))
-    }
-}
-
-impl Form for ConversationKey {
-    fn write<'a>(&'a self, to: &mut Writer<'a>) {
-        to.text(self.as_str());
-    }
-
-    fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
-        Self::parse(from.text("a conversation's key")?).map_err(|e| from.unexpected("a conversation's key", e))
-    }
-}
-
-impl Form for EventName {
-    fn write<'a>(&'a self, to: &mut Writer<'a>) {
-        to.array(2);
-        to.text(self.id());
-        to.text(self.source());
-    }
-
-    fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
-        from.array(2, "an event's name")?;
-        let (id, source) = (from.text("an event's id")?, from.text("an event's source")?);
-        Self::new(source, id).map_err(|e| from.unexpected("an event's name", e))
     }
 }
 

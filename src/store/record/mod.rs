@@ -7,8 +7,9 @@
 //!
 //! Reading trusts nothing: an unknown version, a missing or left-over byte, a name that is no name, a number no enum
 //! has, is refused with what was found. A change of any form is a new [`FORM_VERSION`], and the old one stays readable: what it
-//! lacks has its default. The other way round there is nothing: a node of an older build sets aside what a newer one wrote, so all
-//! of the old ones are stopped before the first new one starts.
+//! lacks has its default. Version 2 was added to before anybody had it: such a field is `last`, and left out where it is the default.
+//! The other way round there is nothing: a node of an older build sets aside what a newer one wrote, so all of the old ones are
+//! stopped before the first new one starts.
 
 mod conversation;
 mod document;
@@ -19,6 +20,7 @@ mod notice;
 mod tests;
 
 use crate::domain::agents::Agents;
+use crate::domain::history::SettingsHistory;
 use crate::domain::{Conversation, Notice, Settings};
 use form::{Form, Reader, Writer};
 
@@ -100,6 +102,16 @@ pub fn encode_agents(agents: &Agents) -> Vec<u8> {
 /// # Errors
 /// [`RecordError`]: these bytes are no agents that this build can read.
 pub fn decode_agents(bytes: &[u8]) -> Result<Agents, RecordError> {
+    decode(bytes)
+}
+
+pub fn encode_history(history: &SettingsHistory) -> Vec<u8> {
+    encode(history, 64 * history.changes.len())
+}
+
+/// # Errors
+/// [`RecordError`]: these bytes are no history that this build can read.
+pub fn decode_history(bytes: &[u8]) -> Result<SettingsHistory, RecordError> {
     decode(bytes)
 }
 

@@ -4,7 +4,7 @@
 //! | key | kind | holds |
 //! |---|---|---|
 //! | `{prefix}:meta` | hash | `partitions`, `incarnation`, `format`: fixed when the store is created; `held` while nothing closes |
-//! | `{prefix}:settings` | hash | workspace -> version `:` master settings document |
+//! | `{prefix}:settings` | hash | workspace -> version `:` master settings document; workspace `/history` -> version `:` their history |
 //! | `{prefix}:agents` | hash | workspace -> version `:` its agents |
 //! | `{prefix}:nodes` | hash | `node/NAME`, `pulse/NAME`, `drain/NAME`, `pin/PARTITION` |
 //! | `{prefix}:signals` | channel | what is new and worth a look: notifications, entries, nodes |
@@ -21,6 +21,8 @@
 //!
 //! Hashes and sorted sets of a partition hold one element with an empty name, so that none of them is ever missing: a
 //! script that names a missing key fails while a cluster moves its slot.
+
+use std::borrow::Cow;
 
 use crate::domain::{PartitionCount, PartitionId};
 use crate::store::Shelf;
@@ -61,10 +63,12 @@ impl Keys {
         }
     }
 
-    /// Where each workspace has one document.
-    pub fn shelf(&self, shelf: Shelf) -> &str {
+    /// Where a workspace has its document: the key, and the field. A history is written with the settings, so it stands
+    /// beside them, under a name that no workspace can have.
+    pub fn shelved<'a>(&'a self, shelf: Shelf, workspace: &'a str) -> (&'a str, Cow<'a, str>) {
         match shelf {
-            Shelf::Agents => &self.agents,
+            Shelf::Agents => (&self.agents, workspace.into()),
+            Shelf::SettingsHistory => (&self.settings, format!("{workspace}/history").into()),
         }
     }
 

@@ -232,10 +232,18 @@ impl Inner {
 
     pub async fn all_settings(&self) -> Result<Vec<(Box<str>, Settings)>, StoreError> {
         self.serves()?;
-        let found = self.link.run(cmd("HGETALL", &self.keys.settings)).await.map_err(general)?;
+        // Without the histories beside them, which are large, and asked for by nobody who follows settings.
+        let names = list(self.link.run(cmd("HKEYS", &self.keys.settings)).await.map_err(general)?).ok_or_else(|| odd("settings"))?;
+        let names: Vec<&str> = names.iter().filter_map(text).filter(|name| !name.contains('/')).collect();
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut get = cmd("HMGET", &self.keys.settings);
+        get.arg(&names);
+        let found = list(self.link.run(get).await.map_err(general)?).ok_or_else(|| odd("settings"))?;
         let mut all = Vec::new();
-        for (workspace, document) in pairs(found).ok_or_else(|| odd("settings"))? {
-            let (Some(workspace), Some(document)) = (text(&workspace), bytes(&document)) else { return Err(odd("settings")) };
+        for (workspace, document) in names.into_iter().zip(&found) {
+            let Some(document) = bytes(document) else { continue };
             // The others' settings are good; of this one the partitions go on with what they applied.
             match record::decode_settings(master(document)) {
                 Ok(settings) => all.push((workspace.into(), settings)),
@@ -246,14 +254,24 @@ impl Inner {
         Ok(all)
     }
 
-    pub async fn put_settings(&self, workspace: &str, expected: u64, settings: &Settings) -> Result<bool, StoreError> {
-        self.replace(&self.keys.settings, workspace, expected, settings.version, &record::encode_settings(settings)).await
+    pub async fn record_settings(
+        &self,
+        workspace: &str,
+        expected: u64,
+        settings: &Settings,
+        history: Option<&[u8]>,
+    ) -> Result<bool, StoreError> {
+        let document = Field { name: workspace, version: settings.version, bytes: &record::encode_settings(settings) };
+        let name = self.keys.shelved(Shelf::SettingsHistory, workspace).1;
+        let beside = history.map(|bytes| Field { name: &name, version: settings.version, bytes });
+        self.replace(&self.keys.settings, expected, &document, beside).await
     }
 
     pub async fn document(&self, shelf: Shelf, workspace: &str) -> Result<Option<Document>, StoreError> {
         self.serves()?;
-        let mut get = cmd("HGET", self.keys.shelf(shelf));
-        get.arg(workspace);
+        let (key, field) = self.keys.shelved(shelf, workspace);
+        let mut get = cmd("HGET", key);
+        get.arg(&*field);
         let stored = self.link.run(get).await.map_err(general)?;
         let Some(stored) = bytes(&stored) else { return Ok(None) };
         let document = || {
@@ -265,15 +283,16 @@ impl Inner {
     }
 
     pub async fn put_document(&self, shelf: Shelf, workspace: &str, expected: u64, document: &Document) -> Result<bool, StoreError> {
-        self.replace(self.keys.shelf(shelf), workspace, expected, document.version, &document.bytes).await
+        let (key, field) = self.keys.shelved(shelf, workspace);
+        self.replace(key, expected, &Field { name: &field, version: document.version, bytes: &document.bytes }, None).await
     }
 
-    /// What stands under `field` if that is of the version expected: a version, a colon, and the document.
-    async fn replace(&self, key: &str, field: &str, expected: u64, version: u64, document: &[u8]) -> Result<bool, StoreError> {
+    /// What stands under a field if that is of the version expected, and then another field beside it.
+    async fn replace(&self, key: &str, expected: u64, field: &Field<'_>, beside: Option<Field<'_>>) -> Result<bool, StoreError> {
         self.serves()?;
-        let document = [format!("{version}:").as_bytes(), document].concat();
-        let expected = expected.to_string();
-        let args = [field.as_bytes(), expected.as_bytes(), &document];
+        let (document, expected) = (field.stored(), expected.to_string());
+        let (name, more) = beside.map_or(Default::default(), |beside| (beside.name, beside.stored()));
+        let args = [field.name.as_bytes(), expected.as_bytes(), &document, name.as_bytes(), &more];
         let answer = self.link.script(&self.scripts.put_document, &[key], &args).await;
         let answer = answer.map_err(|error| self.memory.told(super::errors::of_write(PartitionId(0), error)))?;
         Ok(number(&answer) == Some(1))
@@ -376,6 +395,20 @@ fn readable((key, row): (ConversationKey, Loaded)) -> Option<(ConversationKey, C
     match row {
         Loaded::Found { conversation, .. } => Some((key, *conversation)),
         Loaded::Missing | Loaded::Corrupt { .. } => None,
+    }
+}
+
+/// A document on its way to where it stands.
+struct Field<'a> {
+    name: &'a str,
+    version: u64,
+    bytes: &'a [u8],
+}
+
+impl Field<'_> {
+    /// A version, a colon, and the document.
+    fn stored(&self) -> Vec<u8> {
+        [format!("{}:", self.version).as_bytes(), self.bytes].concat()
     }
 }
 

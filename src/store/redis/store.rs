@@ -134,8 +134,8 @@ impl Store for RedisStore {
         self.inner.all_settings().boxed()
     }
 
-    fn put_settings(&self, workspace: Box<str>, expected: u64, settings: Settings) -> Answer<'_, bool> {
-        async move { self.inner.put_settings(&workspace, expected, &settings).await }.boxed()
+    fn record_settings(&self, workspace: Box<str>, expected: u64, settings: Settings, history: Option<Vec<u8>>) -> Answer<'_, bool> {
+        async move { self.inner.record_settings(&workspace, expected, &settings, history.as_deref()).await }.boxed()
     }
 
     fn document(&self, shelf: Shelf, workspace: Box<str>) -> Answer<'_, Option<Document>> {

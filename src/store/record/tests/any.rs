@@ -11,11 +11,12 @@ use crate::domain::commands::*;
 use crate::domain::conversation::*;
 use crate::domain::event::*;
 use crate::domain::facts::*;
+use crate::domain::history::{self, Difference, SettingsChanged, SettingsHistory};
 use crate::domain::hold::{Hold, Holding};
 use crate::domain::id::Fingerprint;
 use crate::domain::notice::*;
 use crate::domain::order::{Border, Position};
-use crate::domain::settings::NotesMode;
+use crate::domain::settings::{NotesMode, Running};
 use crate::domain::step::{Input, step};
 use crate::domain::testing::{at, key};
 use crate::domain::*;
@@ -74,12 +75,13 @@ fn close() -> impl Strategy<Value = CloseCommand> {
 }
 
 fn human() -> impl Strategy<Value = HumanMessage> {
-    (position(), timestamp(), of(text()), span(), any::<bool>(), any::<bool>()).prop_map(
-        |(position, accepted_at, message_id, period, arms, failed)| HumanMessage {
+    (position(), timestamp(), of(text()), span(), 0..3u64, any::<bool>(), any::<bool>()).prop_map(
+        |(position, accepted_at, message_id, period, stamped_by, arms, failed)| HumanMessage {
             position,
             accepted_at,
             message_id,
             period,
+            stamped_by,
             arms,
             failed,
         },
@@ -217,28 +219,48 @@ pub fn agents() -> impl Strategy<Value = Agents> {
     (any::<u64>(), vec(agent, 0..4)).prop_map(|(version, all)| Agents { version, all })
 }
 
+pub fn history() -> impl Strategy<Value = SettingsHistory> {
+    let value = || {
+        prop_oneof![
+            Just(history::Value::Nothing),
+            any::<bool>().prop_map(history::Value::Switch),
+            span().prop_map(history::Value::Span),
+            text().prop_map(history::Value::Text),
+        ]
+    };
+    let difference = (text(), value(), value()).prop_map(|(setting, from, to)| Difference { setting, from, to });
+    let changed = (any::<u64>(), timestamp(), of(text()), any::<bool>(), vec(difference, 0..4))
+        .prop_map(|(version, at, by, restored, differences)| SettingsChanged { version, at, by, restored, differences });
+    vec(changed, 0..4).prop_map(|changes| SettingsHistory { changes })
+}
+
 pub fn settings() -> BoxedStrategy<Settings> {
     let switches = (any::<bool>(), any::<bool>(), any::<bool>());
     let spans = (span(), span(), of(span()));
     let category = (text(), of(text())).prop_map(|(name, description)| Category { name, description });
-    let notes = (select(NotesMode::ALL), vec(category, 0..3));
+    let running =
+        (any::<u64>(), span(), timestamp(), any::<u32>()).prop_map(|(version, period, at, rate)| Running { version, period, at, rate });
+    let notes = (select(NotesMode::ALL), vec(category, 0..3), of(running));
     (any::<u64>(), any::<u64>(), switches, spans, notes, of(text()))
-        .prop_map(|(version, enable_epoch, (enabled, echo_arms, notes_auto_generate), spans, (notes_mode, categories), farewell)| {
-            let (period, late_reply_window, warning_before) = spans;
-            Settings {
-                version,
-                enable_epoch,
-                enabled,
-                period,
-                echo_arms,
-                late_reply_window,
-                notes_mode,
-                notes_auto_generate,
-                warning_before,
-                farewell,
-                categories,
-            }
-        })
+        .prop_map(
+            |(version, enable_epoch, (enabled, echo_arms, notes_auto_generate), spans, (notes_mode, categories, running), farewell)| {
+                let (period, late_reply_window, warning_before) = spans;
+                Settings {
+                    version,
+                    enable_epoch,
+                    enabled,
+                    period,
+                    echo_arms,
+                    late_reply_window,
+                    notes_mode,
+                    notes_auto_generate,
+                    warning_before,
+                    farewell,
+                    categories,
+                    running,
+                }
+            },
+        )
         .boxed()
 }
 

@@ -6,11 +6,12 @@ use crate::domain::commands::*;
 use crate::domain::conversation::*;
 use crate::domain::event::*;
 use crate::domain::facts::*;
+use crate::domain::history::{SettingsChanged, SettingsHistory};
 use crate::domain::hold::{Hold, Holding};
 use crate::domain::id::Fingerprint;
 use crate::domain::notice::Cause;
 use crate::domain::order::{Border, Position};
-use crate::domain::settings::NotesMode;
+use crate::domain::settings::{NotesMode, Running};
 use crate::domain::step::{Input, step};
 use crate::domain::testing::at;
 use crate::domain::*;
@@ -62,6 +63,7 @@ fn full() -> Conversation {
         accepted_at: at(NOON + 2),
         message_id: text("m1"),
         period: Span::from_mins(30),
+        stamped_by: 0,
         arms: true,
         failed: false,
     };
@@ -256,4 +258,32 @@ fn numbers_of_enums_never_change() {
     check_codes(&[K::Opened, K::Closed, K::Reopened, K::Reversed, K::Assigned, K::Unassigned], &[5, 6, 7, 8, 9, 10]);
     check_codes(&[K::Snoozed, K::Unsnoozed, K::Blocked, K::Unblocked, K::SettingsChanged], &[11, 12, 13, 14, 15]);
     check_codes(&[K::ClosingSoon, K::NoteAdded], &[16, 17]);
+}
+
+#[test]
+fn a_history_of_settings() {
+    let after = Settings { version: 7, enabled: true, farewell: Some("Bye".into()), period: Span::from_hours(12), ..Settings::default() };
+    let mut history = SettingsHistory::default();
+    history.record(SettingsChanged::restored(&Settings::default(), &Settings { version: 6, ..Settings::default() }, at(NOON)));
+    history.record(SettingsChanged::between(&Settings::default(), &after, at(NOON + 1), Some("ana".into())));
+    check(
+        &history,
+        "0291929506cf00000199c82cc000c0c390950701a3616e61c29393b26175746f5f636c6f73652e656e61626c65649201c2\
+         9201c393b16175746f5f636c6f73652e706572696f649202ce05265c009202d2fd6cd20093a86661726577656c6c009203a3\
+         427965",
+    );
+}
+
+/// What was added to version 2 is left out where it is the default: what was written before reads as it did.
+#[test]
+fn what_t23_added_to_version_2() {
+    let (mut conversation, mut settings, _) = newer();
+    conversation.facts.humans[0].stamped_by = 7;
+    settings.running = Some(Running { version: 8, period: Span::from_hours(12), at: at(NOON), rate: 100 });
+    check(&conversation.facts.humans[0], "029794cf00000199c82cc00001c392a26831a32f756901a26d31ce001b7740c3c207");
+    check(
+        &settings,
+        "029c0000c2ce05265c00c3d2fae2cbc000c2c0c09192a742696c6c696e67a54d6f6e65799408ce028a0640cf00000199c82c\
+         c00064",
+    );
 }

@@ -66,6 +66,11 @@ proptest! {
     }
 
     #[test]
+    fn any_history_reads_back(history in any::history()) {
+        check(&history);
+    }
+
+    #[test]
     fn any_dead_letter_reads_back(letter in any::dead_letter()) {
         check(&letter);
     }
@@ -93,6 +98,7 @@ proptest! {
         let _ = decode_notice(&bytes);
         let _ = decode_settings(&bytes);
         let _ = decode_dead_letter(&bytes);
+        let _ = decode_history(&bytes);
     }
 }
 
