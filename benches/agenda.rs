@@ -21,7 +21,7 @@ fn row(number: usize, now: Timestamp, settings: &Settings) -> RowWrite {
     let key = ConversationKey::new("acme", &format!("conversation-{number:010}")).unwrap();
     let name = EventName::new("/bench", &format!("message-{number:010}")).unwrap();
     let time = now.plus(Span::from_millis(number as i64));
-    let kind = EventKind::Message { source: MessageSource::User, agent: None, message_id: None };
+    let kind = EventKind::Message { source: MessageSource::User, agent: None, message_id: None, text: None };
     let event = Event { name, conversation: key.clone(), time, kind };
     let conversation = step(&key, Conversation::new(time), &Input::Event(Accepted { event, accepted_at: time }), settings, time).after;
     let look_at = wake_at(&conversation, settings);

@@ -29,7 +29,7 @@ const CONVERSATIONS: u64 = 40_000;
 fn message(number: u64, conversation: u64, time: Timestamp, source: MessageSource) -> Event {
     let name = EventName::new("/bench", &format!("message-{number:012}")).unwrap();
     let conversation = ConversationKey::new("acme", &format!("conversation-{conversation:010}")).unwrap();
-    Event { name, conversation, time, kind: EventKind::Message { source, agent: Some("ana".into()), message_id: None } }
+    Event { name, conversation, time, kind: EventKind::Message { source, agent: Some("ana".into()), message_id: None, text: None } }
 }
 
 async fn engine(period: Span) -> (tempfile::TempDir, Node) {

@@ -45,7 +45,12 @@ fn key(conversation: u64) -> ConversationKey {
 
 fn message(number: u64, conversation: u64, time: Timestamp, source: MessageSource) -> Event {
     let name = EventName::new("/bench", &format!("message-{number:012}")).unwrap();
-    Event { name, conversation: key(conversation), time, kind: EventKind::Message { source, agent: Some("ana".into()), message_id: None } }
+    Event {
+        name,
+        conversation: key(conversation),
+        time,
+        kind: EventKind::Message { source, agent: Some("ana".into()), message_id: None, text: None },
+    }
 }
 
 /// 45 % people, 35 % contacts, 20 % that change nothing.

@@ -12,7 +12,7 @@ fn message(number: i64, source: MessageSource) -> Input {
     let time = Timestamp::from_millis(1_800_000_000_000 + number * 1_000);
     let name = EventName::new("/bench", &format!("m-{number}")).expect("a valid name");
     let conversation = ConversationKey::new("acme", "conv-1").expect("a valid key");
-    let event = Event { name, conversation, time, kind: EventKind::Message { source, agent: None, message_id: None } };
+    let event = Event { name, conversation, time, kind: EventKind::Message { source, agent: None, message_id: None, text: None } };
     Input::Event(Accepted { event, accepted_at: time })
 }
 

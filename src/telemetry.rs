@@ -89,6 +89,8 @@ fn describe() {
     describe_gauge!("adjourn_log_ahead_seconds", "How far ids in a partition's log are ahead of the store's clock");
     describe_counter!("adjourn_records_unreadable_total", "Stored records that could not be read and were passed over");
     describe_counter!("adjourn_events_appended_again_total", "Acknowledged events told to a Redis that took another's place");
+    describe_counter!("adjourn_notes_total", "Closing notes asked of their writer, by outcome: written, given_up, again");
+    describe_counter!("adjourn_notes_put_off_total", "Closing notes put off because too many were waiting");
     describe_counter!("adjourn_redis_errors_total", "Calls to Redis that failed, by the code of its answer");
     describe_counter!("adjourn_redis_keys_lost_total", "Keys of a partition that were gone and were made anew, by key");
     describe_gauge!("adjourn_redis_memory_bytes", "Memory in use by the Redis that has most");

@@ -81,7 +81,7 @@ impl Node {
 
 /// What the command is called for ever. Without a key of the caller's: one that sorts behind those before it on this node, for
 /// of two commands taken in one millisecond the greater name counts as later.
-fn name_of(kind: &EventKind, key: Option<&str>) -> Result<EventName, StoreError> {
+pub(super) fn name_of(kind: &EventKind, key: Option<&str>) -> Result<EventName, StoreError> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let id = match key {
         Some(key) => format!("{key}:{:016x}", asked(kind)),

@@ -352,11 +352,22 @@ impl Owner<'_> {
 
     /// Tells a conversation that an event of it went to the dead letters, or came back. False: its row cannot be read.
     async fn hold(&mut self, draft: &mut Draft, key: &ConversationKey, input: Input, id: LogId) -> Result<bool, StoreError> {
+        self.tell(draft, key, input, id.accepted_at()).await
+    }
+
+    /// Gives a conversation something that no event says. False: its row cannot be read.
+    pub(super) async fn tell(
+        &mut self,
+        draft: &mut Draft,
+        key: &ConversationKey,
+        input: Input,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         self.admit(std::iter::once(key.clone())).await?;
         let settings = self.settings_of(key.workspace());
         let Some(resident) = self.residents.get_mut(key) else { return Ok(false) };
         let (indexed_at, previous) = (resident.indexed_at, resident.last_notification);
-        let sent = resident.address.send(Hold { input, settings, now: id.accepted_at() });
+        let sent = resident.address.send(Hold { input, settings, now });
         let taken = sent.await.map_err(|_| actor_died(key))?;
         draft.take(key, taken, indexed_at, previous);
         Ok(true)

@@ -13,6 +13,8 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use crate::clock::SharedClock;
+use crate::domain::kept::TextChange;
+use crate::domain::report::Count;
 use crate::domain::{Conversation, ConversationKey, Input, Notice, Outcome, Refusal, Settings, Span, Step, Timestamp, deadline, wake_at};
 
 /// How the state machine is called: [`crate::domain::step()`], or in tests one that fails on purpose.
@@ -106,16 +108,16 @@ impl ConversationActor {
     }
 
     /// One step, tried twice where it panics. `Err`: the state is as before.
-    fn step(&mut self, input: &Input, settings: &Settings, now: Timestamp) -> Result<(Vec<Notice>, Outcome), Box<str>> {
+    fn step(&mut self, input: &Input, settings: &Settings, now: Timestamp) -> Result<(Told, Outcome), Box<str>> {
         let mut reason = Box::from("");
         for _ in 0..TRIES {
             let before = self.state.as_deref().cloned().unwrap_or_else(|| Conversation::new(now));
             match catch_unwind(AssertUnwindSafe(|| (self.around.step)(&self.key, before, input, settings, now))) {
-                Ok(Step { after, notices, outcome }) => {
+                Ok(Step { after, notices, counts, texts, write_note, outcome }) => {
                     if outcome == Outcome::Changed {
                         self.state = Some(Arc::new(after));
                     }
-                    return Ok((notices, outcome));
+                    return Ok((Told { notices, counts, texts, write_note }, outcome));
                 }
                 Err(panic) => reason = panic_text(&*panic),
             }
@@ -123,10 +125,10 @@ impl ConversationActor {
         Err(reason)
     }
 
-    fn taken(&mut self, settings: &Settings, ctx: &mut Context<Self>, notices: Vec<Notice>, outcomes: Vec<Applied>) -> Taken {
+    fn taken(&mut self, settings: &Settings, ctx: &mut Context<Self>, told: Told, outcomes: Vec<Applied>) -> Taken {
         self.look_at = self.state.as_deref().and_then(|state| wake_at(state, settings));
         self.arm(ctx);
-        Taken { conversation: self.state.clone(), look_at: self.look_at, notices, outcomes }
+        Taken { conversation: self.state.clone(), look_at: self.look_at, told, outcomes }
     }
 }
 
@@ -176,9 +178,29 @@ pub struct Rest;
 pub struct Taken {
     pub conversation: Option<Arc<Conversation>>,
     pub look_at: Option<Timestamp>,
-    pub notices: Vec<Notice>,
+    pub told: Told,
     /// One an input.
     pub outcomes: Vec<Applied>,
+}
+
+/// What others are to know of it: subscribers, reports, and whoever writes notes.
+#[derive(Default)]
+pub struct Told {
+    pub notices: Vec<Notice>,
+    pub counts: Vec<Count>,
+    pub texts: Vec<TextChange>,
+    /// The note of this episode is wanted.
+    pub write_note: Option<u32>,
+}
+
+impl Told {
+    /// And then that.
+    fn and(&mut self, next: Self) {
+        self.notices.extend(next.notices);
+        self.counts.extend(next.counts);
+        self.texts.extend(next.texts);
+        self.write_note = next.write_note.or(self.write_note);
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -221,12 +243,12 @@ impl Handler<Take> for ConversationActor {
     type Result = MessageResult<Take>;
 
     fn handle(&mut self, Take { inputs, settings }: Take, ctx: &mut Self::Context) -> Self::Result {
-        let mut notices = Vec::new();
+        let mut all = Told::default();
         let mut outcomes = Vec::with_capacity(inputs.len());
         for (input, now) in inputs {
             match self.step(&input, &settings, now) {
                 Ok((told, outcome)) => {
-                    notices.extend(told);
+                    all.and(told);
                     let is_done = outcome == Outcome::Changed && matches!(input, Input::Command { .. });
                     outcomes.push(if is_done { Applied::Done } else { outcome.into() });
                 }
@@ -238,7 +260,7 @@ impl Handler<Take> for ConversationActor {
                 }
             }
         }
-        MessageResult(self.taken(&settings, ctx, notices, outcomes))
+        MessageResult(self.taken(&settings, ctx, all, outcomes))
     }
 }
 
@@ -248,15 +270,15 @@ impl Handler<Wake> for ConversationActor {
     fn handle(&mut self, Wake { clock, trusted, settings }: Wake, ctx: &mut Self::Context) -> Self::Result {
         let passed = self.state.as_deref().and_then(|state| deadline(state, &settings).ok()).is_some_and(|due| due.at < trusted);
         let now = if passed { clock } else { trusted.minus(Span::from_millis(1)) };
-        let (notices, outcome) = match self.state {
-            Some(_) => {
-                self.step(&Input::WakeUp, &settings, now).map_or_else(|r| (Vec::new(), Applied::Panicked(r)), |(n, o)| (n, o.into()))
-            }
-            None => (Vec::new(), Applied::Unchanged),
+        let (told, outcome) = match self.state {
+            Some(_) => self
+                .step(&Input::WakeUp, &settings, now)
+                .map_or_else(|r| (Told::default(), Applied::Panicked(r)), |(told, o)| (told, o.into())),
+            None => (Told::default(), Applied::Unchanged),
         };
         // Still overdue after being looked at: it would ring without end. The shard's tick comes back to it.
         self.queued = self.state.as_deref().and_then(|state| wake_at(state, &settings)).is_some_and(|at| at < trusted);
-        MessageResult(self.taken(&settings, ctx, notices, vec![outcome]))
+        MessageResult(self.taken(&settings, ctx, told, vec![outcome]))
     }
 }
 
@@ -264,9 +286,9 @@ impl Handler<Hold> for ConversationActor {
     type Result = MessageResult<Hold>;
 
     fn handle(&mut self, Hold { input, settings, now }: Hold, ctx: &mut Self::Context) -> Self::Result {
-        let (notices, outcome) =
-            self.step(&input, &settings, now).map_or_else(|r| (Vec::new(), Applied::Panicked(r)), |(n, o)| (n, o.into()));
-        MessageResult(self.taken(&settings, ctx, notices, vec![outcome]))
+        let (told, outcome) =
+            self.step(&input, &settings, now).map_or_else(|r| (Told::default(), Applied::Panicked(r)), |(told, o)| (told, o.into()));
+        MessageResult(self.taken(&settings, ctx, told, vec![outcome]))
     }
 }
 

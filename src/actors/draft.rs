@@ -1,13 +1,14 @@
 //! A commit in the making: what steps came to, put together so that the store changes once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::conversation::Taken;
+use super::conversation::{Taken, Told};
 use crate::domain::event::ClosingSource;
 use crate::domain::notice::Cause;
+use crate::domain::report::{Count, Day};
 use crate::domain::{ConversationKey, Notice, NoticeKind, Settings, Timestamp};
-use crate::store::{Batch, CommitId, DeadLetter, LogId, Mark, Notification, RowChange, RowWrite};
+use crate::store::{Batch, CommitId, DeadLetter, LogId, Mark, Notification, RollupWrite, RowChange, RowWrite};
 
 /// What a new commit builds on, carried from one to the next.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -23,6 +24,10 @@ pub struct Draft {
     batch: Batch,
     /// Where in `batch.rows` a conversation is: only its last state is written.
     places: HashMap<ConversationKey, usize>,
+    /// What reports are to count with this commit.
+    pub counts: BTreeMap<(Box<str>, Day), Vec<Count>>,
+    /// Episodes whose notes are to be written once this is committed.
+    pub wanted: Vec<(ConversationKey, u32)>,
     last_notification: u64,
     numbered_from: u64,
     kept: u64,
@@ -32,7 +37,15 @@ impl Draft {
     pub fn new(head: Head, notifications_kept: u64) -> Self {
         let batch = Batch::new(head.commit, head.checkpoint);
         let Head { last_notification, numbered_from, .. } = head;
-        Self { batch, places: HashMap::new(), last_notification, numbered_from, kept: notifications_kept }
+        Self {
+            batch,
+            places: HashMap::new(),
+            counts: BTreeMap::new(),
+            wanted: Vec::new(),
+            last_notification,
+            numbered_from,
+            kept: notifications_kept,
+        }
     }
 
     /// Everything up to `id` is applied with this commit.
@@ -43,7 +56,7 @@ impl Draft {
     /// Takes in what a conversation did. `indexed_at` and `previous` are the store's, before this commit; they are used
     /// only for the first time a conversation comes by.
     pub fn take(&mut self, key: &ConversationKey, taken: Taken, indexed_at: Option<Timestamp>, previous: Option<u64>) {
-        let Taken { conversation, look_at, notices, .. } = taken;
+        let Taken { conversation, look_at, told: Told { notices, counts, texts, write_note }, .. } = taken;
         let Some(mut conversation) = conversation else { return };
         let mut last = match self.places.get(key) {
             Some(place) => self.batch.rows[*place].last_notification(),
@@ -52,6 +65,11 @@ impl Draft {
         for notice in notices {
             self.note_deadline(&notice);
             last = Some(self.push(notice, last));
+        }
+        self.wanted.extend(write_note.map(|episode| (key.clone(), episode)));
+        self.batch.texts.extend(texts.into_iter().map(|change| (key.clone(), change)));
+        for count in counts {
+            self.counts.entry((key.workspace().into(), Day::of(count.at))).or_default().push(count);
         }
         if conversation.last_notification != last {
             Arc::make_mut(&mut conversation).last_notification = last;
@@ -81,6 +99,11 @@ impl Draft {
         }
     }
 
+    /// What reports count of a day from now on.
+    pub fn rollup(&mut self, rollup: RollupWrite) {
+        self.batch.rollups.push(rollup);
+    }
+
     /// Numbers a notification.
     pub fn push(&mut self, notice: Notice, previous: Option<u64>) -> u64 {
         self.last_notification += 1;
@@ -94,6 +117,20 @@ impl Draft {
 
     pub fn dead(&mut self, letter: DeadLetter) {
         self.batch.dead.push(letter);
+    }
+
+    /// Conversations whose note somebody wrote, with its category.
+    pub fn notes_by_hand(&self) -> impl Iterator<Item = (&ConversationKey, &str)> {
+        self.batch.notifications.iter().filter_map(|notification| {
+            let Notice::Conversation(told) = &notification.notice else { return None };
+            let by_hand = match told.kind {
+                NoticeKind::Closed => told.snapshot.closed_source == Some(ClosingSource::User),
+                NoticeKind::NoteAdded => matches!(told.cause, Cause::Event { .. }),
+                _ => false,
+            };
+            let category = told.snapshot.closing_note.as_ref().and_then(|note| note.category.as_deref());
+            category.filter(|_| by_hand).map(|category| (&told.key, category))
+        })
     }
 
     /// How many letters this commit adds.
@@ -128,6 +165,7 @@ impl Draft {
             && batch.settings.is_empty()
             && batch.dead.is_empty()
             && batch.dead_removed.is_empty()
+            && batch.rollups.is_empty()
             && batch.trying.is_none()
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::applied::Elsewhere;
+use super::desk::Desk;
 use super::feed::{Cursor, Feed};
 use super::ingest::{Receipt, StoreClock};
 use super::membership::Standing;
@@ -33,6 +34,7 @@ struct Inner {
     /// Of each partition, those who wait while another node has it.
     elsewhere: Vec<Elsewhere>,
     options: Arc<NodeOptions>,
+    desk: Arc<Desk>,
     standing: Arc<Standing>,
     keeper: actix::Addr<NodeActor>,
 }
@@ -91,10 +93,11 @@ impl Node {
         options: Arc<NodeOptions>,
         standing: Arc<Standing>,
         keeper: actix::Addr<NodeActor>,
+        desk: Arc<Desk>,
     ) -> Self {
         let elsewhere = shards.iter().map(|_| Elsewhere::default()).collect();
         let clock = StoreClock::default();
-        Self { inner: Arc::new(Inner { store, steady, clock, shards, elsewhere, options, standing, keeper }) }
+        Self { inner: Arc::new(Inner { store, steady, clock, shards, elsewhere, options, standing, keeper, desk }) }
     }
 
     pub(super) fn store(&self) -> &Arc<dyn Store> {
@@ -107,6 +110,10 @@ impl Node {
 
     pub(super) fn store_clock(&self) -> &StoreClock {
         &self.inner.clock
+    }
+
+    pub(super) fn desk(&self) -> &Desk {
+        &self.inner.desk
     }
 
     pub(super) fn standing(&self) -> &Standing {
@@ -194,7 +201,7 @@ impl Node {
         Ok(Some(Why { snapshot, now, timer, set_aside, settings, last_notification }))
     }
 
-    async fn load(&self, key: &ConversationKey) -> Result<Option<Box<Conversation>>, StoreError> {
+    pub(super) async fn load(&self, key: &ConversationKey) -> Result<Option<Box<Conversation>>, StoreError> {
         let loaded = self.store().load(self.partition(key), vec![key.clone()]).await?.pop();
         readable(key, loaded.unwrap_or(Loaded::Missing))
     }

@@ -77,7 +77,10 @@ impl Node {
         let mut verdicts: Vec<Option<Rejection>> = Vec::with_capacity(events.len());
         let mut entries = Vec::with_capacity(events.len());
         let mut known = Vec::with_capacity(events.len());
-        for event in events {
+        for mut event in events {
+            if !self.desk().keeps(event.conversation.workspace()) {
+                event.kind.drop_text(); // nobody will ask for it: it need not be durable
+            }
             let rejection = event.rejection(clock, snooze_max);
             if rejection.is_none() {
                 let partition = self.partition(&event.conversation);

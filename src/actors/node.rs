@@ -8,6 +8,7 @@ use actix::prelude::*;
 use tokio::sync::Semaphore;
 
 use super::conversation::StepFn;
+use super::desk::Desk;
 use super::handle::Node;
 use super::membership::{Membership, Standing};
 use super::options::NodeOptions;
@@ -98,6 +99,7 @@ pub fn start_with(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptio
     let at_once = if store.is_exclusive() { Semaphore::MAX_PERMITS } else { LARGE_TURNS_MAX };
     let turns: Vec<Arc<Semaphore>> = (0..handles.len().max(1)).map(|_| Arc::new(Semaphore::new(at_once))).collect();
     let suspects = Arc::new(tokio::sync::RwLock::new(()));
+    let desk = Arc::new(Desk::new(&options.defaults));
     let shard = |partition: PartitionId| {
         let status = Arc::new(Status::default());
         let parts = ShardParts {
@@ -113,6 +115,7 @@ pub fn start_with(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptio
             news: standing.news.clone(),
             turns: turns[partition.0 as usize % turns.len()].clone(),
             suspects: suspects.clone(),
+            desk: desk.clone(),
         };
         let arbiter = handles.get(partition.0 as usize % turns.len()).cloned();
         let address = Arc::new(RwLock::new(start_shard(arbiter.as_ref(), parts.clone())));
@@ -133,7 +136,7 @@ pub fn start_with(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptio
     };
     let running = actix::spawn(membership.clone().run());
     let keeper = NodeActor { shards, arbiters, membership, running }.start();
-    Node::new(store, steady, shard_handles, options, standing, keeper)
+    Node::new(store, steady, shard_handles, options, standing, keeper, desk)
 }
 
 /// An Arbiter's runtime, with few threads for what a store reads off it: one store reads one file, and each thread keeps

@@ -27,6 +27,10 @@ pub struct NodeOptions {
     pub snooze_max: Span,
     /// How long a closed conversation stays in the store.
     pub retention: Span,
+    /// How long after a close the texts of its messages stay, for who wants a note after all: then they go at the next round.
+    pub texts_kept: Span,
+    /// How many days reports go back. A day takes some hundred bytes a workspace and partition, more where more happens.
+    pub report_days: i32,
     /// Conversations due within this are kept in memory with their own timer. Longer than several ticks, or the tick
     /// would have to find them all.
     pub horizon: Span,
@@ -61,6 +65,8 @@ impl Default for NodeOptions {
             apply_rate: 100,
             snooze_max: Span::from_days(366),
             retention: Span::from_days(90),
+            texts_kept: Span::from_hours(24),
+            report_days: 400,
             horizon: Span::from_mins(5),
             idle: Duration::from_secs(60),
             live_max: 250_000,

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::applying::Applying;
+use super::desk::Errand;
 use super::draft::{Draft, Head};
 use super::meter;
 use super::residents::Residents;
+use super::rollups::Rollups;
 use super::shard::{Requests, ShardParts};
 use super::tenure::LeaseClock;
 use super::upkeep::Rounds;
@@ -45,6 +47,7 @@ pub struct Owner<'a> {
     /// The mark of the entry that is being tried now.
     pub(super) trying: Option<(LogId, u32)>,
     pub(super) rounds: Rounds,
+    pub(super) rollups: Rollups,
     pub(super) sweeps: VecDeque<(Box<str>, Option<Place>)>,
     pub(super) applying: VecDeque<Applying>,
     pub(super) lease_clock: Rc<LeaseClock>,
@@ -63,6 +66,7 @@ impl<'a> Owner<'a> {
     ) -> Self {
         // What a batch may have held when the owner before died, counted from the same checkpoint (DESIGN.md, "Poison").
         let suspicious = claim.attempts >= 3 || claim.trying.is_some();
+        claim.settings.iter().for_each(|(workspace, settings)| parts.desk.heard(workspace, settings));
         let applying = Applying::left_over(parts, &claim.settings);
         Self {
             parts,
@@ -84,6 +88,7 @@ impl<'a> Owner<'a> {
             tried: claim.trying.map(|(id, times)| (id, times - u32::from(survived == Some((id, times))))),
             trying: None,
             rounds: Rounds::default(),
+            rollups: Rollups::default(),
             sweeps: VecDeque::new(),
             applying,
             lease_clock,
@@ -130,6 +135,7 @@ impl<'a> Owner<'a> {
             return false;
         }
         self.settings.insert(workspace.into(), Arc::new(settings.clone()));
+        self.parts.desk.heard(workspace, settings);
         if before.epoch_in_force() != settings.epoch_in_force() || before.warning_before != settings.warning_before {
             // One that is under way begins anew: where it has been it told of what held then.
             self.sweeps.retain(|(swept, _)| **swept != *workspace);
@@ -152,10 +158,12 @@ impl<'a> Owner<'a> {
     }
 
     /// Makes it so. After any error memory is not to be trusted: the shard drops it and claims again.
-    pub(super) async fn commit(&mut self, draft: Draft) -> Result<(), StoreError> {
+    pub(super) async fn commit(&mut self, mut draft: Draft) -> Result<(), StoreError> {
+        self.count(&mut draft).await?;
         if draft.is_empty(self.head) {
             return Ok(());
         }
+        let errands = self.errands(&mut draft);
         let (batch, head) = draft.finish();
         let touched: Vec<_> = batch.rows.iter().map(|row| (row.key.clone(), stored(&row.change))).collect();
         let tally = meter::Tally::of(&batch);
@@ -168,6 +176,7 @@ impl<'a> Owner<'a> {
         tally.committed(stopwatch.elapsed());
         self.head = head;
         self.committed = true;
+        errands.into_iter().for_each(|errand| self.parts.desk.leave(errand));
         for (key, (indexed_at, last_notification)) in &touched {
             self.residents.touch(key, *indexed_at, *last_notification);
         }
@@ -176,6 +185,13 @@ impl<'a> Owner<'a> {
             self.rounds.look_again();
         }
         Ok(())
+    }
+
+    /// What is to be done once this is committed: notes to be written, and those that somebody wrote to be learnt from.
+    fn errands(&self, draft: &mut Draft) -> Vec<Errand> {
+        let wanted = std::mem::take(&mut draft.wanted).into_iter().map(|(key, episode)| Errand::Write { key, episode });
+        let noted = draft.notes_by_hand().filter(|(key, _)| self.settings_of(key.workspace()).keeps_texts());
+        wanted.chain(noted.map(|(key, category)| Errand::Learn { key: key.clone(), category: category.into() })).collect()
     }
 
     /// Brings in everybody of `keys` who is not in memory. Answers those whose row cannot be read, with the reason.

@@ -17,6 +17,7 @@ use actix::prelude::*;
 use tokio::sync::{Notify, RwLock, Semaphore, SemaphorePermit, oneshot};
 
 use super::conversation::StepFn;
+use super::desk::Desk;
 use super::options::NodeOptions;
 use super::residents::LiveCount;
 use super::tenure::{Instruction, Order, live};
@@ -49,6 +50,8 @@ pub struct ShardParts {
     /// Written by the shard that tries a suspect entry alone, read by all others of the node that apply entries: were anything
     /// else applied meanwhile, a death of that would be blamed on the suspect, each time anew.
     pub suspects: Arc<RwLock<()>>,
+    /// Where notes that are wanted are left word of.
+    pub desk: Arc<Desk>,
 }
 
 impl ShardParts {

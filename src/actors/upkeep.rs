@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use super::due::trusted;
+use super::draft::Draft;
+use super::due::{CaughtUp, trusted};
 use super::owner::{AT_ONCE, Owner};
 use crate::domain::conversation::ToldTimer;
-use crate::domain::{Conversation, ConversationKey, Settings, Span, Timestamp, has_moved};
+use crate::domain::{Conversation, ConversationKey, Input, Settings, Span, Timestamp, has_moved};
 use crate::faults::{Bug, planted};
 use crate::store::{DueKey, Entry, Place, StoreError};
 
@@ -55,6 +56,7 @@ impl Owner<'_> {
         if self.rounds.ticks.wrapping_add(u32::from(self.parts.partition.0)).is_multiple_of(SLOW_ROUND) {
             self.rest();
             self.retain().await?;
+            self.forget_old_days().await?;
             self.unreadable.clear(); // somebody may have repaired them
         }
         self.rounds.ticks = self.rounds.ticks.wrapping_add(1);
@@ -198,15 +200,38 @@ impl Owner<'_> {
         self.rounds.retention_at = page.next;
         let before = caught_up.trusted.minus(self.parts.options.retention);
         let mut draft = self.draft();
+        self.forget_texts(&mut draft, &page.rows, &caught_up).await?;
         for (key, _) in page.rows.into_iter().filter(|(key, row)| is_past(row, before) && !self.residents.contains(key)) {
             draft.remove(key, None);
         }
         self.commit(draft).await
     }
+
+    /// Has what was written forgotten some time after the close, and where the workspace no longer wants notes.
+    async fn forget_texts(
+        &mut self,
+        draft: &mut Draft,
+        rows: &[(ConversationKey, Conversation)],
+        caught_up: &CaughtUp,
+    ) -> Result<(), StoreError> {
+        let before = caught_up.trusted.minus(self.parts.options.texts_kept);
+        let is_due = |(key, row): &&(ConversationKey, Conversation)| is_forgettable(row, &self.settings_of(key.workspace()), before);
+        let keys: Vec<ConversationKey> = rows.iter().filter(is_due).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            self.tell(draft, &key, Input::Forget, caught_up.barrier.clock).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether nobody will ask any more for what was written.
+fn is_forgettable(row: &Conversation, settings: &Settings, before: Timestamp) -> bool {
+    let is_over = row.closing.as_ref().is_some_and(|closing| closing.closed_at < before);
+    row.texts.to > 0 && row.pending_note.is_none() && (is_over || !settings.keeps_texts())
 }
 
 fn is_past(row: &Conversation, before: Timestamp) -> bool {
     let over = row.closing.as_ref().map_or(row.episode == 0, |_| true);
     // An exemption is for good: whoever asked for it would not hear that it is gone.
-    over && row.touched_at < before && row.set_aside == 0 && !row.holding.is_exempt()
+    over && row.texts.to == 0 && row.touched_at < before && row.set_aside == 0 && !row.holding.is_exempt()
 }

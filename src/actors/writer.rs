@@ -4,14 +4,13 @@ use futures_util::future::BoxFuture;
 
 use crate::domain::writing::{Brief, Proposal, Transcript, WriteError};
 
-/// Writes a note from a conversation. It stores nothing: what a workspace taught it comes with the [`Brief`] and is kept by
-/// whoever asks.
+/// Writes a note from a conversation. It holds nothing back and stores nothing: what a workspace taught it comes with the
+/// [`Brief`] and is kept by whoever asks.
 pub trait NoteWriter: Send + Sync {
     /// Who signs: `built-in`, or the model's name.
     fn name(&self) -> &str;
 
-    /// Takes seconds where a model is asked, minutes where that fails in every way there is: whoever has less time drops it, and
-    /// nothing is left behind.
+    /// Takes seconds where a model is asked, and never longer than its own time limit allows. Dropped, it leaves nothing behind.
     fn write<'a>(&'a self, brief: Brief<'a>) -> BoxFuture<'a, Result<Proposal, WriteError>>;
 
     /// Somebody closed this conversation with that category: what is to be kept of the workspace from now on, at most

@@ -9,11 +9,13 @@ use actix_web::dev::{Server, ServerHandle};
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use crate::actors::writer::NoteWriter;
 use crate::actors::{Node, NodeOptions, node};
 use crate::clock::{SharedClock, SteadyClock, WallClock};
 use crate::config::Config;
 use crate::edge::http::admin::Admin;
 use crate::edge::http::{DRAIN_SECS, Edge, Front, Limits, serve_admin, serve_public};
+use crate::edge::writers;
 use crate::telemetry;
 use opening::{Held, Opening};
 
@@ -54,6 +56,7 @@ struct Within {
     steady: SharedClock,
     options: NodeOptions,
     limits: Limits,
+    writer: Arc<dyn NoteWriter>,
     metrics: PrometheusHandle,
 }
 
@@ -87,7 +90,8 @@ impl App {
         let front = Front::new(config.limits.clone(), local_only);
         let public = serve_public(front.clone(), public)?;
         let admin = serve_admin(Admin::new(front.clone(), metrics.clone()), admin)?;
-        let within = Within { stop_grace: config.stop_grace, steady: clocks.steady, options, limits: config.limits, metrics };
+        let writer = writers::from_config(&config.writer)?;
+        let within = Within { stop_grace: config.stop_grace, steady: clocks.steady, options, limits: config.limits, writer, metrics };
         Ok(Self { opening, front, within, public, admin, public_addr, admin_addr })
     }
 
@@ -160,16 +164,21 @@ struct Service {
     node: Node,
     edge: Arc<Edge>,
     upkeep: tokio::task::JoinHandle<()>,
+    notes: tokio::task::JoinHandle<()>,
 }
 
 impl Service {
     fn start(held: Held, front: &Front, within: Within) -> Self {
-        let Within { stop_grace, steady, options, limits, metrics } = within;
+        let Within { stop_grace, steady, options, limits, writer, metrics } = within;
         let node = node::start(held.store.clone(), steady, options);
-        let edge = Edge::new(node.clone(), limits);
+        let edge = Edge::new(node.clone(), limits, writer.clone());
         front.open(edge.clone());
         let upkeep = tokio::task::spawn_local(telemetry::upkeep(metrics, node.clone()));
-        Self { stop_grace, held, node, edge, upkeep }
+        let notes = tokio::task::spawn_local({
+            let node = node.clone();
+            async move { node.write_notes(writer).await }
+        });
+        Self { stop_grace, held, node, edge, upkeep, notes }
     }
 
     async fn name_is_lost(&self) -> anyhow::Result<()> {
@@ -189,6 +198,7 @@ impl Service {
         self.edge.begin_stopping();
         public.stop(true).await;
         self.upkeep.abort();
+        self.notes.abort(); // what is not written is asked for again
         if tokio::time::timeout(NODE_STOP, self.node.stop()).await.is_err() {
             tracing::warn!("the shards did not finish in time; what they had not committed is in the log");
         }

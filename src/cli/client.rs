@@ -135,6 +135,15 @@ impl Client {
         self.call(if body.is_null() { request } else { request.json(body) }).await
     }
 
+    /// Sends a request and reads an answer that is no JSON.
+    pub async fn bytes(&self, request: RequestBuilder) -> Result<Vec<u8>, Failure> {
+        let response = request.timeout(ANSWER_TIMEOUT).send().await.map_err(|error| self.unreachable(&error))?;
+        let (status, retry_after) = (response.status(), retry_after(&response));
+        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        let answer = Answer { status, retry_after, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) };
+        if status.is_success() { Ok(bytes.into()) } else { Err(answer.failure()) }
+    }
+
     pub async fn get(&self, segments: &[&str], query: &[(&str, Option<&str>)]) -> Result<Value, Failure> {
         self.call(self.request(Method::GET, self.url(segments, query)?)).await
     }

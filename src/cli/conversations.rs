@@ -23,6 +23,8 @@ pub enum ConversationsVerb {
     Close(CloseArgs),
     /// Write the note of one that is closed, in place of the one it has
     Note(NoteArgs),
+    /// Have a note proposed from what was written; nothing is stored
+    Suggest(OneArgs),
     /// Open one again
     Open(OpenArgs),
     /// Give one to somebody
@@ -214,6 +216,7 @@ fn request(verb: ConversationsVerb) -> Result<Option<(OneArgs, Method, &'static 
         ConversationsVerb::Assign(AssignArgs { one, to, kind, name }) => {
             (one, Method::PUT, "assignee", said(&[("kind", &Some(kind)), ("id", &Some(to)), ("name", &name)]))
         }
+        ConversationsVerb::Suggest(one) => (one, Method::POST, "closing-note/suggest", Value::Null),
         ConversationsVerb::Unassign(one) => (one, Method::DELETE, "assignee", Value::Null),
         ConversationsVerb::Snooze(SnoozeArgs { one, until }) => (one, Method::PUT, "snooze", json!({"until": instant(&until)?})),
         ConversationsVerb::Hold(HoldArgs { one, reason, by }) => {
@@ -248,7 +251,8 @@ fn instant(text: &str) -> Result<String, Failure> {
 
 async fn act(verb: ConversationsVerb) -> Result<Value, Failure> {
     let Some((one, method, what, body)) = request(verb)? else { return Ok(Value::Null) };
-    let path = ["v1", "workspaces", &one.workspace, "conversations", &one.conversation, what];
+    let path: Vec<&str> =
+        ["v1", "workspaces", &one.workspace, "conversations", &one.conversation].into_iter().chain(what.split('/')).collect();
     Client::new(&one.target)?.act(method, &path, &body).await
 }
 

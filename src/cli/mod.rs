@@ -15,6 +15,7 @@ mod notifications;
 mod output;
 mod redis;
 mod rehearse;
+mod report;
 mod send;
 mod serve;
 mod settings;
@@ -69,6 +70,8 @@ enum Verb {
     /// Look at or change what closing notes of a workspace may name
     #[command(subcommand)]
     Categories(categories::CategoriesVerb),
+    /// See what was opened and closed, by day and by what it has in common
+    Report(report::ReportArgs),
     /// Look at events that were set aside, and take them up again or give them up
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLettersVerb),
@@ -110,6 +113,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Settings(verb) => client_runtime(settings::run(verb, format)),
         Verb::Agents(verb) => client_runtime(agents::run(verb, format)),
         Verb::Categories(verb) => client_runtime(categories::run(verb, format)),
+        Verb::Report(args) => client_runtime(report::run(args, format)),
         Verb::DeadLetters(verb) => client_runtime(dead_letters::run(verb, format)),
         Verb::Shards(verb) => client_runtime(shards::run(verb, format)),
         Verb::Nodes(verb) => client_runtime(nodes::run(verb, format)),

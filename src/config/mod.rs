@@ -29,6 +29,9 @@ pub use sources::Sources;
 pub use store::{RedisChoice, StoreChoice};
 
 /// The manual of the configuration, and its values.
+/// Three years: what is further back is asked of a data warehouse. Each day is kept and read on its own.
+const REPORT_DAYS_MAX: i32 = 1_100;
+
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
 
 /// A checked configuration.
@@ -190,6 +193,8 @@ fn node_options(raw: &Raw, store: &StoreChoice) -> Result<NodeOptions, ConfigErr
         apply_rate: apply_rate(raw.auto_close.apply_rate)?,
         snooze_max: positive("snooze_max", &raw.snooze_max)?,
         retention: positive("retention", &raw.retention)?,
+        texts_kept: positive("messages.keep", &raw.messages.keep)?,
+        report_days: report_days(&raw.reports.keep)?,
         horizon,
         idle: duration("idle", &raw.idle)?,
         live_max: at_least("live_max", raw.live_max, 1)?,
@@ -200,6 +205,15 @@ fn node_options(raw: &Raw, store: &StoreChoice) -> Result<NodeOptions, ConfigErr
         notifications_kept: at_least("notifications.keep", raw.notifications.keep.unwrap_or(store.notifications_kept()), 1)?,
         arbiters: at_least("arbiters", raw.arbiters, 1)?,
     })
+}
+
+/// Whole days: sums are kept by the day.
+fn report_days(text: &str) -> Result<i32, ConfigError> {
+    let days = positive("reports.keep", text)?.as_millis() / Span::from_days(1).as_millis();
+    match i32::try_from(days) {
+        Ok(days @ 1..=REPORT_DAYS_MAX) => Ok(days),
+        _ => Err(refuse("reports.keep", format!("must be 1d to {REPORT_DAYS_MAX}d"))),
+    }
 }
 
 fn apply_rate(rate: u32) -> Result<u32, ConfigError> {

@@ -33,6 +33,8 @@ pub struct Raw {
     pub(super) redis: RawRedis,
     pub(super) event_log: EventLog,
     pub(super) notifications: RawNotifications,
+    pub(super) messages: RawKeep,
+    pub(super) reports: RawKeep,
     pub(super) auto_close: RawBounds,
     pub(super) defaults: RawDefaults,
     pub(super) writer: RawWriter,
@@ -59,6 +61,12 @@ pub(super) struct RawRedis {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawNotifications {
     pub(super) keep: Option<u64>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawKeep {
+    pub(super) keep: String,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

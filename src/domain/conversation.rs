@@ -7,7 +7,9 @@ use super::event::{Assignee, AssigneeKind, ClosingSource, Note, OpeningSource};
 use super::facts::Facts;
 use super::hold::Holding;
 use super::id::{EventName, Fingerprint};
+use super::kept::{Kept, Pending};
 use super::order::{Border, Position};
+use super::report::{Count, Counted, Traits};
 use super::time::{Span, Timestamp};
 
 /// Events remembered by name, so that a repeat changes nothing (D6).
@@ -47,6 +49,10 @@ pub struct Conversation {
     pub late: Facts,
     /// What somebody asked for to keep the timer from closing it.
     pub holding: Holding,
+    /// Texts kept for whoever writes a note.
+    pub texts: Kept,
+    /// A note that is to come, of an episode that closed without one (L12).
+    pub pending_note: Option<Box<Pending>>,
     /// What subscribers were told last.
     pub told: Told,
     /// Events of this conversation in the dead letters. While there are any, the timer is held: one might be the reply.
@@ -112,6 +118,8 @@ pub struct Closing {
     /// What is not later than this belongs to the closed episode or one before it.
     pub border: Border,
     pub auto: Option<AutoClosing>,
+    /// Whose it was when it closed, by id: where reports count it, whoever has it since.
+    pub agent: Option<Box<str>>,
 }
 
 /// What an auto-close says of itself (L13).
@@ -191,6 +199,8 @@ impl Conversation {
             next: Facts::default(),
             late: Facts::default(),
             holding: Holding::default(),
+            texts: Kept::default(),
+            pending_note: None,
             told: Told::default(),
             set_aside: 0,
             last_notification: None,
@@ -220,6 +230,27 @@ impl Conversation {
         let opener = self.opening.as_ref().map(|opening| &opening.position)?;
         let earliest = self.facts.openers.iter().map(|o| &o.position).find(|p| !self.was_blocked_at(p));
         Some(earliest.map_or(opener, |earliest| earliest.min(opener)))
+    }
+
+    /// What reports count of the opening of this episode.
+    pub fn counted_opening(&self) -> Option<Count> {
+        let Opening { position, source, .. } = self.opening.as_ref()?;
+        let agent = self.assignment.assignee().map(|assignee| assignee.id.clone());
+        let of = Traits { opened_source: *source, closed_source: None, category: None, agent };
+        Some(Count { at: position.time, what: Counted::Opened { again: self.episode > 1 }, of, taken_back: false })
+    }
+
+    /// What reports count of the close of this episode, while it is closed.
+    pub fn counted_close(&self) -> Option<Count> {
+        let (opening, closing) = (self.opening.as_ref()?, self.closing.as_ref()?);
+        let of = Traits {
+            opened_source: opening.source,
+            closed_source: Some(closing.source),
+            category: closing.note.as_ref().and_then(|note| note.category.clone()),
+            agent: closing.agent.clone(),
+        };
+        let after = closing.closed_at.since(opening.position.time);
+        Some(Count { at: closing.closed_at, what: Counted::Closed { after }, of, taken_back: false })
     }
 
     /// The snooze commands of the open episode, folded.

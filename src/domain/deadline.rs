@@ -123,13 +123,14 @@ pub fn has_moved(conversation: &Conversation, settings: &Settings) -> bool {
     }
 }
 
-/// When to look at this conversation again: at the end of a snooze that was told of, when its close is to be warned of, or at
-/// the deadline, whichever is first. `None`: only an event can change anything. A conversation with an event set aside is not
+/// When to look at this conversation again: at the end of a snooze that was told of, when its close is to be warned of, at the
+/// deadline, or when a note is to be asked for again, whichever is first. `None`: only an event can change anything. A conversation with an event set aside is not
 /// closed by its timer (DESIGN.md, "Poison and pressure").
 pub fn wake_at(conversation: &Conversation, settings: &Settings) -> Option<Timestamp> {
     let due = deadline(conversation, settings).ok().filter(|_| conversation.set_aside == 0);
     let warning = due.and_then(|due| warn_at(conversation, &due, settings));
-    [due.map(|due| due.at), warning, conversation.told.snoozed_until].into_iter().flatten().min()
+    let note = conversation.pending_note.as_ref().map(|pending| pending.next_at);
+    [due.map(|due| due.at), warning, conversation.told.snoozed_until, note].into_iter().flatten().min()
 }
 
 /// When those who want to know are to hear that this deadline is near; `None`: they have, or nobody does. Never during a snooze.

@@ -72,6 +72,8 @@ pub enum EventKind {
         source: MessageSource,
         agent: Option<Box<str>>,
         message_id: Option<Box<str>>,
+        /// On its way to where it is kept, if it is: nothing is decided by it.
+        text: Option<Text>,
     },
     MessageFailed {
         message_id: Box<str>,
@@ -115,6 +117,28 @@ pub enum EventKind {
     ExemptionEnded {
         by: Option<Box<str>>,
     },
+    /// The note of a closed episode, by whoever writes them where nobody did (L12).
+    Written {
+        episode: u32,
+        note: Note,
+        by: Box<str>,
+    },
+    /// There will be none.
+    Unwritten {
+        episode: u32,
+        reason: Box<str>,
+        by: Box<str>,
+    },
+}
+
+/// What somebody wrote. Never shown where it is not asked for: not in a log either.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Text(pub Box<str>);
+
+impl std::fmt::Debug for Text {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
 }
 
 /// Longest summary of a note, in characters (L10).
@@ -229,6 +253,8 @@ impl EventKind {
             Self::HoldEnded { .. } => "adjourn.hold.deleted.v1",
             Self::Exempted { .. } => "adjourn.exemption.put.v1",
             Self::ExemptionEnded { .. } => "adjourn.exemption.deleted.v1",
+            Self::Written { .. } => "adjourn.closing_note.written.v1",
+            Self::Unwritten { .. } => "adjourn.closing_note.given_up.v1",
         }
     }
 
@@ -243,6 +269,7 @@ impl EventKind {
             | Self::HoldEnded { by }
             | Self::Exempted { by, .. }
             | Self::ExemptionEnded { by } => by.as_deref(),
+            Self::Written { by, .. } | Self::Unwritten { by, .. } => Some(by),
             Self::MessageFailed { .. }
             | Self::Assigned(_)
             | Self::Unassigned
@@ -250,6 +277,13 @@ impl EventKind {
             | Self::Unsnoozed
             | Self::Blocked
             | Self::Unblocked => None,
+        }
+    }
+
+    /// Takes away what somebody wrote, and nothing else.
+    pub fn drop_text(&mut self) {
+        if let Self::Message { text, .. } = self {
+            *text = None;
         }
     }
 

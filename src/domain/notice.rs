@@ -28,6 +28,7 @@ named! {
         SettingsChanged = "adjourn.settings.changed.v1",
         ClosingSoon = "adjourn.timer.closing_soon.v1",
         NoteAdded = "adjourn.closing_note.added.v1",
+        NoteFailed = "adjourn.closing_note.failed.v1",
     }
 }
 
@@ -81,6 +82,14 @@ pub enum Cause {
         period: Span,
         armed_by: EventName,
         armed_at: Timestamp,
+    },
+    /// The note of an episode that closed without one came (L12), or `reason` why it will not. The conversation may be in another
+    /// episode by now.
+    Writer {
+        episode: u32,
+        note: Option<Note>,
+        writer: Box<str>,
+        reason: Option<Box<str>>,
     },
     SnoozeElapsed,
     /// Auto-close was switched off, or on again (T21, T22), or a period applied to running timers (T23).

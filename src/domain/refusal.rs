@@ -15,7 +15,7 @@ named! {
         Unknown = "unknown", OtherVersion = "other_version", NotOpen = "not_open", AlreadyOpen = "already_open", Blocked = "blocked",
         NotBlocked = "not_blocked", NotSnoozed = "not_snoozed", SnoozeOver = "snooze_over", Overtaken = "overtaken", NotesOff = "notes_off",
         CategoryMissing = "category_missing", SummaryMissing = "summary_missing", CategoryUnknown = "category_unknown",
-        NotClosed = "not_closed", NotHeld = "not_held", NotExempt = "not_exempt", HoldOver = "hold_over",
+        NotClosed = "not_closed", NotHeld = "not_held", NotExempt = "not_exempt", HoldOver = "hold_over", NoteNotWanted = "note_not_wanted",
     }
 }
 
@@ -54,6 +54,10 @@ pub fn refusal(
         EventKind::Unsnoozed => conversation.snooze().holds_at(now).is_none().then_some(Refusal::NotSnoozed),
         EventKind::Unblocked => (!is_blocked).then_some(Refusal::NotBlocked),
         EventKind::Blocked | EventKind::Assigned(_) | EventKind::Unassigned | EventKind::Exempted { .. } => None,
+        EventKind::Written { episode, .. } | EventKind::Unwritten { episode, .. } => {
+            let waits = conversation.pending_note.as_ref().is_some_and(|pending| pending.episode == *episode);
+            (!waits).then_some(Refusal::NoteNotWanted)
+        }
         // Nobody commands these: they happen.
         EventKind::Message { .. } | EventKind::MessageFailed { .. } => None,
     }
@@ -97,6 +101,7 @@ pub fn was_done(after: &Conversation, command: &Event, position: &Position, now:
         EventKind::Exempted { .. } => after.holding.exemption.is_some(),
         EventKind::ExemptionEnded { .. } => after.holding.exemption.is_none(),
         EventKind::Noted { note, .. } => after.closing.as_ref().is_some_and(|closing| closing.note.as_ref() == Some(note)),
+        EventKind::Written { .. } | EventKind::Unwritten { .. } => after.pending_note.is_none(),
         EventKind::Message { .. } | EventKind::MessageFailed { .. } => true,
     }
 }

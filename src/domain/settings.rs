@@ -88,6 +88,16 @@ impl Settings {
         self.enabled.then_some(self.enable_epoch)
     }
 
+    /// Whether texts of messages are kept: only where a note may be written from them (L7, L11).
+    pub fn keeps_texts(&self) -> bool {
+        self.notes_mode != NotesMode::Off
+    }
+
+    /// Whether a close without a note gets one (L11, L12).
+    pub fn writes_notes(&self) -> bool {
+        self.notes_auto_generate && self.notes_mode != NotesMode::Off
+    }
+
     /// The command that gave a message another period than it was stamped with (T23).
     pub fn applied_to(&self, message: &HumanMessage) -> Option<&Running> {
         self.running.as_ref().filter(|running| message.stamped_by < running.version)

@@ -8,9 +8,11 @@ use super::conversation::{AutoClosing, Conversation};
 use super::deadline::{deadline, has_moved, warn_at};
 use super::event::Accepted;
 use super::id::ConversationKey;
+use super::kept::TextChange;
 use super::notice::{Cause, Notice, NoticeKind};
 use super::order::Position;
 use super::refusal::{Refusal, refusal, was_done};
+use super::report::Count;
 use super::settings::Settings;
 use super::time::Timestamp;
 use super::turn::Turn;
@@ -29,13 +31,28 @@ pub enum Input {
     SetAside,
     /// One of them was replayed or dismissed.
     Released,
+    /// Nobody will write a note from the texts that are kept.
+    Forget,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Step {
     pub after: Conversation,
     pub notices: Vec<Notice>,
+    /// What reports count by it.
+    pub counts: Vec<Count>,
+    /// What is kept of what was written, or is not any more.
+    pub texts: Vec<TextChange>,
+    /// The note of this episode is to be written now (L12).
+    pub write_note: Option<u32>,
     pub outcome: Outcome,
+}
+
+impl Step {
+    /// One that nobody needs to hear of.
+    fn quiet(after: Conversation, outcome: Outcome) -> Self {
+        Self { after, notices: Vec::new(), counts: Vec::new(), texts: Vec::new(), write_note: None, outcome }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,6 +75,7 @@ pub fn step(key: &ConversationKey, before: Conversation, input: &Input, settings
         Input::WakeUp => wake_up(key, before, settings, now),
         Input::SetAside => held(before, |count| count.saturating_add(1)),
         Input::Released => held(before, |count| count.saturating_sub(1)),
+        Input::Forget => forget(before, settings),
     }
 }
 
@@ -65,7 +83,7 @@ fn event(key: &ConversationKey, before: Conversation, accepted: &Accepted, setti
     let Accepted { event, accepted_at } = accepted;
     let name = event.name.fingerprint();
     if before.seen.contains(name) {
-        return Step { after: before, notices: Vec::new(), outcome: Outcome::Duplicate };
+        return Step::quiet(before, Outcome::Duplicate);
     }
     let cause = Cause::of(event);
     let mut turn = Turn::new(key, before, settings, now, cause);
@@ -87,9 +105,9 @@ fn command(
     now: Timestamp,
 ) -> Step {
     if before.seen.contains(accepted.event.name.fingerprint()) {
-        return Step { after: before, notices: Vec::new(), outcome: Outcome::Duplicate };
+        return Step::quiet(before, Outcome::Duplicate);
     }
-    let refused = |before, refusal| Step { after: before, notices: Vec::new(), outcome: Outcome::Refused(refusal) };
+    let refused = |before, refusal| Step::quiet(before, Outcome::Refused(refusal));
     if let Some(refusal) = refusal(&before, &accepted.event.kind, expected, settings, now) {
         return refused(before, refusal);
     }
@@ -111,10 +129,11 @@ fn wake_up(key: &ConversationKey, before: Conversation, settings: &Settings, now
             turn.after.told.warned = Some(near.deadline);
             turn.tell(NoticeKind::ClosingSoon);
         }
+        Wakes::NoteLate => turn.ask_again(),
         Wakes::SnoozeOver | Wakes::Moved | Wakes::Told => {}
     }
     let mut step = turn.finish(Outcome::Changed);
-    if step.notices.is_empty() && step.after.told == told {
+    if step.notices.is_empty() && step.after.told == told && step.write_note.is_none() {
         step.after.version -= 1;
         step.outcome = Outcome::Unchanged;
     }
@@ -130,6 +149,8 @@ enum Wakes {
     Moved,
     /// The deadline is so near that it is to be told.
     Near(AutoClosing),
+    /// A note was asked for and has not come.
+    NoteLate,
     /// At most that subscribers were told something that settings have changed since.
     Told,
 }
@@ -150,6 +171,7 @@ impl Wakes {
             Some(auto) if auto.deadline <= now => Self::Due(auto),
             _ if is_snooze_over => Self::SnoozeOver,
             Some(auto) if is_near => Self::Near(auto),
+            _ if before.pending_note.as_ref().is_some_and(|pending| pending.next_at <= now) => Self::NoteLate,
             Some(_) | None => Self::Told,
         }
     }
@@ -169,12 +191,22 @@ impl Wakes {
                 Cause::DeadlineNear { deadline: *deadline, period: *period, armed_by: armed_by.clone(), armed_at: *armed_at }
             }
             Self::Moved => Cause::Settings { version: settings.running.map_or(settings.version, |running| running.version) },
-            Self::Told => Cause::Settings { version: settings.version },
+            Self::Told | Self::NoteLate => Cause::Settings { version: settings.version },
         }
     }
 }
 
+/// Where a note may still be written from them, they stay.
+fn forget(mut conversation: Conversation, settings: &Settings) -> Step {
+    let wanted = conversation.pending_note.is_some() || (conversation.is_open() && settings.keeps_texts());
+    if wanted || conversation.texts.to == 0 {
+        return Step::quiet(conversation, Outcome::Unchanged);
+    }
+    let texts = conversation.texts.clear();
+    Step { texts, ..Step::quiet(conversation, Outcome::Changed) }
+}
+
 fn held(mut conversation: Conversation, count: impl Fn(u32) -> u32) -> Step {
     conversation.set_aside = count(conversation.set_aside);
-    Step { after: conversation, notices: Vec::new(), outcome: Outcome::Changed }
+    Step::quiet(conversation, Outcome::Changed)
 }

@@ -21,7 +21,7 @@ pub fn accepted(event: Event, accepted_at: i64) -> Accepted {
 }
 
 pub fn message(id: &str, time: i64, source: MessageSource) -> Event {
-    event(id, time, EventKind::Message { source, agent: None, message_id: None })
+    event(id, time, EventKind::Message { source, agent: None, message_id: None, text: None })
 }
 
 pub fn human(id: &str, time: i64) -> Event {

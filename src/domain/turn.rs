@@ -4,15 +4,18 @@
 use super::commands::{BlockCommand, CommandLog, SnoozeCommand};
 use super::conversation::{AutoClosing, Closing, Conversation, Opening, ToldTimer};
 use super::deadline::{Timer, deadline, timer};
-use super::event::{Accepted, ClosingSource, EventKind, Note, OpeningSource, Speaker};
+use super::event::{Accepted, ClosingSource, EventKind, MessageSource, Note, OpeningSource, Speaker, Text};
 use super::facts::{CloseCommand, Facts, HumanMessage, Opener};
 use super::hold::{Hold, Released};
 use super::id::ConversationKey;
+use super::kept::{Pending, SAID_BYTES_MAX, TRIES_MAX, TextChange};
 use super::notice::{Cause, ConversationNotice, Notice, NoticeKind, Snapshot};
 use super::order::{Border, Position};
+use super::report::{Count, Counted, Traits};
 use super::settings::Settings;
 use super::step::{Outcome, Step};
 use super::time::Timestamp;
+use super::writing::{self, Said};
 
 /// One step in the making.
 pub(super) struct Turn<'a> {
@@ -22,6 +25,11 @@ pub(super) struct Turn<'a> {
     now: Timestamp,
     cause: Cause,
     notices: Vec<Notice>,
+    counts: Vec<Count>,
+    texts: Vec<TextChange>,
+    write_note: Option<u32>,
+    /// What was written, with its place: kept if it turns out to be of the open episode.
+    said: Option<(Position, Said)>,
     blocked_before: bool,
     assignment_before: Option<(super::event::AssigneeKind, Box<str>)>,
     /// A second opening or closing in one step gets a version of its own, so that no two notifications share an id.
@@ -32,14 +40,31 @@ impl<'a> Turn<'a> {
     pub fn new(key: &'a ConversationKey, before: Conversation, settings: &'a Settings, now: Timestamp, cause: Cause) -> Self {
         let assignment_before = before.assignment.assignee().map(|a| (a.kind, a.id.clone()));
         let blocked_before = before.is_blocked();
-        Self { key, after: before, settings, now, cause, notices: Vec::new(), blocked_before, assignment_before, turned: false }
+        Self {
+            key,
+            after: before,
+            settings,
+            now,
+            cause,
+            notices: Vec::new(),
+            counts: Vec::new(),
+            texts: Vec::new(),
+            write_note: None,
+            said: None,
+            blocked_before,
+            assignment_before,
+            turned: false,
+        }
     }
 
     /// Puts the event where it belongs by its time: over all episodes, into the open one, or into the one to come.
     pub fn take_in(&mut self, accepted: &Accepted) {
         let position = Position::of(accepted);
         match &accepted.event.kind {
-            EventKind::Message { source, message_id, .. } => self.message(source.speaker(), position, accepted.accepted_at, message_id),
+            EventKind::Message { source, message_id, text, .. } => {
+                self.said = text.as_ref().filter(|_| self.settings.keeps_texts()).map(|text| said(&position, *source, text));
+                self.message(source.speaker(), position, accepted.accepted_at, message_id);
+            }
             EventKind::MessageFailed { message_id } => self.facts_to_come().record_failure(position, message_id.clone()),
             EventKind::Assigned(assignee) => self.after.assignment.assign(position, assignee.clone()),
             EventKind::Unassigned => self.after.assignment.unassign(position),
@@ -61,6 +86,8 @@ impl<'a> Turn<'a> {
                 self.after.holding.exemption = Some(Hold { until: None, reason: reason.clone(), by: by.clone() });
             }
             EventKind::ExemptionEnded { .. } => self.release(position, Released::Exemption),
+            EventKind::Written { note, by, .. } => self.written(note, by),
+            EventKind::Unwritten { reason, by, .. } => self.unwritten(reason, by),
         }
     }
 
@@ -130,10 +157,77 @@ impl<'a> Turn<'a> {
 
     /// L10: the note of the closed episode, first or anew.
     fn noted(&mut self, note: Note) {
+        let counted = self.after.counted_close();
         let Some(closing) = &mut self.after.closing else { return };
         if closing.note.as_ref() != Some(&note) {
             closing.note = Some(note);
+            self.counts.extend(counted.map(Count::take_back));
+            self.counts.extend(self.after.counted_close());
+            self.after.pending_note = None; // nobody needs another
             self.tell(NoticeKind::NoteAdded);
+        }
+    }
+
+    /// L12: the note that a closed episode was still to get. It is that episode's, also where the conversation is open again.
+    fn written(&mut self, note: &Note, by: &str) {
+        let Some(pending) = self.after.pending_note.take() else { return };
+        let Pending { episode, close, .. } = *pending;
+        let of = Traits { category: note.category.clone(), ..close.of.clone() };
+        self.counts.extend([close.clone().take_back(), Count { of, ..close }]);
+        if self.after.episode == episode
+            && let Some(closing) = &mut self.after.closing
+        {
+            closing.note = Some(note.clone());
+        }
+        self.cause = Cause::Writer { episode, note: Some(note.clone()), writer: by.into(), reason: None };
+        self.tell(NoticeKind::NoteAdded);
+    }
+
+    /// L12: given up.
+    fn unwritten(&mut self, reason: &str, by: &str) {
+        let Some(pending) = self.after.pending_note.take() else { return };
+        self.cause = Cause::Writer { episode: pending.episode, note: None, writer: by.into(), reason: Some(reason.into()) };
+        self.tell(NoticeKind::NoteFailed);
+    }
+
+    /// The note did not come in time: asks for it again, or gives it up.
+    pub fn ask_again(&mut self) {
+        let Some(pending) = &mut self.after.pending_note else { return };
+        if pending.try_again(self.now) {
+            self.write_note = Some(pending.episode);
+        } else {
+            self.unwritten(&format!("no answer within {TRIES_MAX} tries"), "");
+        }
+    }
+
+    /// L11, L12: an episode that the timer closed, or a user without a note, gets one.
+    fn want_note(&mut self) {
+        let Conversation { closing, episode, texts, .. } = &self.after;
+        let wants = closing
+            .as_ref()
+            .is_some_and(|closing| closing.note.is_none() && matches!(closing.source, ClosingSource::AutoClose | ClosingSource::User));
+        let Some(close) = self.after.counted_close().filter(|_| wants && self.settings.writes_notes()) else { return };
+        let pending = Pending::new(*episode, self.now, close, *texts);
+        self.write_note = Some(pending.episode);
+        self.after.pending_note = Some(Box::new(pending));
+    }
+
+    /// Keeps what was written, where it is of the open episode.
+    fn keep_text(&mut self) {
+        let Some((position, said)) = self.said.take() else { return };
+        if self.after.is_open() && self.after.border().is_none_or(|border| border.is_before(&position)) {
+            let change = self.after.texts.push(said);
+            self.texts.push(change);
+        }
+    }
+
+    /// An episode begins: what is kept of the one before goes, unless its note is still to be written from that.
+    fn begin_texts(&mut self) {
+        let texts = &mut self.after.texts;
+        if self.after.pending_note.is_some() {
+            texts.from = texts.to;
+        } else {
+            self.texts.extend(texts.clear());
         }
     }
 
@@ -179,8 +273,12 @@ impl<'a> Turn<'a> {
         let Some(closing) = &self.after.closing else { return };
         let in_time = closing.auto.is_some() && accepted_at <= closing.closed_at.plus(self.settings.late_reply_window);
         if in_time {
-            let Conversation { closing, facts, next, late, blocks, .. } = &mut self.after;
+            let counted = self.after.counted_close();
+            self.counts.extend(counted.iter().cloned().map(Count::take_back));
+            self.counts.extend(counted.map(|close| Count { what: Counted::Reversed, ..close }));
+            let Conversation { closing, pending_note, facts, next, late, blocks, .. } = &mut self.after;
             *closing = None;
+            *pending_note = None;
             facts.record_contact(position);
             facts.merge(std::mem::take(late), blocks);
             facts.merge(std::mem::take(next), blocks);
@@ -230,6 +328,8 @@ impl<'a> Turn<'a> {
         let Opener { position, source } = opener;
         after.opening = Some(Opening { position, source, enable_epoch: self.settings.epoch_in_force() });
         let kind = if after.episode == 1 { NoticeKind::Opened } else { NoticeKind::Reopened };
+        self.counts.extend(self.after.counted_opening());
+        self.begin_texts();
         self.turn();
         self.tell(kind);
     }
@@ -239,7 +339,7 @@ impl<'a> Turn<'a> {
         let CloseCommand { position, source, by, note } = close;
         let closed_at = position.effective;
         self.turn();
-        self.end_episode(Closing { source, by, note, closed_at, border: Border::Event(position), auto: None });
+        self.end_episode(Closing { source, by, note, closed_at, border: Border::Event(position), auto: None, agent: None });
         self.tell_timer(Timer::None);
         self.tell(NoticeKind::Closed);
     }
@@ -249,8 +349,8 @@ impl<'a> Turn<'a> {
         self.turn();
         self.tell_snooze(None);
         self.after.told.timer = ToldTimer::None;
-        let (closed_at, border) = (self.now, Border::Instant(self.now));
-        self.end_episode(Closing { source: ClosingSource::AutoClose, by: None, note: None, closed_at, border, auto: Some(auto) });
+        let (closed_at, border, source) = (self.now, Border::Instant(self.now), ClosingSource::AutoClose);
+        self.end_episode(Closing { source, by: None, note: None, closed_at, border, auto: Some(auto), agent: None });
         self.tell(NoticeKind::Closed);
     }
 
@@ -258,10 +358,13 @@ impl<'a> Turn<'a> {
         let after = &mut self.after;
         after.next = after.facts.split_after(&closing.border);
         after.touched_at = after.touched_at.max(closing.closed_at);
-        after.closing = Some(closing);
+        let agent = after.assignment.assignee().map(|assignee| assignee.id.clone());
+        after.closing = Some(Closing { agent, ..closing });
         after.told.snoozed_until = None;
         after.told.warned = None;
         after.holding.end_episode();
+        self.counts.extend(self.after.counted_close());
+        self.want_note();
     }
 
     fn turn(&mut self) {
@@ -273,13 +376,15 @@ impl<'a> Turn<'a> {
 
     /// Tells what else changed: assignee, block, snooze and timer, each against what was told before.
     pub fn finish(mut self, outcome: Outcome) -> Step {
+        self.keep_text();
         self.tell_assignment();
         self.tell_block();
         let snoozed_until = self.after.snooze().holds_at(self.now);
         self.tell_snooze(snoozed_until);
         let timer = timer(&self.after, self.settings, self.now);
         self.tell_timer(timer);
-        Step { after: self.after, notices: self.notices, outcome }
+        let Self { after, notices, counts, texts, write_note, .. } = self;
+        Step { after, notices, counts, texts, write_note, outcome }
     }
 
     fn tell_assignment(&mut self) {
@@ -336,4 +441,15 @@ impl<'a> Turn<'a> {
         let notice = ConversationNotice { key: self.key.clone(), kind, at: self.now, cause: self.cause.clone(), snapshot };
         self.notices.push(Notice::Conversation(Box::new(notice)));
     }
+}
+
+/// A message as it is kept.
+fn said(position: &Position, source: MessageSource, text: &Text) -> (Position, Said) {
+    let by = match source.speaker() {
+        Speaker::Contact => writing::Speaker::Contact,
+        Speaker::Human | Speaker::HumanElsewhere => writing::Speaker::Human,
+        Speaker::Machine => writing::Speaker::Machine,
+    };
+    let end = writing::floor_boundary(&text.0, SAID_BYTES_MAX);
+    (position.clone(), Said { by, at: position.time, text: text.0.get(..end).unwrap_or_default().into() })
 }

@@ -71,7 +71,7 @@ impl Transcript {
 }
 
 /// The end of the last whole character within `max` bytes.
-fn floor_boundary(text: &str, max: usize) -> usize {
+pub(super) fn floor_boundary(text: &str, max: usize) -> usize {
     (0..=max.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default()
 }
 

@@ -1,5 +1,5 @@
 //! Third floor: doors and windows. A door translates and steps aside: it parses with [`crate::wire`], asks the node's
-//! handle, renders the answer. A window looks out: a writer of closing notes asks a model elsewhere.
+//! handle, renders the answer.
 //!
 //! Never here: a store, a shard, a conversation's state, a decision.
 

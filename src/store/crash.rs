@@ -10,11 +10,13 @@ use super::{
     Applied, Barrier, Batch, Claim, ClusterView, DeadLetter, Document, DueKey, Entry, Hint, Holder, Lease, Loaded, LogEntry, LogId, Member,
     NodeRecord, NotificationPage, PartitionStats, Place, Shelf, Store, StoreError, Walked,
 };
+use crate::domain::report::{Day, Rollup};
+use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
 use crate::faults::crash::{self, AFTER, BEFORE};
 
 /// The calls that go to the store; the others answer from memory.
-pub const CALLS: [&str; 28] = [
+pub const CALLS: [&str; 31] = [
     "clock",
     "append",
     "read",
@@ -24,6 +26,9 @@ pub const CALLS: [&str; 28] = [
     "release",
     "commit",
     "load",
+    "texts",
+    "rollups",
+    "rollups_before",
     "due",
     "scan",
     "walk",
@@ -107,6 +112,18 @@ impl Store for Crashing {
 
     fn load(&self, partition: PartitionId, keys: Vec<ConversationKey>) -> BoxFuture<'_, Result<Vec<Loaded>, StoreError>> {
         around_call("load", move || self.0.load(partition, keys))
+    }
+
+    fn rollups(&self, partition: PartitionId, workspace: Box<str>, days: Vec<Day>) -> BoxFuture<'_, Result<Vec<Rollup>, StoreError>> {
+        around_call("rollups", move || self.0.rollups(partition, workspace, days))
+    }
+
+    fn texts(&self, partition: PartitionId, key: ConversationKey, slots: Vec<u8>) -> BoxFuture<'_, Result<Vec<Said>, StoreError>> {
+        around_call("texts", move || self.0.texts(partition, key, slots))
+    }
+
+    fn rollups_before(&self, partition: PartitionId, day: Day, limit: usize) -> BoxFuture<'_, Result<Vec<(Day, Box<str>)>, StoreError>> {
+        around_call("rollups_before", move || self.0.rollups_before(partition, day, limit))
     }
 
     fn due(

@@ -14,6 +14,9 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use crate::domain::kept::TextChange;
+use crate::domain::report::{Day, Rollup};
+use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, Notice, PartitionCount, PartitionId, Settings, Timestamp};
 
 pub mod cluster;
@@ -96,6 +99,18 @@ pub trait Store: Send + Sync + 'static {
 
     /// The rows of these conversations, in the order asked. One that cannot be read does not spoil the others.
     fn load(&self, partition: PartitionId, keys: Vec<ConversationKey>) -> BoxFuture<'_, Result<Vec<Loaded>, StoreError>>;
+
+    /// What reports count of a workspace in a partition on these days, in their order; a day without anything is empty.
+    ///
+    /// # Errors
+    /// `Unreadable`: one of them cannot be read. What is not known is not to be taken for nothing.
+    fn rollups(&self, partition: PartitionId, workspace: Box<str>, days: Vec<Day>) -> BoxFuture<'_, Result<Vec<Rollup>, StoreError>>;
+
+    /// The texts in these slots of a conversation, in their order; those that are not there, or cannot be read, are left out.
+    fn texts(&self, partition: PartitionId, key: ConversationKey, slots: Vec<u8>) -> BoxFuture<'_, Result<Vec<Said>, StoreError>>;
+
+    /// The days before this one that a partition has sums of, with their workspaces, at most `limit`: for taking them away.
+    fn rollups_before(&self, partition: PartitionId, day: Day, limit: usize) -> BoxFuture<'_, Result<Vec<(Day, Box<str>)>, StoreError>>;
 
     /// Conversations to be looked at up to and including `until`, strictly after `after`, ordered by (instant, key), at
     /// most `limit`.
@@ -209,6 +224,8 @@ pub trait Store: Send + Sync + 'static {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Shelf {
     Agents,
+    /// What the writer of closing notes has learnt from those that people wrote.
+    Learnt,
     /// Of the changes of its settings; of the version of the settings it was written with.
     SettingsHistory,
 }
@@ -218,6 +235,7 @@ impl Shelf {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Agents => "agents",
+            Self::Learnt => "learnt",
             Self::SettingsHistory => "settings_history",
         }
     }
@@ -315,6 +333,10 @@ pub struct Batch {
     pub trying: Option<(LogId, u32)>,
     /// What came of entries of this batch, for whoever waits to hear.
     pub marks: Vec<(LogId, Mark)>,
+    /// At most one a workspace and day.
+    pub rollups: Vec<RollupWrite>,
+    /// Texts of messages that are kept, or are not any more, in their order.
+    pub texts: Vec<(ConversationKey, TextChange)>,
 }
 
 impl Batch {
@@ -333,6 +355,8 @@ impl Batch {
             not_before: None,
             trying: None,
             marks: Vec::new(),
+            rollups: Vec::new(),
+            texts: Vec::new(),
         }
     }
 }
@@ -353,6 +377,14 @@ pub enum RowChange {
     },
     /// Retention took it.
     Remove,
+}
+
+/// What reports count of a workspace's day, as it is from now on; `None`: no longer kept.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RollupWrite {
+    pub workspace: Box<str>,
+    pub day: Day,
+    pub rollup: Option<Arc<Rollup>>,
 }
 
 #[derive(Clone, PartialEq, Debug)]

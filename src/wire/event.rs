@@ -9,7 +9,7 @@ use super::problem::{EventProblem, Fault};
 use super::split::{json_is_shallow, msgpack_is_shallow, utf8};
 use super::time;
 use crate::domain::categories::CATEGORY_CHARS_MAX;
-use crate::domain::event::{Assignee, AssigneeKind, ClosingSource, MessageSource, Note, OpeningSource, SUMMARY_CHARS_MAX};
+use crate::domain::event::{Assignee, AssigneeKind, ClosingSource, MessageSource, Note, OpeningSource, SUMMARY_CHARS_MAX, Text};
 use crate::domain::id::{is_name, is_printable};
 use crate::domain::{ConversationKey, Event, EventKind, EventName, Timestamp};
 
@@ -226,18 +226,24 @@ impl Kind {
 }
 
 fn message(data: &Data) -> Result<EventKind, Fault> {
-    // Neither is kept; only what nobody could have meant is refused.
-    for (member, name) in [(&data.text, "data.text"), (&data.channel, "data.channel")] {
-        if let Err(fault @ Fault::TooLong { .. }) = member.text(name) {
-            return Err(fault);
-        }
-    }
+    // Nothing is decided by either; only what nobody could have meant is refused.
+    let text = loose(&data.text, "data.text")?.filter(|text| !text.is_empty()).map(|text| Text(text.into()));
+    loose(&data.channel, "data.channel")?;
     let message_id = data.message_id.text("data.message_id")?.map(|id| printable(id, "data.message_id")).transpose()?;
     Ok(EventKind::Message {
         source: source(&data.source, MessageSource::parse, MessageSource::ALL.iter().map(|s| s.as_str()))?,
         agent: person(&data.agent, "data.agent")?,
         message_id: message_id.map(Into::into),
+        text,
     })
+}
+
+/// A text, where it is one.
+fn loose<'a>(member: &'a Member, name: &'static str) -> Result<Option<&'a str>, Fault> {
+    match member.text(name) {
+        Err(fault @ Fault::TooLong { .. }) => Err(fault),
+        text => Ok(text.unwrap_or(None)),
+    }
 }
 
 fn opened(data: &Data) -> Result<EventKind, Fault> {

@@ -48,7 +48,15 @@ fn the_example_of_the_contract() {
     assert_eq!(event.name, EventName::new("/ingest/whatsapp", "m-8812").unwrap());
     assert_eq!(event.conversation.as_str(), "acme/conv-42");
     assert_eq!(event.time, Timestamp::from_millis(1_795_341_600_000));
-    assert_eq!(event.kind, EventKind::Message { source: MessageSource::User, agent: Some("ana".into()), message_id: None });
+    assert_eq!(
+        event.kind,
+        EventKind::Message {
+            source: MessageSource::User,
+            agent: Some("ana".into()),
+            message_id: None,
+            text: Some(Text("Does that help?".into())),
+        }
+    );
 }
 
 #[test]

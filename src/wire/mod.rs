@@ -16,6 +16,7 @@ pub mod member;
 pub mod notification;
 pub mod placement;
 pub mod problem;
+pub mod report;
 pub mod running;
 pub mod settings;
 pub mod split;

@@ -100,6 +100,13 @@ pub(super) enum CauseView<'a> {
         period: String,
         armed_by: ArmedByView<'a>,
     },
+    /// A note by whoever writes them where nobody did, or why there is none.
+    Writer {
+        episode: u32,
+        writer: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'a str>,
+    },
     SnoozeElapsed,
     Settings {
         version: u64,
@@ -207,14 +214,21 @@ fn push_padded(text: &mut String, number: impl itoa::Integer, width: usize) {
 
 impl<'a> MoreView<'a> {
     fn of(notice: &'a ConversationNotice) -> Option<Self> {
-        let snapshot = &notice.snapshot;
         match notice.kind {
             NoticeKind::Closed => Some(Self::Closed(ClosedView::new(notice))),
-            NoticeKind::NoteAdded => {
-                Some(Self::Noted(NotedView { episode: snapshot.episode, note: snapshot.closing_note.as_ref().map(NoteView::new) }))
-            }
+            NoticeKind::NoteAdded | NoticeKind::NoteFailed => Some(Self::Noted(NotedView::new(notice))),
             _ => None,
         }
+    }
+}
+
+impl<'a> NotedView<'a> {
+    fn new(notice: &'a ConversationNotice) -> Self {
+        let (episode, note) = match &notice.cause {
+            Cause::Writer { episode, note, .. } => (*episode, note),
+            _ => (notice.snapshot.episode, &notice.snapshot.closing_note),
+        };
+        Self { episode, note: note.as_ref().map(NoteView::new) }
     }
 }
 
@@ -223,7 +237,9 @@ impl<'a> ClosedView<'a> {
         let ConversationNotice { cause, snapshot, .. } = notice;
         let (late_ms, farewell) = match cause {
             Cause::AutoClose { late, farewell, .. } => (Some(late.as_millis()), farewell.as_deref()),
-            Cause::Event { .. } | Cause::DeadlineNear { .. } | Cause::SnoozeElapsed | Cause::Settings { .. } => (None, None),
+            Cause::Event { .. } | Cause::DeadlineNear { .. } | Cause::Writer { .. } | Cause::SnoozeElapsed | Cause::Settings { .. } => {
+                (None, None)
+            }
         };
         Self {
             closed_source: snapshot.closed_source.map(ClosingSource::as_str),
@@ -258,6 +274,7 @@ impl<'a> CauseView<'a> {
                 period: period.to_string(),
                 armed_by: ArmedByView::new(armed_by, *armed_at),
             },
+            Cause::Writer { episode, writer, reason, note: _ } => Self::Writer { episode: *episode, writer, reason: reason.as_deref() },
             Cause::SnoozeElapsed => Self::SnoozeElapsed,
             Cause::Settings { version } => Self::Settings { version: *version },
         }

@@ -68,7 +68,8 @@ const fn word(kind: NoticeKind) -> Option<&'static str> {
         | NoticeKind::Blocked
         | NoticeKind::Unblocked
         | NoticeKind::SettingsChanged
-        | NoticeKind::NoteAdded => None,
+        | NoticeKind::NoteAdded
+        | NoticeKind::NoteFailed => None,
     }
 }
 
@@ -122,6 +123,7 @@ fn who(notice: &ConversationNotice) -> String {
             }
         }
         Cause::AutoClose { .. } | Cause::DeadlineNear { .. } => "The timer".into(),
+        Cause::Writer { writer, .. } => format!("The note by {writer}"),
         Cause::SnoozeElapsed => "The end of the snooze".into(),
         Cause::Settings { version } => format!("Version {version} of the settings"),
     }

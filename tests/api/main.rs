@@ -14,6 +14,8 @@ mod nodes;
 mod notes;
 mod notifications;
 mod reading;
+mod reports;
 mod security;
 mod settings;
 mod support;
+mod writing;

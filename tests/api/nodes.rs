@@ -8,6 +8,7 @@ use adjourn::actors::{Node, NodeOptions, node};
 use adjourn::clock::ManualClock;
 use adjourn::domain::PartitionCount;
 use adjourn::edge::http::{Edge, Front, Limits, serve_public};
+use adjourn::edge::writers::BuiltIn;
 use adjourn::store::memory::MemoryStore;
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -72,7 +73,7 @@ pub fn served(name: &str, store: Arc<MemoryStore>, clock: &Arc<ManualClock>) -> 
     let node = node::start(store, clock.clone(), options);
     let limits = Limits { apply: PATIENCE, ..Limits::default() };
     let front = Front::new(limits.clone(), true);
-    front.open(Edge::new(node.clone(), limits));
+    front.open(Edge::new(node.clone(), limits, Arc::new(BuiltIn)));
     actix_rt::spawn(serve_public(front, listener).unwrap());
     (node, address)
 }

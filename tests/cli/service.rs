@@ -157,6 +157,27 @@ fn agents_at_the_command_line() {
 }
 
 #[test]
+fn reports_and_proposed_notes_at_the_command_line() {
+    let service = Service::start(&[]);
+    service.json(&["settings", "set", "-w", "acme", "closing_notes.mode=optional"]);
+    let mut asks = message("1", "c1", "contact");
+    asks["data"]["text"] = json!("Where is my parcel?");
+    service.send(&[asks, message("2", "c2", "user")]);
+    let proposed = service.json(&["conversations", "suggest", "-w", "acme", "c1"]);
+    assert_eq!(proposed["writer"], "built-in");
+    service.json(&["conversations", "close", "-w", "acme", "c1"]);
+    let report = service.json(&["report", "-w", "acme", "--interval", "month", "--from", "2026-11-01", "--group-by", "opened_source"]);
+    let sum = |column: &str| report["rows"].as_array().unwrap().iter().map(|row| row[column].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((sum("opened"), sum("closed")), (2, 1), "{report}");
+    let bars = service.ok(&["report", "-w", "acme", "--interval", "month", "--from", "2026-11-01"]);
+    assert!(bars.contains('\u{2588}') && bars.contains("2026-11-01"), "{bars}");
+    let csv = service.ok(&["report", "-w", "acme", "--csv"]);
+    assert!(csv.starts_with("start,group,opened,closed,"), "{csv}");
+    let mars = adjourn(&service.url, &["report", "-w", "acme", "--tz", "Mars/Olympus"]);
+    assert_eq!((mars.code, mars.err.contains("time zone")), (1, true), "{}", mars.err);
+}
+
+#[test]
 fn categories_at_the_command_line() {
     let service = Service::start(&[]);
     service.json(&["categories", "add", "-w", "acme", "Billing / €"]);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use adjourn::domain::report::{Day, Rollup};
 use adjourn::domain::{
     self, Conversation, ConversationKey, ConversationNotice, Notice, NoticeKind, PartitionId, Refusal, Settings, Snapshot, deadline,
 };
@@ -171,6 +172,7 @@ fn state_is_the_log(world: &World, journal: &Journal) -> Vec<Violation> {
         let differs = fold.rows.iter().ne(stored.iter().map(|(key, row)| (key, row)));
         found.extend(differs.then(|| violates(Law::StateIsTheLog, format!("{partition}: what is stored is not what was committed"))));
         found.extend(answers_are_true(world, journal, &fold));
+        found.extend(counts_are_the_changes(world, partition, &fold));
         for (key, row) in &stored {
             let settings = fold.settings_of(key.workspace());
             if let Some(due) = deadline(row, &settings).ok().filter(|due| due.at.as_millis() < now && row.set_aside == 0) {
@@ -180,6 +182,16 @@ fn state_is_the_log(world: &World, journal: &Journal) -> Vec<Violation> {
         }
     }
     found
+}
+
+/// L14: what reports count is what the log comes to, whoever counted, died, or counted again.
+fn counts_are_the_changes(world: &World, partition: PartitionId, fold: &Fold<'_>) -> Option<Violation> {
+    let store = &world.ground.store;
+    let days = store.rollups_before(partition, Day(i32::MAX), usize::MAX).now_or_never().unwrap().unwrap();
+    let read = |day: &(Day, Box<str>)| store.rollups(partition, day.1.clone(), vec![day.0]).now_or_never().unwrap().unwrap().remove(0);
+    let stored: BTreeMap<(Day, Box<str>), Rollup> = days.into_iter().map(|day| (day.clone(), read(&day))).collect();
+    let differs = stored != fold.rollups;
+    differs.then(|| violates(Law::StateIsTheLog, format!("{partition}: counted is {stored:?}, the log comes to {:?}", fold.rollups)))
 }
 
 /// What was asked under a primary that is there still, and is in this partition's log.

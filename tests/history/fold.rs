@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use adjourn::domain::report::{Day, Rollup};
 use adjourn::domain::{
     Accepted, Conversation, ConversationKey, Event, Input, Notice, Outcome, PartitionId, Settings, Span, Timestamp, step, wake_at,
 };
@@ -23,6 +24,8 @@ pub struct Fold<'a> {
     told: BTreeMap<ConversationKey, Vec<Notice>>,
     /// When each is to be looked at, by the settings in force when it was last looked at.
     look_at: BTreeMap<ConversationKey, Option<Timestamp>>,
+    /// What reports are to count of each day.
+    pub rollups: BTreeMap<(Day, Box<str>), Rollup>,
     /// What came of each command, by the key it was asked under.
     pub came_of: BTreeMap<String, Outcome>,
     violations: Vec<Violation>,
@@ -40,6 +43,7 @@ impl<'a> Fold<'a> {
             changed: BTreeSet::new(),
             told: BTreeMap::new(),
             look_at: BTreeMap::new(),
+            rollups: BTreeMap::new(),
             came_of: BTreeMap::new(),
             violations: Vec::new(),
         };
@@ -121,6 +125,9 @@ impl<'a> Fold<'a> {
         }
         if taken.outcome == Outcome::Changed {
             self.changed.insert(key.clone());
+        }
+        for count in taken.counts {
+            self.rollups.entry((Day::of(count.at), key.workspace().into())).or_default().take(&count);
         }
         if is_known || taken.outcome == Outcome::Changed {
             self.rows.insert(key.clone(), taken.after);

@@ -68,7 +68,7 @@ fn warnings(committed: &Committed) -> impl Iterator<Item = (&ConversationNotice,
     committed.batch.notifications.iter().filter_map(|notification| match &notification.notice {
         Notice::Conversation(told) => match told.cause {
             Cause::DeadlineNear { deadline, .. } => Some((&**told, deadline)),
-            Cause::Event { .. } | Cause::AutoClose { .. } | Cause::SnoozeElapsed | Cause::Settings { .. } => None,
+            Cause::Event { .. } | Cause::AutoClose { .. } | Cause::Writer { .. } | Cause::SnoozeElapsed | Cause::Settings { .. } => None,
         },
         Notice::Settings { .. } => None,
     })

@@ -295,7 +295,7 @@ impl Draw {
             18 => MessageSource::Workflow,
             _ => MessageSource::AiAgent,
         };
-        Kind::Event(EventKind::Message { source, agent: None, message_id: None })
+        Kind::Event(EventKind::Message { source, agent: None, message_id: None, text: None })
     }
 
     fn kind(&mut self) -> Kind {

@@ -13,7 +13,7 @@ pub fn event(draft: &Draft, now: Ms) -> Event {
     let kind = match &draft.kind {
         Kind::Snooze(ms) => EventKind::Snoozed { until: time.plus(Span::from_millis(*ms)) },
         Kind::Event(EventKind::Message { source, agent, .. }) => {
-            EventKind::Message { source: *source, agent: agent.clone(), message_id: Some(draft.id.as_str().into()) }
+            EventKind::Message { source: *source, agent: agent.clone(), message_id: Some(draft.id.as_str().into()), text: None }
         }
         Kind::Event(kind) => kind.clone(),
     };
@@ -23,6 +23,6 @@ pub fn event(draft: &Draft, now: Ms) -> Event {
 
 pub fn poisoned(prefix: &str, nth: usize, conversation: u64, now: Ms) -> Event {
     let id = format!("{prefix}{nth}");
-    let kind = Kind::Event(EventKind::Message { source: MessageSource::User, agent: None, message_id: None });
+    let kind = Kind::Event(EventKind::Message { source: MessageSource::User, agent: None, message_id: None, text: None });
     event(&Draft { id, conversation, ahead_ms: 0, kind }, now)
 }

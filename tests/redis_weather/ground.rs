@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::{Cmd, Connection, FromRedisValue, cmd};
+use adjourn::domain::report::Day;
 use adjourn::store::redis::{OpenError, RedisOptions, RedisStore};
 use adjourn::store::*;
 use futures_util::future::FutureExt;
@@ -81,6 +82,7 @@ pub fn everything(batch: &Batch, up_to: LogId) -> Batch {
         dead: vec![dead_letter(up_to)],
         settings: vec![("acme".into(), settings(3))],
         marks: vec![(up_to, Mark::Repeat)],
+        rollups: vec![RollupWrite { workspace: "acme".into(), day: Day(7), rollup: Some(Arc::default()) }],
         ..batch.clone()
     }
 }

@@ -11,7 +11,8 @@ use crate::dump::Dump;
 use crate::ground::*;
 use crate::witness::Witness;
 
-const KEYS: [&str; 9] = ["lease", "events", "states", "deadlines", "notifications", "settings", "dead", "letters", "marks"];
+const KEYS: [&str; 11] =
+    ["lease", "events", "states", "deadlines", "notifications", "settings", "dead", "letters", "marks", "rollups", "texts"];
 
 /// Puts the key aside, and something else in its place.
 fn spoil(ground: &Ground, key: &str) -> Dump {

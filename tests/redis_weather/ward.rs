@@ -75,7 +75,7 @@ impl Ward {
 
     /// A message stamped now.
     pub fn says(&self, conversation: &str, id: &str, source: MessageSource) -> Event {
-        let kind = EventKind::Message { source, agent: None, message_id: None };
+        let kind = EventKind::Message { source, agent: None, message_id: None, text: None };
         Event { name: EventName::new("/ward", id).unwrap(), conversation: key(&format!("acme/{conversation}")), time: self.now(), kind }
     }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use adjourn::domain::report::{Day, Rollup};
+use adjourn::domain::writing::Said;
 use adjourn::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
 use adjourn::store::memory::MemoryStore;
 use adjourn::store::*;
@@ -89,6 +91,18 @@ impl Store for Line {
 
     fn load(&self, partition: PartitionId, keys: Vec<ConversationKey>) -> Answer<'_, Vec<Loaded>> {
         self.over(self.store.load(partition, keys))
+    }
+
+    fn rollups(&self, partition: PartitionId, workspace: Box<str>, days: Vec<Day>) -> Answer<'_, Vec<Rollup>> {
+        self.over(self.store.rollups(partition, workspace, days))
+    }
+
+    fn texts(&self, partition: PartitionId, key: ConversationKey, slots: Vec<u8>) -> Answer<'_, Vec<Said>> {
+        self.over(self.store.texts(partition, key, slots))
+    }
+
+    fn rollups_before(&self, partition: PartitionId, day: Day, limit: usize) -> Answer<'_, Vec<(Day, Box<str>)>> {
+        self.over(self.store.rollups_before(partition, day, limit))
     }
 
     fn due(&self, partition: PartitionId, until: Timestamp, after: Option<DueKey>, limit: usize) -> Answer<'_, Vec<DueKey>> {

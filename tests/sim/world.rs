@@ -33,7 +33,7 @@ pub fn event(id: &str, conversation: &str, time: Timestamp, kind: EventKind) -> 
 }
 
 pub fn message(id: &str, conversation: &str, time: Timestamp, source: MessageSource) -> Event {
-    event(id, conversation, time, EventKind::Message { source, agent: None, message_id: None })
+    event(id, conversation, time, EventKind::Message { source, agent: None, message_id: None, text: None })
 }
 
 pub struct World {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use adjourn::clock::{Clock, ManualClock};
 use adjourn::domain::event::MessageSource;
 use adjourn::domain::notice::Cause;
+use adjourn::domain::report::Day;
 use adjourn::domain::*;
 use adjourn::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use adjourn::store::memory::MemoryStore;
@@ -178,6 +179,8 @@ impl Bench {
             parts.push(format!("{:?}", store.notifications(partition, 0, MANY).await.unwrap()));
             parts.push(format!("{:?}", store.dead_letters(partition, LogId::ZERO, MANY).await.unwrap()));
             parts.push(format!("{:?}", store.applied_settings(partition, "acme".into()).await.unwrap()));
+            let days = store.rollups_before(partition, Day(i32::MAX), MANY).await.unwrap();
+            parts.push(format!("{days:?} {:?}", store.rollups(partition, "acme".into(), (0..3).map(Day).collect()).await.unwrap()));
             let checkpoint = store.stats().await.unwrap()[usize::from(partition.0)].checkpoint;
             parts.push(format!("{:?}", self.read(partition, checkpoint).await));
         }
@@ -212,7 +215,7 @@ pub fn key(text: &str) -> ConversationKey {
 }
 
 pub fn event(id: &str) -> Event {
-    let kind = EventKind::Message { source: MessageSource::User, agent: Some("ana".into()), message_id: None };
+    let kind = EventKind::Message { source: MessageSource::User, agent: Some("ana".into()), message_id: None, text: None };
     Event { name: EventName::new("/test", id).unwrap(), conversation: key("acme/c1"), time: at(START), kind }
 }
 

@@ -70,6 +70,7 @@ doctored! {
     applied_settings_differ_by_a_millisecond: Held, commit: |batch| {
         batch.settings.iter_mut().for_each(|(_, settings)| settings.period = Span::from_millis(settings.period.as_millis() + 1));
     };
+    what_reports_count_is_lost: Held, commit: |batch| batch.rollups.clear();
     the_checkpoint_is_ahead: Held, commit: |batch| batch.checkpoint.seq += 1;
     an_entry_is_another: Held, append: |entries| entries.iter_mut().for_each(|(_, taken)| *taken = entry("e1"));
     entries_change_places: Held, append: |entries| entries.reverse();

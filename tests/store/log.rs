@@ -45,7 +45,7 @@ fn entries() -> Vec<Entry> {
     let note = Note { category: Some("billing".into()), summary: Some("päid ✓".into()) };
     let assignee = Assignee { kind: AssigneeKind::AiAgent, id: "ai-1".into(), name: Some("Ada".into()) };
     let kinds = [
-        EventKind::Message { source: MessageSource::Echo, agent: None, message_id: Some("m1".into()) },
+        EventKind::Message { source: MessageSource::Echo, agent: None, message_id: Some("m1".into()), text: None },
         EventKind::MessageFailed { message_id: "m1".into() },
         EventKind::Opened { source: OpeningSource::CtcAds, by: None },
         EventKind::Closed { source: ClosingSource::Zapier, by: Some("ana".into()), note: Some(note) },

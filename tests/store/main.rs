@@ -24,6 +24,7 @@ mod owners;
 mod rig;
 #[path = "../judge/rng.rs"]
 mod rng;
+mod rollups;
 mod rows;
 mod settings;
 mod unchanged;
@@ -104,6 +105,9 @@ macro_rules! suite {
             rows::scan_keeps_workspaces_apart,
             rows::scan_goes_on_after_a_key,
             rows::partitions_keep_their_rows_apart,
+            rollups::a_day_is_replaced_with_its_commit,
+            rollups::old_days_are_found_and_go,
+            rollups::texts_are_kept_by_slot_and_go,
             walks::a_walk_comes_by_every_row_and_ends,
             walks::a_walk_misses_no_row_that_stays_while_others_come_and_go,
             unchanged::applied_tells_how_far_a_partition_is,

@@ -12,6 +12,7 @@ use adjourn::store::*;
 
 use crate::bench::*;
 use crate::rng::{Rng, number_from};
+use crate::rollups::write;
 
 /// From one seed; the next goes on with what the last one left.
 const CALLS_OF_A_SEED: usize = 120;
@@ -298,6 +299,8 @@ impl Pair {
         let mut unchanged = |entry: &LogEntry| dice.one_in(3).then(|| (entry.id, Mark::of(dice.below(11) as u8)));
         batch.marks = log[..reach].iter().filter_map(&mut unchanged).collect();
         batch.settings = dice.one_in(6).then(|| ("acme".into(), settings(dice.below(9)))).into_iter().collect();
+        let days = dice.one_in(3).then(|| write("acme", dice.below(3) as i32, (!dice.one_in(4)).then_some(dice.below(9) as u32)));
+        batch.rollups = days.into_iter().collect();
         batch.trying = dice.one_in(6).then_some((checkpoint, 1));
         batch.not_before = dice.one_in(3).then(|| self.deadline(&log[reach..], dice));
         if dice.one_in(6) {

@@ -108,7 +108,9 @@ impl Close {
         let snapshot = &notice.snapshot;
         let at = match notice.cause {
             Cause::AutoClose { deadline, .. } => deadline,
-            Cause::Event { .. } | Cause::DeadlineNear { .. } | Cause::SnoozeElapsed | Cause::Settings { .. } => snapshot.closed_at?,
+            Cause::Event { .. } | Cause::DeadlineNear { .. } | Cause::Writer { .. } | Cause::SnoozeElapsed | Cause::Settings { .. } => {
+                snapshot.closed_at?
+            }
         };
         Some(Self { key: notice.key.clone(), episode: snapshot.episode, at, source: snapshot.closed_source? })
     }

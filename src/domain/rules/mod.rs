@@ -6,6 +6,7 @@ mod acting;
 mod disorder;
 mod holds;
 mod lifecycle;
+mod notes;
 mod notices;
 mod oracle;
 mod properties;
@@ -14,12 +15,16 @@ mod small;
 mod timer;
 mod warning;
 
+use std::collections::BTreeMap;
+
 use super::categories::{Category, CategoryChange};
 use super::conversation::Conversation;
 use super::deadline::{deadline, timer as timer_of, wake_at};
 use super::event::*;
+use super::kept::TextChange;
 use super::notice::{Cause, ConversationNotice, Notice, NoticeKind, Snapshot};
 use super::refusal::Refusal;
+use super::report::Count;
 use super::settings::{NotesMode, Settings, SettingsBounds, SettingsChange};
 use super::step::{Input, Outcome, step};
 use super::testing;
@@ -46,6 +51,12 @@ struct Story {
     /// Of the latest step, or of every wake-up in the latest [`pass`](Self::pass).
     last: Vec<ConversationNotice>,
     all: Vec<ConversationNotice>,
+    /// What reports have counted so far.
+    counts: Vec<Count>,
+    /// What is kept of what was written, by slot.
+    texts: BTreeMap<u8, Box<str>>,
+    /// Episodes whose notes were asked for, in order.
+    wanted: Vec<u32>,
 }
 
 impl Story {
@@ -58,6 +69,9 @@ impl Story {
             outcome: Outcome::Unchanged,
             last: Vec::new(),
             all: Vec::new(),
+            counts: Vec::new(),
+            texts: BTreeMap::new(),
+            wanted: Vec::new(),
         }
     }
 
@@ -146,6 +160,14 @@ impl Story {
         };
         self.last = step.notices.into_iter().map(told).collect();
         self.all.extend(self.last.iter().cloned());
+        self.counts.extend(step.counts);
+        for TextChange { slot, said } in step.texts {
+            match said {
+                Some(said) => self.texts.insert(slot, said.text),
+                None => self.texts.remove(&slot),
+            };
+        }
+        self.wanted.extend(step.write_note);
         self.conversation = step.after;
         self.outcome = step.outcome;
         self.clock = self.clock.max(now);
@@ -192,7 +214,7 @@ fn event(id: &str, minute: i64, kind: EventKind) -> Event {
 }
 
 fn message(minute: i64, source: MessageSource) -> Event {
-    event(&format!("{}@{minute}", source.as_str()), minute, EventKind::Message { source, agent: None, message_id: None })
+    event(&format!("{}@{minute}", source.as_str()), minute, EventKind::Message { source, agent: None, message_id: None, text: None })
 }
 
 fn human(minute: i64) -> Event {

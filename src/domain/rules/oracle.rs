@@ -66,6 +66,8 @@ impl Reader {
             | EventKind::Closed { .. }
             // Only asked for.
             | EventKind::Noted { .. }
+            | EventKind::Written { .. }
+            | EventKind::Unwritten { .. }
             | EventKind::Held { .. }
             | EventKind::HoldEnded { .. }
             | EventKind::Exempted { .. }

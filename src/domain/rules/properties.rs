@@ -74,7 +74,7 @@ fn history(length: usize) -> impl Strategy<Value = Vec<Happening>> {
 impl What {
     fn event(self, id: &str, minute: i64) -> Event {
         let kind = match self {
-            Self::Message(source) => EventKind::Message { source, agent: None, message_id: None },
+            Self::Message(source) => EventKind::Message { source, agent: None, message_id: None, text: None },
             Self::Failed(of) => EventKind::MessageFailed { message_id: format!("e{of:02}").into() },
             Self::Assigned(kind) => EventKind::Assigned(Assignee { kind, id: kind.as_str().into(), name: None }),
             Self::Unassigned => EventKind::Unassigned,

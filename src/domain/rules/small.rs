@@ -31,8 +31,8 @@ const LONG: i64 = 100;
 impl What {
     fn event(self, index: usize, minute: i64, human_before: Option<usize>) -> Event {
         let kind = match self {
-            Contact => EventKind::Message { source: MessageSource::Contact, agent: None, message_id: None },
-            Human => EventKind::Message { source: MessageSource::User, agent: None, message_id: None },
+            Contact => EventKind::Message { source: MessageSource::Contact, agent: None, message_id: None, text: None },
+            Human => EventKind::Message { source: MessageSource::User, agent: None, message_id: None, text: None },
             Failed => EventKind::MessageFailed { message_id: human_before.map_or("none".into(), |i| format!("e{i}").into()) },
             ToHuman => EventKind::Assigned(Assignee { kind: AssigneeKind::Human, id: "ana".into(), name: None }),
             ToAi => EventKind::Assigned(Assignee { kind: AssigneeKind::AiAgent, id: "bot".into(), name: None }),

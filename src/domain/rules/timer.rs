@@ -28,7 +28,8 @@ fn t3_a_human_message_arms() {
 
 #[test]
 fn t4_another_human_message_resets() {
-    let other_agent = event("bob", 40, EventKind::Message { source: MessageSource::User, agent: Some("bob".into()), message_id: None });
+    let other_agent =
+        event("bob", 40, EventKind::Message { source: MessageSource::User, agent: Some("bob".into()), message_id: None, text: None });
     let story = answered().event(human(20));
     assert_eq!((story.closes_at(), story.told()), (Some(20 + D), vec![NoticeKind::Reset]));
     let story = story.event(other_agent);
@@ -252,7 +253,8 @@ fn t19_what_is_past_by_then_closes_at_once() {
 fn t19_the_failure_may_come_before_its_message() {
     let story = answered().event(failed(20, &human(15))).late(human(15), 21);
     assert_eq!((story.closes_at(), story.told()), (Some(10 + D), vec![]));
-    let named = |id| event(id, 30, EventKind::Message { source: MessageSource::User, agent: None, message_id: Some("wamid".into()) });
+    let named =
+        |id| event(id, 30, EventKind::Message { source: MessageSource::User, agent: None, message_id: Some("wamid".into()), text: None });
     let failure = || event("failure", 31, EventKind::MessageFailed { message_id: "wamid".into() });
     assert_eq!(answered().event(named("m")).event(failure()).closes_at(), Some(10 + D));
     assert_eq!(

@@ -178,6 +178,8 @@ fn refused_by_rule(key: &ConversationKey, refusal: Refusal) -> Problem {
             "the conversation is open: a closing note belongs to a close",
             "Nothing was changed: close it with the note.",
         ),
+        // Only the service itself asks for that.
+        Refusal::NoteNotWanted => conflict("note-not-wanted", "no note is to come of this episode", "Nothing was changed."),
         Refusal::Overtaken => conflict(
             "overtaken",
             "something else happened to the conversation in the same instant, and counts as later",

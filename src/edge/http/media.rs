@@ -46,6 +46,13 @@ impl Form {
     }
 }
 
+/// Whether the client wants CSV rather than JSON: it names that, and not JSON with it.
+pub fn prefers_csv(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let types: Vec<String> = accepted.map(|entry| entry.split(';').next().unwrap_or("").trim().to_ascii_lowercase()).collect();
+    types.iter().any(|name| name == "text/csv") && !types.iter().any(|name| name == "application/json")
+}
+
 /// # Errors
 /// 415 for anything but JSON.
 pub fn require_json(headers: &HeaderMap) -> Result<(), Problem> {

@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::actors::Node;
+use crate::actors::writer::NoteWriter;
 use crate::domain::ConversationKey;
 use crate::domain::id::is_name;
 
@@ -40,9 +41,11 @@ pub mod lines;
 pub mod media;
 pub mod nodes;
 pub mod query;
+pub mod reports;
 pub mod running;
 pub mod settings;
 pub mod stream;
+pub mod suggest;
 pub mod topology;
 pub mod unread;
 pub mod why;
@@ -105,16 +108,18 @@ impl Default for Limits {
 pub struct Edge {
     pub node: Node,
     pub limits: Limits,
+    /// Who writes closing notes.
+    pub writer: Arc<dyn NoteWriter>,
     streams: Arc<Semaphore>,
     buffers: Arc<Buffers>,
     stopping: CancellationToken,
 }
 
 impl Edge {
-    pub fn new(node: Node, limits: Limits) -> Arc<Self> {
+    pub fn new(node: Node, limits: Limits, writer: Arc<dyn NoteWriter>) -> Arc<Self> {
         let streams = Arc::new(Semaphore::new(limits.streams));
         let buffers = Arc::new(Buffers::new(limits.buffered_bytes));
-        Arc::new(Self { node, limits, streams, buffers, stopping: CancellationToken::new() })
+        Arc::new(Self { node, limits, writer, streams, buffers, stopping: CancellationToken::new() })
     }
 
     /// From here on readiness fails, events are refused and streams end.
@@ -203,10 +208,16 @@ fn public_routes(config: &mut ServiceConfig) {
             [web::put().to(acting::exempt), web::delete().to(acting::end_exemption)],
         ))
         .service(resource(
+            "/v1/workspaces/{workspace}/conversations/{conversation}/closing-note/suggest",
+            "POST, OPTIONS",
+            [web::post().to(suggest::suggest)],
+        ))
+        .service(resource(
             "/v1/workspaces/{workspace}/conversations/{conversation}/closing-note",
             "PUT, OPTIONS",
             [web::put().to(acting::note)],
         ))
+        .service(resource("/v1/workspaces/{workspace}/reports/conversations", "GET, HEAD, OPTIONS", [get().to(reports::conversations)]))
         .service(resource("/v1/workspaces/{workspace}/forecast", "GET, HEAD, OPTIONS", [get().to(forecast::get)]))
         .service(resource(
             "/v1/workspaces/{workspace}/agents",

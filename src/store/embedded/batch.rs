@@ -3,8 +3,9 @@
 
 use std::ops::Range;
 
-use super::super::{Batch, CommitId, LogId, Notification, RowChange, RowWrite};
+use super::super::{Batch, CommitId, LogId, Notification, RollupWrite, RowChange, RowWrite};
 use super::tables::{self, Writes};
+use crate::domain::kept::TextChange;
 use crate::domain::{PartitionId, Timestamp};
 use crate::store::record;
 
@@ -26,6 +27,8 @@ pub struct Prepared {
     pub notifications: Writes,
     pub dead_letters: Writes,
     pub settings: Writes,
+    pub rollups: Writes,
+    pub texts: Writes,
 }
 
 impl Prepared {
@@ -44,6 +47,8 @@ impl Prepared {
             notifications: Writes::default(),
             dead_letters: Writes::default(),
             settings: Writes::default(),
+            rollups: Writes::default(),
+            texts: Writes::default(),
         };
         batch.rows.iter().for_each(|row| prepared.row(partition, row));
         batch.notifications.iter().for_each(|notification| prepared.notification(partition, notification));
@@ -57,6 +62,20 @@ impl Prepared {
         for (workspace, settings) in &batch.settings {
             let value = record::encode_settings(settings);
             prepared.settings.put(|out| tables::state_key(out, partition, workspace), |out| out.extend(value));
+        }
+        for (conversation, TextChange { slot, said }) in &batch.texts {
+            let key = |out: &mut Vec<u8>| tables::text_key(out, partition, conversation.as_str(), *slot);
+            match said {
+                Some(said) => prepared.texts.put(key, |out| out.extend(record::encode_said(said))),
+                None => prepared.texts.remove(key),
+            }
+        }
+        for RollupWrite { workspace, day, rollup } in &batch.rollups {
+            let key = |out: &mut Vec<u8>| tables::rollup_key(out, partition, *day, workspace);
+            match rollup {
+                Some(rollup) => prepared.rollups.put(key, |out| out.extend(record::encode_rollup(rollup))),
+                None => prepared.rollups.remove(key),
+            }
         }
         prepared.sort();
         prepared
@@ -72,7 +91,12 @@ impl Prepared {
     /// How many B-tree writes this is, about: what a group is bounded by.
     pub fn weight(&self) -> usize {
         // A row brings about one move in the index.
-        2 * self.states.len() + self.notifications.len() + self.dead_letters.len() + self.settings.len()
+        2 * self.states.len()
+            + self.notifications.len()
+            + self.dead_letters.len()
+            + self.settings.len()
+            + self.rollups.len()
+            + self.texts.len()
     }
 
     fn row(&mut self, partition: PartitionId, row: &RowWrite) {
@@ -101,7 +125,9 @@ impl Prepared {
     }
 
     fn sort(&mut self) {
-        for writes in [&mut self.states, &mut self.notifications, &mut self.dead_letters, &mut self.settings] {
+        for writes in
+            [&mut self.states, &mut self.notifications, &mut self.dead_letters, &mut self.settings, &mut self.rollups, &mut self.texts]
+        {
             writes.sort();
         }
     }

@@ -28,6 +28,8 @@ use super::{
     NodeRecord, NotificationPage, PartitionStats, Place, Shelf, Store, StoreError, Walked,
 };
 use crate::clock::SharedClock;
+use crate::domain::report::{Day, Rollup};
+use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
 use crate::store::record;
 
@@ -322,6 +324,18 @@ impl Store for EmbeddedStore {
 
     fn load(&self, partition: PartitionId, keys: Vec<ConversationKey>) -> BoxFuture<'_, Result<Vec<Loaded>, StoreError>> {
         async move { self.ask(Some(partition), keys.len(), move |db| reads::load(db, partition, &keys)).await }.boxed()
+    }
+
+    fn rollups(&self, partition: PartitionId, workspace: Box<str>, days: Vec<Day>) -> BoxFuture<'_, Result<Vec<Rollup>, StoreError>> {
+        async move { self.ask(Some(partition), days.len(), move |db| reads::rollups(db, partition, &workspace, &days)).await }.boxed()
+    }
+
+    fn texts(&self, partition: PartitionId, key: ConversationKey, slots: Vec<u8>) -> BoxFuture<'_, Result<Vec<Said>, StoreError>> {
+        async move { self.ask(Some(partition), slots.len(), move |db| reads::texts(db, partition, &key, &slots)).await }.boxed()
+    }
+
+    fn rollups_before(&self, partition: PartitionId, day: Day, limit: usize) -> BoxFuture<'_, Result<Vec<(Day, Box<str>)>, StoreError>> {
+        async move { self.ask(Some(partition), 0, move |db| reads::rollups_before(db, partition, day, limit)).await }.boxed()
     }
 
     fn due(

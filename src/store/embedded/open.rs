@@ -152,7 +152,7 @@ impl OpenError {
     fn state(path: &Path, error: reads::ReadError) -> Self {
         match error {
             reads::ReadError::File(cause) => Self::State { path: path.join("state.redb"), cause },
-            reads::ReadError::Settings { reason, .. } => Self::corrupt(path, &reason),
+            reads::ReadError::Settings { reason, .. } | reads::ReadError::Rollup { reason, .. } => Self::corrupt(path, &reason),
         }
     }
 }

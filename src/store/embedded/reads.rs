@@ -7,6 +7,8 @@ use redb::{Database, ReadableDatabase, ReadableTable};
 use super::super::{DeadLetter, Document, DueKey, Loaded, LogId, Notification, NotificationPage, StoreError, Unreadable};
 use super::partition::PartitionState;
 use super::tables;
+use crate::domain::report::{Day, Rollup};
+use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, PartitionId, Settings, Timestamp};
 use crate::store::record;
 
@@ -16,6 +18,7 @@ type Read<T> = Result<T, ReadError>;
 pub enum ReadError {
     File(redb::Error),
     Settings { workspace: Box<str>, reason: Box<str> },
+    Rollup { workspace: Box<str>, reason: Box<str> },
 }
 
 impl<E: Into<redb::Error>> From<E> for ReadError {
@@ -26,12 +29,15 @@ impl<E: Into<redb::Error>> From<E> for ReadError {
 
 impl From<ReadError> for StoreError {
     fn from(error: ReadError) -> Self {
-        Self::Unavailable(match error {
-            ReadError::File(cause) => format!("the state file could not be read: {cause}").into(),
-            ReadError::Settings { workspace, reason } => {
-                format!("the settings of workspace {workspace} cannot be read ({reason}); restore them from a backup").into()
+        match error {
+            ReadError::File(cause) => Self::Unavailable(format!("the state file could not be read: {cause}").into()),
+            ReadError::Settings { workspace, reason } => Self::Unavailable(
+                format!("the settings of workspace {workspace} cannot be read ({reason}); restore them from a backup").into(),
+            ),
+            ReadError::Rollup { workspace, reason } => {
+                Self::Unreadable(format!("what reports count of workspace {workspace} cannot be read: {reason}").into())
             }
-        })
+        }
     }
 }
 
@@ -215,12 +221,56 @@ pub fn all_settings(db: &Database) -> Read<Vec<(Box<str>, Settings)>> {
     Ok(all)
 }
 
-pub fn document(db: &Database, key: &str) -> Read<Option<Document>> {
-    let table = match db.begin_read()?.open_table(tables::DOCUMENTS) {
-        // A store of before there were any.
-        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
-        table => table?,
+pub fn rollups(db: &Database, partition: PartitionId, workspace: &str, days: &[Day]) -> Read<Vec<Rollup>> {
+    let Some(table) = created(db.begin_read()?.open_table(tables::ROLLUPS))? else { return Ok(vec![Rollup::default(); days.len()]) };
+    let mut key = Vec::new();
+    let mut read = |day: &Day| {
+        key.clear();
+        tables::rollup_key(&mut key, partition, *day, workspace);
+        let Some(stored) = table.get(key.as_slice())? else { return Ok(Rollup::default()) };
+        let unreadable = |error: record::RecordError| ReadError::Rollup { workspace: workspace.into(), reason: error.to_string().into() };
+        record::decode_rollup(stored.value()).map_err(unreadable)
     };
+    days.iter().map(&mut read).collect()
+}
+
+pub fn texts(db: &Database, partition: PartitionId, key: &ConversationKey, slots: &[u8]) -> Read<Vec<Said>> {
+    let Some(table) = created(db.begin_read()?.open_table(tables::TEXTS))? else { return Ok(Vec::new()) };
+    let (mut stored, mut texts) = (Vec::new(), Vec::new());
+    for slot in slots {
+        stored.clear();
+        tables::text_key(&mut stored, partition, key.as_str(), *slot);
+        match table.get(stored.as_slice())?.map(|said| record::decode_said(said.value())) {
+            Some(Ok(said)) => texts.push(said),
+            Some(Err(error)) => tracing::error!(%partition, %key, %error, "a message that was kept cannot be read and is left out"),
+            None => {}
+        }
+    }
+    Ok(texts)
+}
+
+pub fn rollups_before(db: &Database, partition: PartitionId, day: Day, limit: usize) -> Read<Vec<(Day, Box<str>)>> {
+    let Some(table) = created(db.begin_read()?.open_table(tables::ROLLUPS))? else { return Ok(Vec::new()) };
+    let (start, mut end) = (tables::partition_start(partition), Vec::new());
+    tables::rollup_key(&mut end, partition, day, "");
+    let mut found = Vec::new();
+    for entry in table.range::<&[u8]>(start.as_slice()..end.as_slice())?.take(limit) {
+        let key = entry?.0;
+        found.extend(tables::parse_rollup_key(key.value()).map(|(day, workspace)| (day, workspace.into())));
+    }
+    Ok(found)
+}
+
+/// A table that a store of an older build does not have: nothing was written to it yet.
+fn created<T>(table: Result<T, redb::TableError>) -> Result<Option<T>, redb::TableError> {
+    match table {
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        table => table.map(Some),
+    }
+}
+
+pub fn document(db: &Database, key: &str) -> Read<Option<Document>> {
+    let Some(table) = created(db.begin_read()?.open_table(tables::DOCUMENTS))? else { return Ok(None) };
     let Some(stored) = table.get(key)? else { return Ok(None) };
     let (version, bytes) = tables::document(stored.value())
         .ok_or_else(|| redb::Error::Corrupted(format!("the document {key} is cut short; restore the store from a backup")))?;

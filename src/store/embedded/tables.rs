@@ -7,6 +7,7 @@
 use redb::TableDefinition;
 
 use super::super::{Document, DueKey, LogId, Shelf};
+use crate::domain::report::Day;
 use crate::domain::{ConversationKey, PartitionId, Timestamp};
 
 type Bytes = &'static [u8];
@@ -29,6 +30,30 @@ pub const SETTINGS: TableDefinition<&str, Bytes> = TableDefinition::new("setting
 pub const DOCUMENTS: TableDefinition<&str, Bytes> = TableDefinition::new("documents");
 /// partition, workspace -> settings the partition has applied.
 pub const APPLIED_SETTINGS: TableDefinition<Bytes, Bytes> = TableDefinition::new("applied_settings");
+
+/// partition, day, workspace -> what reports count of it.
+pub const ROLLUPS: TableDefinition<Bytes, Bytes> = TableDefinition::new("rollups");
+
+/// partition, conversation, a space and a slot -> what somebody wrote.
+pub const TEXTS: TableDefinition<Bytes, Bytes> = TableDefinition::new("texts");
+
+pub fn text_key(key: &mut Vec<u8>, partition: PartitionId, conversation: &str, slot: u8) {
+    state_key(key, partition, conversation);
+    key.extend_from_slice(&[b' ', slot]);
+}
+
+/// Days sort as numbers, like instants.
+pub fn rollup_key(key: &mut Vec<u8>, partition: PartitionId, day: Day, workspace: &str) {
+    key.extend_from_slice(&partition_start(partition));
+    key.extend_from_slice(&(day.0 as u32 ^ 1 << 31).to_be_bytes());
+    key.extend_from_slice(workspace.as_bytes());
+}
+
+/// Reads what [`rollup_key`] wrote.
+pub fn parse_rollup_key(key: &[u8]) -> Option<(Day, &str)> {
+    let (day, workspace) = key.get(2..)?.split_first_chunk()?;
+    Some((Day((u32::from_be_bytes(*day) ^ 1 << 31) as i32), std::str::from_utf8(workspace).ok()?))
+}
 
 pub fn document_key(shelf: Shelf, workspace: &str) -> Box<str> {
     format!("{}/{workspace}", shelf.as_str()).into()
@@ -232,6 +257,17 @@ mod tests {
         assert!(sorted.is_sorted());
         let read = parse_deadline_key(&key(-1, "a/b")).unwrap();
         assert_eq!((read.at.as_millis(), read.key.as_str()), (-1, "a/b"));
+    }
+
+    #[test]
+    fn days_sort_as_numbers_and_read_back() {
+        let key = |day, workspace| {
+            let mut key = Vec::new();
+            rollup_key(&mut key, PartitionId(3), Day(day), workspace);
+            key
+        };
+        assert!([key(i32::MIN, "b"), key(-1, "a"), key(0, "a"), key(0, "b"), key(20_000, "a"), key(i32::MAX, "a")].is_sorted());
+        assert_eq!(parse_rollup_key(&key(-7, "acme")), Some((Day(-7), "acme")));
     }
 
     #[test]

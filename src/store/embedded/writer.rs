@@ -275,6 +275,7 @@ impl WriterThread {
         write_notifications(&txn, &group.commits)?;
         self.write_dead_letters(&txn, &group.commits)?;
         write_settings(&txn, group)?;
+        write_others(&txn, &group.commits)?;
         let mut table = txn.open_table(tables::PARTITIONS)?;
         for partition in &group.touched {
             table.insert(partition.0, self.partitions[usize::from(partition.0)].encode().as_slice())?;
@@ -439,6 +440,21 @@ fn write_settings(txn: &WriteTransaction, group: &mut Group) -> Result<(), redb:
         }
     }
     put::write(txn, &mut group.puts)
+}
+
+/// Into tables that most commits leave alone.
+fn write_others(txn: &WriteTransaction, commits: &[Commit]) -> Result<(), redb::Error> {
+    let tables: [(_, fn(&Prepared) -> &Writes); 2] = [(tables::ROLLUPS, |batch| &batch.rollups), (tables::TEXTS, |batch| &batch.texts)];
+    for (table, writes) in tables {
+        if commits.iter().all(|commit| writes(&commit.batch).is_empty()) {
+            continue;
+        }
+        let mut table = txn.open_table(table)?;
+        for commit in commits {
+            put_all(&mut table, writes(&commit.batch))?;
+        }
+    }
+    Ok(())
 }
 
 fn too_early(early: &TooEarly) -> StoreError {

@@ -14,6 +14,8 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::cluster::Registry;
 use super::{record, *};
 use crate::clock::SharedClock;
+use crate::domain::report::{Day, Rollup};
+use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
 
 mod faults;
@@ -264,6 +266,18 @@ impl Store for MemoryStore {
         self.ask(partition, move |partition| keys.iter().map(|key| partition.load(key)).collect())
     }
 
+    fn rollups(&self, partition: PartitionId, workspace: Box<str>, days: Vec<Day>) -> BoxFuture<'_, Result<Vec<Rollup>, StoreError>> {
+        self.ask(partition, move |partition| partition.rollups(&workspace, &days))
+    }
+
+    fn texts(&self, partition: PartitionId, key: ConversationKey, slots: Vec<u8>) -> BoxFuture<'_, Result<Vec<Said>, StoreError>> {
+        self.ask(partition, move |partition| partition.texts(&key, &slots))
+    }
+
+    fn rollups_before(&self, partition: PartitionId, day: Day, limit: usize) -> BoxFuture<'_, Result<Vec<(Day, Box<str>)>, StoreError>> {
+        self.ask(partition, move |partition| partition.rollups_before(day, limit))
+    }
+
     fn due(
         &self,
         partition: PartitionId,
@@ -426,4 +440,11 @@ fn guard_batch(batch: &Batch) {
     batch.notifications.iter().for_each(|n| guard(&n.notice, record::encode_notice, record::decode_notice));
     batch.dead.iter().for_each(|letter| guard(letter, record::encode_dead_letter, record::decode_dead_letter));
     batch.settings.iter().for_each(|(_, settings)| guard(settings, record::encode_settings, record::decode_settings));
+    let rollups = batch.rollups.iter().filter_map(|write| write.rollup.as_deref());
+    batch
+        .texts
+        .iter()
+        .filter_map(|(_, change)| change.said.as_ref())
+        .for_each(|said| guard(said, record::encode_said, record::decode_said));
+    rollups.for_each(|rollup| guard(rollup, record::encode_rollup, record::decode_rollup));
 }

@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use crate::domain::kept::TextChange;
+use crate::domain::report::{Day, Rollup};
+use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, Notice, PartitionId, Settings, Timestamp};
 use crate::faults::{Bug, planted};
 use crate::store::*;
@@ -39,6 +42,8 @@ pub struct Partition {
     dead: BTreeMap<LogId, DeadLetter>,
     marks: Marks,
     pub settings: BTreeMap<Box<str>, Settings>,
+    rollups: BTreeMap<(Day, Box<str>), Arc<Rollup>>,
+    texts: BTreeMap<(ConversationKey, u8), Said>,
 }
 
 #[derive(Clone)]
@@ -238,6 +243,18 @@ impl Partition {
         batch.dead_removed.iter().for_each(|id| drop(self.dead.remove(id)));
         self.settings.extend(batch.settings);
         self.marks.keep(batch.marks);
+        for (key, TextChange { slot, said }) in batch.texts {
+            match said {
+                Some(said) => self.texts.insert((key, slot), said),
+                None => self.texts.remove(&(key, slot)),
+            };
+        }
+        for RollupWrite { workspace, day, rollup } in batch.rollups {
+            match rollup {
+                Some(rollup) => self.rollups.insert((day, workspace), rollup),
+                None => self.rollups.remove(&(day, workspace)),
+            };
+        }
     }
 
     fn write_row(&mut self, write: RowWrite) {
@@ -284,6 +301,19 @@ impl Partition {
         let rows = self.scan(None, after, limit);
         let next = rows.last().filter(|_| rows.len() >= limit).map(|(key, _)| Place(key.as_str().into()));
         Walked { rows, next }
+    }
+
+    pub fn rollups(&self, workspace: &str, days: &[Day]) -> Vec<Rollup> {
+        let stored = |day: &Day| self.rollups.get(&(*day, workspace.into())).map(|rollup| (**rollup).clone());
+        days.iter().map(|day| stored(day).unwrap_or_default()).collect()
+    }
+
+    pub fn texts(&self, key: &ConversationKey, slots: &[u8]) -> Vec<Said> {
+        slots.iter().filter_map(|slot| self.texts.get(&(key.clone(), *slot)).cloned()).collect()
+    }
+
+    pub fn rollups_before(&self, day: Day, limit: usize) -> Vec<(Day, Box<str>)> {
+        self.rollups.keys().take_while(|(of, _)| *of < day).take(limit).cloned().collect()
     }
 
     pub fn applied(&self, ids: &[LogId]) -> Applied {

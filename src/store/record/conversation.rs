@@ -9,6 +9,7 @@ use crate::domain::event::{Assignee, AssigneeKind, ClosingSource, Note, OpeningS
 use crate::domain::facts::{CloseCommand, Facts, HumanMessage, Opener};
 use crate::domain::hold::{Hold, Holding};
 use crate::domain::id::Fingerprint;
+use crate::domain::kept::{Kept, Pending};
 use crate::domain::order::Border;
 
 // The times come in the order in which they mostly happened, so that the distances between them stay short.
@@ -30,21 +31,24 @@ fields!(Conversation {
     set_aside,
     last_notification,
     seen;
-    2: holding,
+    2: holding;
+    3: texts, pending_note,
 });
 
+fields!(Kept or nil { from, to });
+fields!(Pending { episode, tries, next_at, close, texts });
 fields!(MessageCounts or nil { incoming, outgoing });
 fields!(Assignment or nil { assigned, unassigned });
 fields!(Assignee { kind, id, name });
 fields!(Opening { position, source, enable_epoch });
-fields!(Closing { source, by, note, closed_at, border, auto });
+fields!(Closing { source, by, note, closed_at, border, auto; 3: agent });
 fields!(Note { category, summary });
 fields!(AutoClosing { deadline, period, armed_by, armed_at });
 fields!(Holding or nil { hold, exemption, released_at });
 fields!(Hold { until, reason, by });
 fields!(Told or nil { timer, snoozed_until; 2: warned });
 fields!(Facts or nil { openers, opened, contact, humans, last_human_at, failures, snoozes, closes });
-fields!(HumanMessage { position, accepted_at, message_id, period, arms, failed; last: stamped_by });
+fields!(HumanMessage { position, accepted_at, message_id, period, arms, failed; 3: stamped_by });
 fields!(Opener { position, source });
 fields!(CloseCommand { position, source, by, note });
 fields!(SnoozeState or nil { until, ended });

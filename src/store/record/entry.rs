@@ -3,7 +3,7 @@
 use super::RecordError;
 use super::form::{Form, Reader, Writer, fields, variants};
 use crate::domain::categories::Category;
-use crate::domain::event::MessageSource;
+use crate::domain::event::{MessageSource, Text};
 use crate::domain::settings::{NotesMode, Running};
 use crate::domain::{ConversationKey, Event, EventKind, EventName, PartitionId, Settings};
 use crate::store::{DeadLetter, DeadLetterAction, Entry, LogId, Unreadable};
@@ -24,13 +24,13 @@ fields!(Settings {
     warning_before,
     farewell;
     2: categories;
-    last: running
+    3: running,
 });
 fields!(Running { version, period, at, rate });
 
 variants!(Entry, "a log entry" { 0 = Event(event), 1 = Settings { workspace, settings }, 2 = DeadLetter { id, action }, 3 = Again { event, accepted_at }, 4 = Ignored { type_name }, 5 = Command { command, expected } });
 variants!(EventKind, "an event" {
-    0 = Message { source, agent, message_id },
+    0 = Message { source, agent, message_id; 3: text },
     1 = MessageFailed { message_id },
     2 = Opened { source, by },
     3 = Closed { source, by, note },
@@ -45,6 +45,8 @@ variants!(EventKind, "an event" {
     12 = HoldEnded { by },
     13 = Exempted { reason, by },
     14 = ExemptionEnded { by },
+    15 = Written { episode, note, by },
+    16 = Unwritten { episode, reason, by },
 });
 variants!(MessageSource, "a message's source" {
     0 = Contact, 1 = User, 2 = Echo, 3 = Broadcast, 4 = Workflow, 5 = AiAgent, 6 = Bot, 7 = Api, 8 = Zapier, 9 = Make, 10 = N8n,
@@ -52,6 +54,16 @@ variants!(MessageSource, "a message's source" {
 variants!(NotesMode, "a notes mode" { 0 = Off, 1 = Optional, 2 = CategoryRequired, 3 = CategoryAndSummaryRequired });
 variants!(DeadLetterAction, "what to do with a dead letter" { 0 = Replay, 1 = Dismiss });
 variants!(Result<Entry, Unreadable>, "an entry or what could not be read" { 0 = Ok(entry), 1 = Err(unreadable) });
+
+impl Form for Text {
+    fn write<'a>(&'a self, to: &mut Writer<'a>) {
+        self.0.write(to);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
+        Form::read(from).map(Self)
+    }
+}
 
 impl Form for ConversationKey {
     fn write<'a>(&'a self, to: &mut Writer<'a>) {

@@ -201,15 +201,6 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// The fields of a struct, and whether there are `more`.
-    pub fn fields(&mut self, length: usize, more: usize, expected: &'static str) -> Result<bool, RecordError> {
-        match self.list(expected)? {
-            found if found == length => Ok(false),
-            found if found == length + more => Ok(true),
-            found => Err(self.unexpected(expected, format_args!("{found} fields"))),
-        }
-    }
-
     /// The number of a variant, and how many fields it has.
     pub fn variant(&mut self, expected: &'static str) -> Result<(u64, usize), RecordError> {
         if !self.is_array() {
@@ -273,40 +264,26 @@ impl<'b> Reader<'b> {
     }
 }
 
-pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
 /// The form of a struct: an array of these fields in this order. `or nil`: nil where it is the default, as most are. Fields behind
-/// a version are written since then; an older form has their default. What is `last` is left out where it is the default: such a
-/// form is what it was before there was that field.
+/// a version are written since then; an older form has their default.
 macro_rules! fields {
-    ($name:ident $(or $nil:ident)? { $($field:ident),+ $(,)? $(; $since:literal: $($later:ident),+ $(,)?)? $(; last: $last:ident)? }) => {
+    ($name:ident $(or $nil:ident)? { $($field:ident),+ $(,)? $(; $since:literal: $($later:ident),+ $(,)?)* }) => {
         impl Form for $name {
             fn write<'a>(&'a self, to: &mut Writer<'a>) {
                 $(if *self == Self::default() {
                     return to.$nil();
                 })?
-                let Self { $($field,)+ $($($later,)+)? $($last,)? } = self;
-                let more = 0 $(+ usize::from(!$crate::store::record::form::is_default($last)))?;
-                to.array([$(stringify!($field),)+ $($(stringify!($later),)+)?].len() + more);
+                let Self { $($field,)+ $($($later,)+)* } = self;
+                to.array([$(stringify!($field),)+ $($(stringify!($later),)+)*].len());
                 $($field.write(to);)+
-                $($($later.write(to);)+)?
-                $(if !$crate::store::record::form::is_default($last) {
-                    $last.write(to);
-                })?
+                $($($later.write(to);)+)*
             }
 
             fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
                 $(fields!(@$nil from);)?
-                let later = 0 $(+ from.added($since, [$(stringify!($later)),+].len()))?;
-                let more = 0 $(+ [stringify!($last)].len())?;
-                let _has_last = from.fields([$(stringify!($field)),+].len() + later, more, stringify!($name))?;
-                Ok(Self {
-                    $($field: Form::read(from)?,)+
-                    $($($later: from.later($since)?,)+)?
-                    $($last: if _has_last { Form::read(from)? } else { Default::default() },)?
-                })
+                let later = 0 $(+ from.added($since, [$(stringify!($later)),+].len()))*;
+                from.array([$(stringify!($field)),+].len() + later, stringify!($name))?;
+                Ok(Self { $($field: Form::read(from)?,)+ $($($later: from.later($since)?,)+)* })
             }
         }
     };
@@ -322,15 +299,15 @@ pub(crate) use fields;
 /// given, keeps its meaning for ever. Fields behind a version: as in [`fields!`].
 macro_rules! variants {
     ($name:ty, $what:literal {
-        $($code:literal = $variant:ident $(($($part:ident),+))? $({ $($field:ident),+ $(; $since:literal: $($later:ident),+)? })?),+ $(,)?
+        $($code:literal = $variant:ident $(($($part:ident),+))? $({ $($field:ident),+ $(; $since:literal: $($later:ident),+)* })?),+ $(,)?
     }) => {
         impl Form for $name {
             fn write<'a>(&'a self, to: &mut Writer<'a>) {
                 match self {
-                    $(Self::$variant $(($($part),+))? $({ $($field,)+ $($($later,)+)? })? => {
-                        to.variant($code, variants!(@count $($($part)+)? $($($field)+ $($($later)+)?)?));
+                    $(Self::$variant $(($($part),+))? $({ $($field,)+ $($($later,)+)* })? => {
+                        to.variant($code, variants!(@count $($($part)+)? $($($field)+ $($($later)+)*)?));
                         $($($part.write(to);)+)?
-                        $($($field.write(to);)+ $($($later.write(to);)+)?)?
+                        $($($field.write(to);)+ $($($later.write(to);)+)*)?
                     })+
                 }
             }
@@ -339,11 +316,11 @@ macro_rules! variants {
                 let (code, parts) = from.variant($what)?;
                 match code {
                     $($code if parts == variants!(@count $($($part)+)? $($($field)+)?)
-                        $($(+ from.added($since, variants!(@count $($later)+)))?)? =>
+                        $($(+ from.added($since, variants!(@count $($later)+)))*)? =>
                     {
                         Ok(Self::$variant
                             $(($({ let $part = Form::read(from)?; $part }),+))?
-                            $({ $($field: Form::read(from)?,)+ $($($later: from.later($since)?,)+)? })?)
+                            $({ $($field: Form::read(from)?,)+ $($($later: from.later($since)?,)+)* })?)
                     })+
                     _ => Err(from.unexpected($what, format_args!("variant {code} of {parts} fields"))),
                 }
@@ -354,95 +331,6 @@ macro_rules! variants {
     (@count $($part:ident)+) => { [$(stringify!($part)),+].len() };
 }
 pub(crate) use variants;
-
-impl<T: Form> Form for Option<T> {
-    fn write<'a>(&'a self, to: &mut Writer<'a>) {
-        match self {
-            Some(value) => value.write(to),
-            None => to.nil(),
-        }
-    }
-
-    fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
-        if from.is_nil() { Ok(None) } else { T::read(from).map(Some) }
-    }
-}
-
-impl<T: Form> Form for Vec<T> {
-    fn write<'a>(&'a self, to: &mut Writer<'a>) {
-        to.array(self.len());
-        for value in self {
-            value.write(to);
-        }
-    }
-
-    fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
-        (0..from.list("a list")?).map(|_| T::read(from)).collect()
-    }
-}
-
-impl<A: Form, B: Form> Form for (A, B) {
-    fn write<'a>(&'a self, to: &mut Writer<'a>) {
-        to.array(2);
-        self.0.write(to);
-        self.1.write(to);
-    }
-
-    fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
-        from.array(2, "a pair")?;
-        Ok((A::read(from)?, B::read(from)?))
-    }
-}
-
-impl<T: Form> Form for Box<T> {
-    fn write<'a>(&'a self, to: &mut Writer<'a>) {
-        (**self).write(to);
-    }
-
-    fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
-        T::read(from).map(Box::new)
-    }
-}
-
-impl Form for Box<str> {
-    fn write<'a>(&'a self, to: &mut Writer<'a>) {
-        to.text(self);
-    }
-
-    fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
-        from.text("a text").map(Into::into)
-    }
-}
-
-impl Form for bool {
-    fn write<'a>(&'a self, to: &mut Writer<'a>) {
-        to.bool(*self);
-    }
-
-    fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
-        from.bool("true or false")
-    }
-}
-
-impl Form for u64 {
-    fn write<'a>(&'a self, to: &mut Writer<'a>) {
-        to.uint(*self);
-    }
-
-    fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
-        from.int("a count")
-    }
-}
-
-impl Form for u32 {
-    fn write<'a>(&'a self, to: &mut Writer<'a>) {
-        to.uint(u64::from(*self));
-    }
-
-    fn read(from: &mut Reader<'_>) -> Result<Self, RecordError> {
-        from.int("a count")
-    }
-}
 
 /// The distance from the time before it: what happens together is written short.
 impl Form for Timestamp {

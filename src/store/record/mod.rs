@@ -16,18 +16,23 @@ mod document;
 mod entry;
 mod form;
 mod notice;
+mod plain;
+mod rollup;
+mod said;
 #[cfg(test)]
 mod tests;
 
 use crate::domain::agents::Agents;
 use crate::domain::history::SettingsHistory;
+use crate::domain::report::Rollup;
+use crate::domain::writing::Said;
 use crate::domain::{Conversation, Notice, Settings};
 use form::{Form, Reader, Writer};
 
 use super::{DeadLetter, Entry};
 
 /// The first byte of every form that is written.
-pub const FORM_VERSION: u8 = 2;
+pub const FORM_VERSION: u8 = 3;
 /// The oldest form that is still read.
 pub const FORM_OLDEST: u8 = 1;
 
@@ -102,6 +107,26 @@ pub fn encode_agents(agents: &Agents) -> Vec<u8> {
 /// # Errors
 /// [`RecordError`]: these bytes are no agents that this build can read.
 pub fn decode_agents(bytes: &[u8]) -> Result<Agents, RecordError> {
+    decode(bytes)
+}
+
+pub fn encode_rollup(rollup: &Rollup) -> Vec<u8> {
+    encode(rollup, 256)
+}
+
+/// # Errors
+/// [`RecordError`]: these bytes are no sums that this build can read.
+pub fn decode_rollup(bytes: &[u8]) -> Result<Rollup, RecordError> {
+    decode(bytes)
+}
+
+pub fn encode_said(said: &Said) -> Vec<u8> {
+    encode(said, 16 + said.text.len())
+}
+
+/// # Errors
+/// [`RecordError`]: these bytes are no message that this build can read.
+pub fn decode_said(bytes: &[u8]) -> Result<Said, RecordError> {
     decode(bytes)
 }
 

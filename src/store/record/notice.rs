@@ -34,10 +34,11 @@ variants!(Cause, "a cause" {
     2 = SnoozeElapsed,
     3 = Settings { version },
     4 = DeadlineNear { deadline, period, armed_by, armed_at },
+    5 = Writer { episode, note, writer, reason },
 });
 variants!(Status, "a status" { 0 = Open, 1 = Snoozed, 2 = Closed });
 variants!(NoticeKind, "a kind of notification" {
     0 = Armed, 1 = Reset, 2 = Cancelled, 3 = Suspended, 4 = Resumed, 5 = Opened, 6 = Closed, 7 = Reopened, 8 = Reversed, 9 = Assigned,
     10 = Unassigned, 11 = Snoozed, 12 = Unsnoozed, 13 = Blocked, 14 = Unblocked, 15 = SettingsChanged, 16 = ClosingSoon,
-    17 = NoteAdded,
+    17 = NoteAdded, 18 = NoteFailed,
 });

@@ -4,8 +4,13 @@ use super::args::Args;
 use super::keys::{Keys, PartitionKeys};
 use super::row;
 use super::scripts::Scripts;
+use std::collections::HashMap;
+
+use crate::domain::kept::TextChange;
+use crate::domain::report::Day;
+use crate::domain::writing::Said;
 use crate::domain::{ConversationKey, Timestamp};
-use crate::store::{Batch, DeadLetter, Lease, LogId, Mark, Notification, RowChange, record};
+use crate::store::{Batch, DeadLetter, Lease, LogId, Mark, Notification, RollupWrite, RowChange, record};
 use crate::wire::CloudEvent;
 
 /// How a batch is to be written.
@@ -23,8 +28,9 @@ pub fn call(scripts: &Scripts, keys: &Keys, lease: Lease, batch: &Batch, mode: C
     scripts.commit.call(&key_list(of), &arguments(keys, lease, batch, mode).slices())
 }
 
-fn key_list(of: &PartitionKeys) -> [&str; 9] {
-    [&of.lease, &of.states, &of.deadlines, &of.events, &of.notifications, &of.settings, &of.dead, &of.letters, &of.marks]
+fn key_list(of: &PartitionKeys) -> [&str; 11] {
+    let PartitionKeys { lease, states, deadlines, events, notifications, settings, dead, letters, marks, rollups, texts } = of;
+    [lease, states, deadlines, events, notifications, settings, dead, letters, marks, rollups, texts]
 }
 
 /// Rows of a batch, sorted by what the script does with them.
@@ -63,7 +69,16 @@ impl<'a> Rows<'a> {
 fn arguments(keys: &Keys, lease: Lease, batch: &Batch, mode: CommitMode) -> Args {
     let rows = Rows::of(batch);
     let told = &batch.notifications;
-    let count = 24 + 2 * (told.len() + rows.puts.len() + rows.deadlines.len() + batch.settings.len() + batch.marks.len());
+    let pairs = [
+        told.len(),
+        rows.puts.len(),
+        rows.deadlines.len(),
+        batch.settings.len(),
+        batch.marks.len(),
+        batch.rollups.len(),
+        batch.texts.len(),
+    ];
+    let count = 28 + 2 * pairs.iter().sum::<usize>();
     let mut args = Args::with_capacity(count + rows.removes.len(), 512 + 1_200 * told.len() + 300 * rows.puts.len());
     args.number(lease.epoch);
     args.push(nonce(lease.nonce));
@@ -89,12 +104,24 @@ fn arguments(keys: &Keys, lease: Lease, batch: &Batch, mode: CommitMode) -> Args
     args.push(if mode.keep_log { "keep" } else { "" });
     args.push(if mode.tell { &*keys.signals } else { "" });
     args.push(super::heads::told(lease.partition, told.last().map_or(0, |notification| notification.number)));
+    let (kept, gone): (Vec<_>, Vec<_>) = batch.rollups.iter().partition(|write| write.rollup.is_some());
+    args.number(kept.len());
+    args.number(gone.len());
+    let texts = Texts::of(batch);
+    args.number(texts.puts.len());
+    args.number(texts.removes.len());
     told.iter().for_each(|notification| push_notification(&mut args, notification));
     rows.push(&mut args);
     for (workspace, settings) in &batch.settings {
         args.push(&**workspace);
         args.push(record::encode_settings(settings));
     }
+    for RollupWrite { workspace, day, rollup } in kept {
+        args.push(rollup_field(*day, workspace));
+        args.push(rollup.as_deref().map(record::encode_rollup).unwrap_or_default());
+    }
+    gone.into_iter().for_each(|write| args.push(rollup_field(write.day, &write.workspace)));
+    texts.push(&mut args);
     push_letters(&mut args, batch);
     for (id, why) in &batch.marks {
         args.push(score(*id, *why));
@@ -164,6 +191,51 @@ fn first_number(told: &[Notification]) -> String {
 fn trim_below(batch: &Batch) -> u64 {
     let last = batch.notifications.last().map(|notification| notification.number);
     last.map_or(batch.trim_notifications_below, |last| batch.trim_notifications_below.min(last + 1))
+}
+
+/// Texts of a batch, by what the script does with them: the last change of each slot, for a batch may have it twice.
+struct Texts<'a> {
+    puts: Vec<(String, &'a Said)>,
+    removes: Vec<String>,
+}
+
+impl<'a> Texts<'a> {
+    fn of(batch: &'a Batch) -> Self {
+        let last: HashMap<(&ConversationKey, u8), &TextChange> =
+            batch.texts.iter().map(|(key, change)| ((key, change.slot), change)).collect();
+        let mut texts = Self { puts: Vec::new(), removes: Vec::new() };
+        for ((key, slot), change) in last {
+            match &change.said {
+                Some(said) => texts.puts.push((text_field(key, slot), said)),
+                None => texts.removes.push(text_field(key, slot)),
+            }
+        }
+        texts
+    }
+
+    fn push(self, args: &mut Args) {
+        for (field, said) in self.puts {
+            args.push(field);
+            args.push(record::encode_said(said));
+        }
+        self.removes.into_iter().for_each(|field| args.push(field));
+    }
+}
+
+/// Under which name a text is kept: no conversation has a space in its name.
+pub fn text_field(key: &ConversationKey, slot: u8) -> String {
+    format!("{key} {slot}")
+}
+
+/// Under which name the sums of a workspace's day are kept.
+pub fn rollup_field(day: Day, workspace: &str) -> String {
+    format!("{}/{workspace}", day.0)
+}
+
+/// Reads what [`rollup_field`] wrote.
+pub fn rollup_of(field: &str) -> Option<(Day, &str)> {
+    let (day, workspace) = field.split_once('/')?;
+    Some((Day(day.parse().ok()?), workspace))
 }
 
 pub fn commit_id(id: u128) -> String {

@@ -6,6 +6,7 @@
 //! | `{prefix}:meta` | hash | `partitions`, `incarnation`, `format`: fixed when the store is created; `held` while nothing closes |
 //! | `{prefix}:settings` | hash | workspace -> version `:` master settings document; workspace `/history` -> version `:` their history |
 //! | `{prefix}:agents` | hash | workspace -> version `:` its agents |
+//! | `{prefix}:learnt` | hash | workspace -> version `:` what the writer of notes has learnt |
 //! | `{prefix}:nodes` | hash | `node/NAME`, `pulse/NAME`, `drain/NAME`, `pin/PARTITION` |
 //! | `{prefix}:signals` | channel | what is new and worth a look: notifications, entries, nodes |
 //! | `{prefix}:{in}:events` | stream | events of producers that cannot hash, until they are moved |
@@ -17,6 +18,8 @@
 //! | `{prefix}:{pN}:settings` | hash | workspace -> settings applied |
 //! | `{prefix}:{pN}:dead` | stream | dead letters: `id` in the log, `reason`, `r` our own record |
 //! | `{prefix}:{pN}:letters` | sorted set | id in the log `/` id in `dead`, in order of the first |
+//! | `{prefix}:{pN}:rollups` | hash | day `/` workspace -> what reports count of it |
+//! | `{prefix}:{pN}:texts` | hash | conversation, a space, slot -> what somebody wrote, where notes are written from that |
 //! | `{prefix}:{pN}:marks` | sorted set | ids of the latest entries that have a mark, by time and mark |
 //!
 //! Hashes and sorted sets of a partition hold one element with an empty name, so that none of them is ever missing: a
@@ -32,6 +35,7 @@ pub struct Keys {
     pub settings: Box<str>,
     pub nodes: Box<str>,
     agents: Box<str>,
+    learnt: Box<str>,
     /// Where producers that cannot hash put their events.
     pub unpartitioned: Box<str>,
     /// Where nodes tell each other what is worth a look.
@@ -49,6 +53,8 @@ pub struct PartitionKeys {
     pub dead: Box<str>,
     pub letters: Box<str>,
     pub marks: Box<str>,
+    pub rollups: Box<str>,
+    pub texts: Box<str>,
 }
 
 impl Keys {
@@ -57,6 +63,7 @@ impl Keys {
             settings: format!("{prefix}:settings").into(),
             nodes: format!("{prefix}:nodes").into(),
             agents: format!("{prefix}:agents").into(),
+            learnt: format!("{prefix}:learnt").into(),
             unpartitioned: format!("{prefix}:{{in}}:events").into(),
             signals: format!("{prefix}:signals").into(),
             partitions: partitions.all().map(|partition| PartitionKeys::new(prefix, partition)).collect(),
@@ -68,6 +75,7 @@ impl Keys {
     pub fn shelved<'a>(&'a self, shelf: Shelf, workspace: &'a str) -> (&'a str, Cow<'a, str>) {
         match shelf {
             Shelf::Agents => (&self.agents, workspace.into()),
+            Shelf::Learnt => (&self.learnt, workspace.into()),
             Shelf::SettingsHistory => (&self.settings, format!("{workspace}/history").into()),
         }
     }
@@ -101,6 +109,8 @@ impl PartitionKeys {
             dead: key("dead"),
             letters: key("letters"),
             marks: key("marks"),
+            rollups: key("rollups"),
+            texts: key("texts"),
         }
     }
 }
@@ -124,14 +134,14 @@ mod tests {
         let keys = Keys::new("adjourn", PartitionCount::new(PartitionCount::MAX).unwrap());
         let mut all = std::collections::BTreeSet::new();
         for (number, of) in keys.partitions.iter().enumerate() {
-            let PartitionKeys { events, states, deadlines, notifications, lease, settings, dead, letters, marks } = of;
-            for key in [events, states, deadlines, notifications, lease, settings, dead, letters, marks] {
+            let PartitionKeys { events, states, deadlines, notifications, lease, settings, dead, letters, marks, rollups, texts } = of;
+            for key in [events, states, deadlines, notifications, lease, settings, dead, letters, marks, rollups, texts] {
                 let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
                 assert_eq!(tag, Some(&*format!("p{number}")), "{key}");
                 assert!(all.insert(key.clone()), "{key} twice");
             }
         }
-        for key in [&keys.settings, &keys.nodes, &keys.agents, &keys.unpartitioned, &keys.signals, &meta("adjourn")] {
+        for key in [&keys.settings, &keys.nodes, &keys.agents, &keys.learnt, &keys.unpartitioned, &keys.signals, &meta("adjourn")] {
             assert!(all.insert(key.clone()), "{key} twice");
         }
     }

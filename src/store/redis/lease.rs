@@ -6,6 +6,7 @@ use redis::Value;
 
 use super::commit::{CommitMode, call, nonce};
 use super::errors::{of_read, of_server, of_write, unreadable};
+use super::keys::PartitionKeys;
 use super::repair::Repair;
 use super::scripts::NUMBERS_A_MILLISECOND;
 use super::value::{bytes, list, log_id, number, odd, pairs, text};
@@ -63,8 +64,8 @@ impl Inner {
         let heard = self.heads.all()[usize::from(partition.0)];
         let fixed = [NUMBERS_A_MILLISECOND.to_string(), self.partitions.get().to_string(), heard.to_string()];
         let args: Vec<&[u8]> = args.iter().chain(&seen).chain(&fixed).map(String::as_bytes).collect();
-        let keys: [&str; 9] =
-            [&of.lease, &of.events, &of.notifications, &of.dead, &of.states, &of.settings, &of.deadlines, &of.letters, &of.marks];
+        let PartitionKeys { lease, events, notifications, dead, states, settings, deadlines, letters, marks, rollups, texts } = of;
+        let keys: [&str; 11] = [lease, events, notifications, dead, states, settings, deadlines, letters, marks, rollups, texts];
         let answer = self.link.script(&self.scripts.claim, &keys, &args).await.map_err(|error| of_write(partition, error))?;
         let claimed = Claimed::read(answer).ok_or_else(|| odd("a claim"))?;
         self.repair(partition, &claimed.repair).await?;

@@ -2,12 +2,14 @@
 
 use redis::{Cmd, Value};
 
-use super::commit::{mark, sortable, unsortable};
+use super::commit::{mark, rollup_field, rollup_of, sortable, text_field, unsortable};
 use super::errors::{general, of_read, of_server, unreadable};
 use super::link::Answers;
 use super::scripts::NUMBERS_A_MILLISECOND;
 use super::value::{bytes, entries, field, list, log_id, number, odd, pairs, text};
 use super::{Inner, row};
+use crate::domain::report::{Day, Rollup};
+use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, PartitionId, Settings, Timestamp};
 use crate::store::{
     Applied, DeadLetter, Document, DueKey, Loaded, LogId, Notification, NotificationPage, PartitionStats, Place, Shelf, StoreError,
@@ -54,6 +56,51 @@ impl Inner {
             }
         }
         Ok(rows)
+    }
+
+    pub async fn rollups(&self, partition: PartitionId, workspace: &str, days: &[Day]) -> Result<Vec<Rollup>, StoreError> {
+        if days.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut get = cmd("HMGET", &self.keys.of(partition).rollups);
+        days.iter().for_each(|day| {
+            get.arg(rollup_field(*day, workspace));
+        });
+        let stored = list(self.ask(partition, get).await?).filter(|stored| stored.len() == days.len()).ok_or_else(|| odd("sums"))?;
+        let read = |(day, stored): (&Day, Value)| match bytes(&stored) {
+            None => Ok(Rollup::default()),
+            Some(form) => record::decode_rollup(form).map_err(|error| {
+                unreadable("rollup", format_args!("day {} of {workspace} in partition {partition}", day.0), &error);
+                StoreError::Unreadable(format!("what reports count of workspace {workspace} cannot be read: {error}").into())
+            }),
+        };
+        days.iter().zip(stored).map(read).collect()
+    }
+
+    pub async fn texts(&self, partition: PartitionId, key: &ConversationKey, slots: &[u8]) -> Result<Vec<Said>, StoreError> {
+        if slots.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut get = cmd("HMGET", &self.keys.of(partition).texts);
+        slots.iter().for_each(|slot| {
+            get.arg(text_field(key, *slot));
+        });
+        let stored = list(self.ask(partition, get).await?).ok_or_else(|| odd("texts"))?;
+        let read = |stored: Value| {
+            let said = record::decode_said(bytes(&stored)?);
+            said.inspect_err(|error| unreadable("text", key, error)).ok()
+        };
+        Ok(stored.into_iter().filter_map(read).collect())
+    }
+
+    /// Looks at all their names: to be asked seldom.
+    pub async fn rollups_before(&self, partition: PartitionId, day: Day, limit: usize) -> Result<Vec<(Day, Box<str>)>, StoreError> {
+        let names = list(self.ask(partition, cmd("HKEYS", &self.keys.of(partition).rollups)).await?).ok_or_else(|| odd("names of sums"))?;
+        let named = names.iter().filter_map(|name| rollup_of(text(name)?));
+        let mut old: Vec<(Day, Box<str>)> = named.filter(|(of, _)| *of < day).map(|(of, workspace)| (of, workspace.into())).collect();
+        old.sort_unstable();
+        old.truncate(limit);
+        Ok(old)
     }
 
     pub async fn due(

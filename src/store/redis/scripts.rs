@@ -14,7 +14,7 @@ use super::server::Server;
 pub const NUMBERS_A_MILLISECOND: u64 = 1_000;
 
 pub struct Scripts {
-    /// KEYS lease, events, notifications, dead, states, settings, deadlines, letters, marks.
+    /// KEYS lease, events, notifications, dead, states, settings, deadlines, letters, marks, rollups, texts.
     /// ARGV nonce, node, instance, replication id of the primary; then the record seen: epoch (empty: nobody holds it),
     /// nonce, node, instance, beat; notifications to a millisecond, to number on under another primary; how many partitions there are; the last number this node has heard of.
     /// Effect: a new token; counts the attempt where entries wait; makes the partition's keys that are not there; numbers on
@@ -22,7 +22,7 @@ pub struct Scripts {
     /// Answer: epoch, commit, checkpoint, last number, numbered from, attempts, trying, settings applied, whether the index is
     /// to be made anew, which keys (counted from 1) were made.
     pub claim: Script,
-    /// KEYS lease, states, deadlines, events, notifications, settings, dead, letters, marks.
+    /// KEYS lease, states, deadlines, events, notifications, settings, dead, letters, marks, rollups, texts.
     /// ARGV as `arguments` in `commit` pushes them.
     /// Effect: the whole batch, the log trimmed up to the checkpoint, the lease's beat moved. Answer: the last number.
     pub commit: Script,
@@ -34,7 +34,8 @@ pub struct Scripts {
     pub barrier: Script,
     /// KEYS deadlines. ARGV until, instant, member, limit. Answer: members and scores strictly after (instant, member).
     pub due: Script,
-    /// KEYS settings or agents. ARGV workspace, version expected, document. Answer: 1 when it was replaced.
+    /// KEYS a hash of documents. ARGV field, version expected, document; then another field (empty: none) and its document, written
+    /// with it. Answer: 1 when it was replaced.
     pub put_document: Script,
     /// KEYS nodes. ARGV node, instance, instance displaced (empty: none, `*`: any), the rest of the record, channel, hint, the
     /// pulse left last (empty: none), by how much it may be older.

@@ -7,6 +7,8 @@ use futures_util::future::{BoxFuture, FutureExt};
 
 use super::RedisStore;
 use super::tail::Tail;
+use crate::domain::report::{Day, Rollup};
+use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
 use crate::store::{
     Applied, Barrier, Batch, Claim, ClusterView, DeadLetter, Document, DueKey, Entry, Hint, Holder, Lease, Loaded, LogEntry, LogId, Member,
@@ -86,6 +88,18 @@ impl Store for RedisStore {
 
     fn load(&self, partition: PartitionId, keys: Vec<ConversationKey>) -> Answer<'_, Vec<Loaded>> {
         async move { self.inner.load(partition, &keys).await }.boxed()
+    }
+
+    fn rollups(&self, partition: PartitionId, workspace: Box<str>, days: Vec<Day>) -> Answer<'_, Vec<Rollup>> {
+        async move { self.inner.rollups(partition, &workspace, &days).await }.boxed()
+    }
+
+    fn texts(&self, partition: PartitionId, key: ConversationKey, slots: Vec<u8>) -> Answer<'_, Vec<Said>> {
+        async move { self.inner.texts(partition, &key, &slots).await }.boxed()
+    }
+
+    fn rollups_before(&self, partition: PartitionId, day: Day, limit: usize) -> Answer<'_, Vec<(Day, Box<str>)>> {
+        self.inner.rollups_before(partition, day, limit).boxed()
     }
 
     fn due(&self, partition: PartitionId, until: Timestamp, after: Option<DueKey>, limit: usize) -> Answer<'_, Vec<DueKey>> {

@@ -146,10 +146,11 @@ fn members(event: &Event) -> Value {
 
 fn data(kind: &EventKind) -> Value {
     match kind {
-        EventKind::Message { source, agent, message_id } => given(&[
+        EventKind::Message { source, agent, message_id, text } => given(&[
             ("source", Some(json!(source.as_str()))),
             ("agent", agent.as_deref().map(Value::from)),
             ("message_id", message_id.as_deref().map(Value::from)),
+            ("text", text.as_ref().map(|text| Value::from(&*text.0))),
         ]),
         EventKind::MessageFailed { message_id } => json!({ "message_id": message_id }),
         EventKind::Opened { source, by } => given(&[("source", Some(json!(source.as_str()))), ("by", by.as_deref().map(Value::from))]),
@@ -162,6 +163,8 @@ fn data(kind: &EventKind) -> Value {
         EventKind::Snoozed { until } => json!({ "until": time::format(*until) }),
         EventKind::Unassigned | EventKind::Unsnoozed | EventKind::Blocked | EventKind::Unblocked => json!({}),
         EventKind::Noted { .. }
+        | EventKind::Written { .. }
+        | EventKind::Unwritten { .. }
         | EventKind::Held { .. }
         | EventKind::HoldEnded { .. }
         | EventKind::Exempted { .. }

@@ -1,6 +1,6 @@
 //! Values for the property tests: conversations that lived through a soup of events, and ones that never could.
 
-use proptest::collection::vec;
+use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -14,11 +14,14 @@ use crate::domain::facts::*;
 use crate::domain::history::{self, Difference, SettingsChanged, SettingsHistory};
 use crate::domain::hold::{Hold, Holding};
 use crate::domain::id::Fingerprint;
+use crate::domain::kept::{Kept, Pending};
 use crate::domain::notice::*;
 use crate::domain::order::{Border, Position};
+use crate::domain::report::{Count, Counted, Group, Label, Rollup, Sums, TimeClass, Traits};
 use crate::domain::settings::{NotesMode, Running};
 use crate::domain::step::{Input, step};
 use crate::domain::testing::{at, key};
+use crate::domain::writing::{Said, Speaker};
 use crate::domain::*;
 use crate::store::*;
 
@@ -123,8 +126,8 @@ fn closing() -> impl Strategy<Value = Closing> {
         armed_by,
         armed_at,
     });
-    (select(ClosingSource::ALL), of(text()), of(note()), timestamp(), border(), of(auto))
-        .prop_map(|(source, by, note, closed_at, border, auto)| Closing { source, by, note, closed_at, border, auto })
+    (select(ClosingSource::ALL), of(text()), of(note()), timestamp(), border(), of(auto), of(text()))
+        .prop_map(|(source, by, note, closed_at, border, auto, agent)| Closing { source, by, note, closed_at, border, auto, agent })
 }
 
 fn told() -> impl Strategy<Value = Told> {
@@ -144,6 +147,28 @@ fn hold() -> impl Strategy<Value = Hold> {
 
 fn holding() -> impl Strategy<Value = Holding> {
     (of(hold()), of(hold()), of(timestamp())).prop_map(|(hold, exemption, released_at)| Holding { hold, exemption, released_at })
+}
+
+fn kept() -> impl Strategy<Value = Kept> {
+    any::<(u32, u32)>().prop_map(|(from, to)| Kept { from, to })
+}
+
+fn pending() -> impl Strategy<Value = Pending> {
+    let what = prop_oneof![
+        any::<bool>().prop_map(|again| Counted::Opened { again }),
+        span().prop_map(|after| Counted::Closed { after }),
+        Just(Counted::Reversed),
+    ];
+    let of_it = (select(OpeningSource::ALL), of(select(ClosingSource::ALL)), of(text()), of(text()))
+        .prop_map(|(opened_source, closed_source, category, agent)| Traits { opened_source, closed_source, category, agent });
+    let close = (timestamp(), what, of_it, any::<bool>()).prop_map(|(at, what, of, taken_back)| Count { at, what, of, taken_back });
+    (any::<(u32, u32)>(), timestamp(), close, kept()).prop_map(|((episode, tries), next_at, close, texts)| Pending {
+        episode,
+        tries,
+        next_at,
+        close,
+        texts,
+    })
 }
 
 fn seen() -> impl Strategy<Value = Seen> {
@@ -166,8 +191,9 @@ pub fn conversation() -> BoxedStrategy<Conversation> {
     let assignment = (of((position(), assignee())), of(position())).prop_map(|(assigned, unassigned)| Assignment { assigned, unassigned });
     let times = (timestamp(), timestamp(), any::<u64>(), any::<u32>(), any::<u32>(), of(any::<u64>()));
     let episodes = (of(opening.boxed()), of(closing().boxed()), of(border().boxed()), facts_or_none(), facts_or_none(), facts_or_none());
-    (times, episodes, seen().boxed(), messages(), assignment.boxed(), blocks().boxed(), (told(), holding()).boxed())
-        .prop_map(|(times, episodes, seen, messages, assignment, blocks, (told, holding))| {
+    (times, episodes, seen().boxed(), messages(), assignment.boxed(), blocks().boxed(), (told(), holding(), kept(), of(pending())).boxed())
+        .prop_map(|(times, episodes, seen, messages, assignment, blocks, (told, holding, texts, pending_note))| {
+            let pending_note = pending_note.map(Box::new);
             let (created_at, touched_at, version, episode, set_aside, last_notification) = times;
             let (opening, closing, floor, facts, next, late) = episodes;
             Conversation {
@@ -186,6 +212,8 @@ pub fn conversation() -> BoxedStrategy<Conversation> {
                 next,
                 late,
                 holding,
+                texts,
+                pending_note,
                 told,
                 set_aside,
                 last_notification,
@@ -195,15 +223,17 @@ pub fn conversation() -> BoxedStrategy<Conversation> {
 }
 
 fn event_kind(time: BoxedStrategy<Timestamp>) -> BoxedStrategy<EventKind> {
-    let message = (select(MessageSource::ALL), of(text()), of(text()));
+    let message = (select(MessageSource::ALL), of(text()), of(text()), of(text().prop_map(Text)));
     prop_oneof![
-        4 => message.prop_map(|(source, agent, message_id)| EventKind::Message { source, agent, message_id }),
+        4 => message.prop_map(|(source, agent, message_id, text)| EventKind::Message { source, agent, message_id, text }),
         1 => text().prop_map(|message_id| EventKind::MessageFailed { message_id }),
         1 => (select(OpeningSource::ALL), of(text())).prop_map(|(source, by)| EventKind::Opened { source, by }),
         1 => (select(ClosingSource::ALL), of(text()), of(note())).prop_map(|(source, by, note)| EventKind::Closed { source, by, note }),
         1 => assignee().prop_map(EventKind::Assigned),
         1 => time.prop_map(|until| EventKind::Snoozed { until }),
         1 => (note(), of(text())).prop_map(|(note, by)| EventKind::Noted { note, by }),
+        1 => (any::<u32>(), note(), text()).prop_map(|(episode, note, by)| EventKind::Written { episode, note, by }),
+        1 => (any::<u32>(), text(), text()).prop_map(|(episode, reason, by)| EventKind::Unwritten { episode, reason, by }),
         1 => hold().prop_map(|Hold { until, reason, by }| EventKind::Held { until, reason, by }),
         1 => hold().prop_map(|Hold { reason, by, .. }| EventKind::Exempted { reason, by }),
         1 => (any::<bool>(), of(text()))
@@ -217,6 +247,29 @@ pub fn agents() -> impl Strategy<Value = Agents> {
     let agent =
         (text(), text(), of(text()), any::<bool>()).prop_map(|(id, name, avatar_url, available)| Agent { id, name, avatar_url, available });
     (any::<u64>(), vec(agent, 0..4)).prop_map(|(version, all)| Agents { version, all })
+}
+
+pub fn said() -> impl Strategy<Value = Said> {
+    (select(vec![Speaker::Contact, Speaker::Human, Speaker::Machine]), timestamp(), text()).prop_map(|(by, at, text)| Said { by, at, text })
+}
+
+pub fn rollup() -> BoxedStrategy<Rollup> {
+    let label = || prop_oneof![Just(Label::None), text().prop_map(Label::Named), Just(Label::Other)];
+    let group = prop_oneof![
+        select(OpeningSource::ALL).prop_map(Group::OpenedSource),
+        of(select(ClosingSource::ALL)).prop_map(Group::ClosedSource),
+        label().prop_map(Group::Category),
+        label().prop_map(Group::Agent),
+    ];
+    let times = btree_map((0..=TimeClass::MAX.0).prop_map(TimeClass), any::<u32>(), 0..4);
+    let sums = (any::<(u32, u32, u32, u32)>(), times).prop_map(|((opened, reopened, closed, reversed), times)| Sums {
+        opened,
+        reopened,
+        closed,
+        reversed,
+        times,
+    });
+    btree_map(group, btree_map(any::<u8>(), sums, 0..4), 0..5).prop_map(|groups| Rollup { groups }).boxed()
 }
 
 pub fn history() -> impl Strategy<Value = SettingsHistory> {
@@ -295,6 +348,12 @@ pub fn dead_letter() -> impl Strategy<Value = DeadLetter> {
 
 fn cause() -> impl Strategy<Value = Cause> {
     prop_oneof![
+        (any::<u32>(), of(note()), text(), of(text())).prop_map(|(episode, note, writer, reason)| Cause::Writer {
+            episode,
+            note,
+            writer,
+            reason
+        }),
         (name(), text(), timestamp(), of(text()), of(text())).prop_map(|(name, type_name, time, by, message_id)| Cause::Event {
             name,
             type_name,

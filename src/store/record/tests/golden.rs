@@ -9,11 +9,14 @@ use crate::domain::facts::*;
 use crate::domain::history::{SettingsChanged, SettingsHistory};
 use crate::domain::hold::{Hold, Holding};
 use crate::domain::id::Fingerprint;
+use crate::domain::kept::{Kept, Pending};
 use crate::domain::notice::Cause;
 use crate::domain::order::{Border, Position};
+use crate::domain::report::{Group, Label, Rollup, Sums, TimeClass};
 use crate::domain::settings::{NotesMode, Running};
 use crate::domain::step::{Input, step};
 use crate::domain::testing::at;
+use crate::domain::writing::{Said, Speaker};
 use crate::domain::*;
 use crate::store::record::form::Form;
 use crate::store::record::*;
@@ -23,7 +26,7 @@ const NOON: i64 = 1_760_000_000_000;
 
 fn event(id: &str, minute: i64, source: MessageSource, agent: Option<&str>) -> Accepted {
     let name = EventName::new("/ingest/whatsapp", id).unwrap();
-    let kind = EventKind::Message { source, agent: agent.map(Into::into), message_id: None };
+    let kind = EventKind::Message { source, agent: agent.map(Into::into), message_id: None, text: None };
     let time = at(NOON + minute * 60_000);
     let conversation = ConversationKey::new("ws_42", "conv_991827").unwrap();
     Accepted { event: Event { name, conversation, time, kind }, accepted_at: time.plus(Span::from_millis(40)) }
@@ -110,12 +113,15 @@ fn full() -> Conversation {
             closed_at: at(NOON + 33),
             border: Border::Instant(at(NOON + 34)),
             auto: Some(auto),
+            agent: None,
         }),
         floor: Some(Border::Event(position(35, "c0"))),
         facts,
         next: Facts { contact: Some(position(36, "n1")), ..Facts::default() },
         late: Facts { contact: Some(position(41, "l1")), ..Facts::default() },
         holding: Holding::default(),
+        texts: Kept::default(),
+        pending_note: None,
         told: Told { timer: ToldTimer::Snoozed(at(NOON + 37)), snoozed_until: Some(at(NOON + 38)), warned: None },
         set_aside: 39,
         last_notification: Some(40),
@@ -192,13 +198,13 @@ fn newer() -> (Conversation, Settings, Notice) {
 #[test]
 fn what_version_2_added() {
     let (conversation, settings, notice) = newer();
-    check(
+    check_read(
         &entry(),
         "02920094b177735f34322f636f6e765f393931383237cf00000199c82cc00092ae77616d69642e4842674c38383132b02f69\
          6e676573742f7768617473617070940001a3616e61c0",
     );
-    check(&settings, "029b0000c2ce05265c00c3d2fae2cbc000c2c0c09192a742696c6c696e67a54d6f6e6579");
-    check(
+    check_read(&settings, "029b0000c2ce05265c00c3d2fae2cbc000c2c0c09192a742696c6c696e67a54d6f6e6579");
+    check_read(
         &conversation,
         "02dc0012cf00000199c82cc000151e9394ce001c61a000c292a26f30a32f7569052098919294d2fff15a0000c292a26f3101\
          03919294cdea6000c292a26f32010694d2fffc568000c292a2696e01919694d2fff5038001c392a268310101a26d31ce001b\
@@ -210,11 +216,56 @@ fn what_version_2_added() {
          b700c292a262310100921a1b272892c41000000000000000160000000000000017919218d2fff6d859939314af7761697473\
          20666f72207061727473c093c0a86120667269656e640f01",
     );
-    check(
+    check_read(
         &notice,
         "02920095b177735f34322f636f6e765f39393138323711cf00000199c82cc02c960092a26531a32f7569a174ffa2626fa26d\
          39dc0013d0d5021e15ce001c61a005d2ffee9ae0d2fff5038dc0041008a2637992a762696c6c696e67c0c0c2921a1b930caf\
          776169747320666f72207061727473c093c0a86120667269656e6406",
+    );
+}
+
+/// What came with version 3, filled.
+#[test]
+fn what_version_3_added() {
+    let full = full();
+    let closing = full.closing.clone().map(|closing| Closing { agent: Some("bo".into()), ..closing });
+    let texts = Kept { from: 51, to: 52 };
+    let with_agent = Conversation { closing: closing.clone(), ..full.clone() };
+    let pending = Pending::new(30, at(NOON + 53), with_agent.counted_close().unwrap(), texts);
+    let mut full = Conversation { texts, pending_note: Some(Box::new(pending)), ..full };
+    full.facts.humans[0].stamped_by = 7;
+    let running = Some(Running { version: 8, period: Span::from_hours(12), at: at(NOON), rate: 100 });
+    check(
+        &Settings { running, ..newer().1 },
+        "039c0000c2ce05265c00c3d2fae2cbc000c2c0c09192a742696c6c696e67a54d6f6e65799408ce028a0640cf00000199c82c\
+         c00064",
+    );
+    check(
+        &Conversation { closing, ..full },
+        "03dc0014cf00000199c82cc000151e9394ce001c61a000c292a26f30a32f7569052098919294d2fff15a0000c292a26f3101\
+         03919294cdea6000c292a26f32010694d2fffc568000c292a2696e01919794d2fff5038001c392a268310101a26d31ce001b\
+         7740c3c2070b919294ce000cd13300c292a2663101a26d399392d2fff32ec30194ce000493dc00c292a2733001929294cdea\
+         6000c292a27331019201d2fffa81c79294ce000752f900c292a273320100919494ce0002bf2000c292a263310104a2626f92\
+         a762696c6c696e67c0d2fff5edf49392021101c09708a26379920ec0fb92000194efce001b774092a2683001020d920194ce\
+         00200b0d00c292a263300198909094cdea6000c292a26e310190c090c09098909094ce000493e000c292a26c310190c090c0\
+         90929294d2fff4192000c292a26131019301a26169a341646194cdea6000c292a26132019392c3d2ffe57329c0919294ce00\
+         0927b700c292a262310100921a1b272892c41000000000000000160000000000000017919218d2fff6d859c0923334951e01\
+         ce0001d4dc94d2fffe2b2c9201d2ffc911809405080e0dc2923334",
+    );
+    let groups = [
+        (Group::OpenedSource(OpeningSource::Contact), 1),
+        (Group::ClosedSource(None), 2),
+        (Group::Category(Label::Other), 3),
+        (Group::Agent(Label::Named("ana".into())), 4),
+    ];
+    let sums = |n| Sums { opened: n, reopened: 5, closed: 6, reversed: 7, times: [(TimeClass(300), 8)].into() };
+    check(
+        &Said { by: Speaker::Human, at: at(NOON), text: "Does that help?".into() },
+        "039301cf00000199c82cc000af446f657320746861742068656c703f",
+    );
+    check(
+        &Rollup { groups: groups.into_iter().map(|(group, n)| (group, [(95, sums(n))].into())).collect() },
+        "039198920001925f950105060792cd012c089201c0925f950205060792cd012c08920202925f950305060792cd012c0892039201a3616e61925f950405060792cd012c08",
     );
 }
 
@@ -257,7 +308,7 @@ fn numbers_of_enums_never_change() {
     check_codes(&[K::Armed, K::Reset, K::Cancelled, K::Suspended, K::Resumed], &[0, 1, 2, 3, 4]);
     check_codes(&[K::Opened, K::Closed, K::Reopened, K::Reversed, K::Assigned, K::Unassigned], &[5, 6, 7, 8, 9, 10]);
     check_codes(&[K::Snoozed, K::Unsnoozed, K::Blocked, K::Unblocked, K::SettingsChanged], &[11, 12, 13, 14, 15]);
-    check_codes(&[K::ClosingSoon, K::NoteAdded], &[16, 17]);
+    check_codes(&[K::ClosingSoon, K::NoteAdded, K::NoteFailed], &[16, 17, 18]);
 }
 
 #[test]
@@ -268,22 +319,8 @@ fn a_history_of_settings() {
     history.record(SettingsChanged::between(&Settings::default(), &after, at(NOON + 1), Some("ana".into())));
     check(
         &history,
-        "0291929506cf00000199c82cc000c0c390950701a3616e61c29393b26175746f5f636c6f73652e656e61626c65649201c2\
+        "0391929506cf00000199c82cc000c0c390950701a3616e61c29393b26175746f5f636c6f73652e656e61626c65649201c2\
          9201c393b16175746f5f636c6f73652e706572696f649202ce05265c009202d2fd6cd20093a86661726577656c6c009203a3\
          427965",
-    );
-}
-
-/// What was added to version 2 is left out where it is the default: what was written before reads as it did.
-#[test]
-fn what_t23_added_to_version_2() {
-    let (mut conversation, mut settings, _) = newer();
-    conversation.facts.humans[0].stamped_by = 7;
-    settings.running = Some(Running { version: 8, period: Span::from_hours(12), at: at(NOON), rate: 100 });
-    check(&conversation.facts.humans[0], "029794cf00000199c82cc00001c392a26831a32f756901a26d31ce001b7740c3c207");
-    check(
-        &settings,
-        "029c0000c2ce05265c00c3d2fae2cbc000c2c0c09192a742696c6c696e67a54d6f6e65799408ce028a0640cf00000199c82c\
-         c00064",
     );
 }

@@ -13,6 +13,7 @@ for _, stream in ipairs({ KEYS[2], KEYS[3], KEYS[4] }) do redis.call('XLEN', str
 local rows = redis.call('HLEN', KEYS[5])
 local settings = redis.call('HGETALL', KEYS[6])
 for i = 7, 9 do redis.call('ZCARD', KEYS[i]) end
+for i = 10, 11 do redis.call('HLEN', KEYS[i]) end
 local missing, is = {}, {}
 for i, key in ipairs(KEYS) do
   is[i] = redis.call('EXISTS', key) == 1
@@ -64,4 +65,7 @@ if not is[6] then redis.call('HSET', KEYS[6], '', '') end
 if not (is[5] and is[7]) then redis.call('ZADD', KEYS[7], '+inf', '') end
 if not is[8] then redis.call('ZADD', KEYS[8], 0, '') end
 if not is[9] then redis.call('ZADD', KEYS[9], '-inf', '') end
+for i = 10, 11 do
+  if not is[i] then redis.call('HSET', KEYS[i], '', '') end
+end
 return { epoch, held[6] or '0', checkpoint, last, from, attempts, held[11] or '', settings, reindex, missing }

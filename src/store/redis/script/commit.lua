@@ -51,6 +51,8 @@ redis.call('HLEN', KEYS[6])
 redis.call('XLEN', KEYS[7])
 redis.call('ZCARD', KEYS[8])
 redis.call('ZCARD', KEYS[9])
+redis.call('HLEN', KEYS[10])
+redis.call('HLEN', KEYS[11])
 local generated
 if ARGV[6] ~= '' then
   local due = tonumber(ARGV[6])
@@ -69,7 +71,8 @@ if ARGV[6] ~= '' then
 else
   redis.call('XLEN', KEYS[4])
 end
-local letters = 21 + 2 * (n + tonumber(ARGV[11]) + tonumber(ARGV[13]) + tonumber(ARGV[16])) + tonumber(ARGV[12]) + tonumber(ARGV[14])
+local letters = 25 + 2 * (n + tonumber(ARGV[11]) + tonumber(ARGV[13]) + tonumber(ARGV[16]) + tonumber(ARGV[21]) + tonumber(ARGV[23]))
+  + tonumber(ARGV[12]) + tonumber(ARGV[14]) + tonumber(ARGV[22]) + tonumber(ARGV[24])
 local removed = tonumber(ARGV[letters])
 local added = tonumber(ARGV[letters + removed + 1])
 if added > 0 and last_id(KEYS[7]) == '18446744073709551615' then
@@ -78,7 +81,7 @@ end
 
 -- From here on nothing can fail. Room is made first: without a shebang a full memory is judged by the first write.
 redis.call('XTRIM', KEYS[5], 'MINID', ARGV[8])
-local at = 21
+local at = 25
 local function chunks(count, width, write)
   local values = count * width
   local from = at
@@ -100,6 +103,10 @@ chunks(tonumber(ARGV[12]), 1, function(from, to) redis.call('HDEL', KEYS[2], unp
 chunks(tonumber(ARGV[13]), 2, function(from, to) redis.call('ZADD', KEYS[3], unpack(ARGV, from, to)) end)
 chunks(tonumber(ARGV[14]), 1, function(from, to) redis.call('ZREM', KEYS[3], unpack(ARGV, from, to)) end)
 chunks(tonumber(ARGV[16]), 2, function(from, to) redis.call('HSET', KEYS[6], unpack(ARGV, from, to)) end)
+chunks(tonumber(ARGV[21]), 2, function(from, to) redis.call('HSET', KEYS[10], unpack(ARGV, from, to)) end)
+chunks(tonumber(ARGV[22]), 1, function(from, to) redis.call('HDEL', KEYS[10], unpack(ARGV, from, to)) end)
+chunks(tonumber(ARGV[23]), 2, function(from, to) redis.call('HSET', KEYS[11], unpack(ARGV, from, to)) end)
+chunks(tonumber(ARGV[24]), 1, function(from, to) redis.call('HDEL', KEYS[11], unpack(ARGV, from, to)) end)
 -- Letters: how many, then what is removed, then what is added.
 local function unletter(id)
   local found = redis.call('ZRANGEBYLEX', KEYS[8], '[' .. id .. '/', '(' .. id .. '0')
