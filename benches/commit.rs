@@ -229,7 +229,7 @@ fn message(n: u64, source: MessageSource) -> Event {
         name: EventName::new("/ingest/whatsapp", &format!("m-{n:012}")).unwrap(),
         conversation: ConversationKey::new("acme", &format!("conv-{n}")).unwrap(),
         time: Timestamp::from_millis(1_799_000_000_000 + n as i64),
-        kind: EventKind::Message { source, agent: Some("ana".into()), message_id: Some(format!("wamid-{n}").into()) },
+        kind: EventKind::Message { source, agent: Some("ana".into()), message_id: Some(format!("wamid-{n}").into()), text: None },
     }
 }
 

@@ -1,6 +1,7 @@
 //! Notes from what was written: proposed to whoever closes by hand (L11), and added after the close where nobody wrote one (L12).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 use metrics::counter;
@@ -17,6 +18,10 @@ use crate::store::{Document, Entry, Shelf, StoreError};
 
 /// Notes in the making on this node: a model takes seconds for one, and a storm of closes wants thousands.
 const AT_ONCE: usize = 4;
+/// Longest wait for one note (L12): less than a row waits before it asks again, so that it is not written twice at a time.
+const PATIENCE: Duration = Duration::from_secs(100);
+/// And where somebody sits in front of the dialog (L11).
+const SUGGEST_PATIENCE: Duration = Duration::from_secs(25);
 /// How often what was learnt is put back because another node was first.
 const LEARN_TRIES: u32 = 3;
 
@@ -50,7 +55,7 @@ impl Node {
         if transcript.is_empty() {
             return Err(SuggestRefused::NothingKept);
         }
-        Ok(self.write(key, &transcript, &settings, writer).await??)
+        Ok(self.write(key, &transcript, &settings, writer, SUGGEST_PATIENCE).await??)
     }
 
     /// Writes the notes that this node's conversations want, until the node is gone. Whatever is not done because the process ends,
@@ -80,7 +85,7 @@ impl Node {
         let transcript = self.transcript(key, pending.texts.still_in(&conversation.texts)).await?;
         let written = match transcript.is_empty() {
             true => Err(WriteError::never(SuggestRefused::NothingKept.to_string())),
-            false => self.write(key, &transcript, &settings, writer).await?,
+            false => self.write(key, &transcript, &settings, writer, PATIENCE).await?,
         };
         let by = Box::from(writer.name());
         let (outcome, kind) = match written {
@@ -103,10 +108,13 @@ impl Node {
         transcript: &Transcript,
         settings: &Settings,
         writer: &dyn NoteWriter,
+        patience: Duration,
     ) -> Result<Result<Proposal, WriteError>, StoreError> {
         let learnt = self.store().document(Shelf::Learnt, key.workspace().into()).await?;
         let learnt = learnt.as_ref().map(|document| document.bytes.as_slice());
-        Ok(writer.write(Brief { transcript, categories: &settings.categories, learnt }).await)
+        let written = writer.write(Brief { transcript, categories: &settings.categories, learnt });
+        let in_time = tokio::time::timeout(patience, written).await;
+        Ok(in_time.unwrap_or_else(|_| Err(WriteError::again(format!("no answer within {} s", patience.as_secs())))))
     }
 
     /// Whoever reads it sees the latest of a conversation, which may have gone on since.
