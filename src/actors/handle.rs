@@ -35,6 +35,8 @@ struct Inner {
     elsewhere: Vec<Elsewhere>,
     options: Arc<NodeOptions>,
     desk: Arc<Desk>,
+    /// Reports under way: each reads thousands of sums, over the connection that commits go by.
+    reports: tokio::sync::Semaphore,
     standing: Arc<Standing>,
     keeper: actix::Addr<NodeActor>,
 }
@@ -97,7 +99,8 @@ impl Node {
     ) -> Self {
         let elsewhere = shards.iter().map(|_| Elsewhere::default()).collect();
         let clock = StoreClock::default();
-        Self { inner: Arc::new(Inner { store, steady, clock, shards, elsewhere, options, standing, keeper, desk }) }
+        let reports = tokio::sync::Semaphore::new(super::report::REPORTS_AT_ONCE);
+        Self { inner: Arc::new(Inner { store, steady, clock, shards, elsewhere, options, standing, keeper, desk, reports }) }
     }
 
     pub(super) fn store(&self) -> &Arc<dyn Store> {
@@ -114,6 +117,10 @@ impl Node {
 
     pub(super) fn desk(&self) -> &Desk {
         &self.inner.desk
+    }
+
+    pub(super) fn reports(&self) -> &tokio::sync::Semaphore {
+        &self.inner.reports
     }
 
     pub(super) fn standing(&self) -> &Standing {
@@ -270,6 +277,9 @@ impl Node {
             if put.await.map_err(Unready::from)? {
                 self.apply_settings(workspace, &settings, timeout).await?;
                 if self.took_effect(workspace, &settings).await? {
+                    if !settings.keeps_texts() {
+                        self.unlearn(workspace).await.map_err(Unready::from)?;
+                    }
                     return Ok(settings);
                 }
                 // Another of that version, forgotten by the master, was on its way to the partitions: the next one is ours.

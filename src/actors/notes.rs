@@ -83,9 +83,11 @@ impl Node {
         let Some(pending) = conversation.pending_note.as_ref().filter(|pending| pending.episode == episode) else { return Ok(()) };
         let settings = self.settings_applied(self.partition(key), key.workspace()).await?;
         let transcript = self.transcript(key, pending.texts.still_in(&conversation.texts)).await?;
-        let written = match transcript.is_empty() {
-            true => Err(WriteError::never(SuggestRefused::NothingKept.to_string())),
-            false => self.write(key, &transcript, &settings, writer, PATIENCE).await?,
+        let written = match (settings.writes_notes(), transcript.is_empty()) {
+            // Nothing leaves the house any more.
+            (false, _) => Err(WriteError::never("notes were switched off")),
+            (true, true) => Err(WriteError::never(SuggestRefused::NothingKept.to_string())),
+            (true, false) => self.write(key, &transcript, &settings, writer, PATIENCE).await?,
         };
         let by = Box::from(writer.name());
         let (outcome, kind) = match written {
@@ -137,7 +139,21 @@ impl Node {
         Ok(())
     }
 
+    /// Notes were switched off: nothing of what was written stays, be it only what was learnt from it.
+    pub(super) async fn unlearn(&self, workspace: &str) -> Result<(), StoreError> {
+        for _ in 0..LEARN_TRIES {
+            let Some(Document { version, bytes }) = self.store().document(Shelf::Learnt, workspace.into()).await? else { break };
+            let none = Document { version: version + 1, bytes: Vec::new() };
+            if bytes.is_empty() || self.store().put_document(Shelf::Learnt, workspace.into(), version, none).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     async fn transcript(&self, key: &ConversationKey, slots: Vec<u8>) -> Result<Transcript, StoreError> {
-        Ok(Transcript::latest(self.store().texts(self.partition(key), key.clone(), slots).await?))
+        let mut said = self.store().texts(self.partition(key), key.clone(), slots).await?;
+        said.sort_by_key(|said| said.at); // they were kept as they came (D5)
+        Ok(Transcript::latest(said))
     }
 }

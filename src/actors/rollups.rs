@@ -62,7 +62,7 @@ impl Owner<'_> {
     async fn know(&mut self, days: impl Iterator<Item = &(Box<str>, Day)>) -> Result<(), StoreError> {
         let (partition, turn) = (self.parts.partition, self.rollups.turn);
         let missing: Vec<_> = days.filter(|day| !self.rollups.days.contains_key(*day)).cloned().collect();
-        let read = missing.iter().map(|(workspace, day)| self.parts.store.rollups(partition, workspace.clone(), vec![*day]));
+        let read = missing.iter().map(|(workspace, day)| self.parts.store.rollups(partition, workspace.clone(), vec![*day], None));
         let read = futures_util::future::join_all(read).await;
         for ((workspace, day), stored) in missing.into_iter().zip(read) {
             let rollup = match stored {

@@ -227,7 +227,7 @@ impl Owner<'_> {
 /// Whether nobody will ask any more for what was written.
 fn is_forgettable(row: &Conversation, settings: &Settings, before: Timestamp) -> bool {
     let is_over = row.closing.as_ref().is_some_and(|closing| closing.closed_at < before);
-    row.texts.to > 0 && row.pending_note.is_none() && (is_over || !settings.keeps_texts())
+    row.texts.to > 0 && (!settings.keeps_texts() || (is_over && row.pending_note.is_none()))
 }
 
 fn is_past(row: &Conversation, before: Timestamp) -> bool {

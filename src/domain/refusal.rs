@@ -56,7 +56,8 @@ pub fn refusal(
         EventKind::Blocked | EventKind::Assigned(_) | EventKind::Unassigned | EventKind::Exempted { .. } => None,
         EventKind::Written { episode, .. } | EventKind::Unwritten { episode, .. } => {
             let waits = conversation.pending_note.as_ref().is_some_and(|pending| pending.episode == *episode);
-            (!waits).then_some(Refusal::NoteNotWanted)
+            let is_off = matches!(command, EventKind::Written { .. }) && !settings.keeps_texts();
+            (!waits || is_off).then_some(Refusal::NoteNotWanted)
         }
         // Nobody commands these: they happen.
         EventKind::Message { .. } | EventKind::MessageFailed { .. } => None,

@@ -134,7 +134,8 @@ impl Day {
 /// the same as by any other.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Rollup {
-    pub groups: BTreeMap<Group, BTreeMap<u8, Sums>>,
+    /// Of each group its quarters, in order.
+    pub groups: BTreeMap<Group, Vec<(u8, Sums)>>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -144,8 +145,8 @@ pub struct Sums {
     pub reopened: u32,
     pub closed: u32,
     pub reversed: u32,
-    /// Of those closed, how long they were open: by [`TimeClass`].
-    pub times: BTreeMap<TimeClass, u32>,
+    /// Of those closed, how long they were open: by [`TimeClass`], in order.
+    pub times: Vec<(TimeClass, u32)>,
 }
 
 impl Rollup {
@@ -154,7 +155,7 @@ impl Rollup {
         let quarter = (count.at.as_millis().rem_euclid(DAY_MS) / QUARTER.as_millis()) as u8;
         for group in count.of.groups() {
             let group = self.place(group);
-            self.groups.entry(group).or_default().entry(quarter).or_default().take(count);
+            place(self.groups.entry(group).or_default(), quarter).take(count);
         }
     }
 
@@ -170,14 +171,30 @@ impl Rollup {
         if alike < LABELS_MAX || self.groups.contains_key(&group) { group } else { others }
     }
 
-    /// The sums of those of one kind, or of all (by whatever kind, they are the same), with when their quarter begins.
-    pub fn sums(&self, by: Option<GroupBy>, day: Day) -> impl Iterator<Item = (&Group, Timestamp, &Sums)> {
-        let by = by.unwrap_or(GroupBy::OpenedSource);
+    /// The sums of those grouped by this, group by group and in order of time, with when their quarter begins.
+    pub fn sums(&self, by: GroupBy, day: Day) -> impl Iterator<Item = (&Group, Timestamp, &Sums)> {
         self.groups.iter().filter(move |(group, _)| group.by() == by).flat_map(move |(group, quarters)| {
             let begins = move |quarter: u8| day.start().plus(Span::from_millis(i64::from(quarter) * QUARTER.as_millis()));
             quarters.iter().map(move |(quarter, sums)| (group, begins(*quarter), sums))
         })
     }
+
+    /// Only what is grouped by this.
+    pub fn only(mut self, by: GroupBy) -> Self {
+        self.groups.retain(|group, _| group.by() == by);
+        self
+    }
+}
+
+/// What stands under a key of a short list in order of key: shorter in memory than a map, and read from a store in no time.
+fn place<K: Ord, V: Default>(list: &mut Vec<(K, V)>, key: K) -> &mut V {
+    let at = list.partition_point(|(known, _)| *known < key);
+    if list.get(at).is_none_or(|(known, _)| *known != key) {
+        list.insert(at, (key, V::default()));
+    }
+    #[expect(clippy::indexing_slicing, reason = "it is there, or was put there")]
+    let (_, value) = &mut list[at];
+    value
 }
 
 impl Sums {
@@ -193,8 +210,8 @@ impl Sums {
             Counted::Closed { after } => {
                 change(&mut self.closed);
                 let class = TimeClass::of(after);
-                change(self.times.entry(class).or_default());
-                self.times.retain(|_, closed| *closed > 0);
+                change(place(&mut self.times, class));
+                self.times.retain(|(_, closed)| *closed > 0);
             }
             Counted::Reversed => change(&mut self.reversed),
         }
@@ -206,17 +223,17 @@ impl Sums {
         self.closed += other.closed;
         self.reversed += other.reversed;
         for (class, closed) in &other.times {
-            *self.times.entry(*class).or_default() += closed;
+            *place(&mut self.times, *class) += closed;
         }
     }
 
     /// How long the quickest `percent` of those closed were open at most, in seconds; `None` where none closed.
     pub fn resolved_within(&self, percent: u32) -> Option<u64> {
-        let all: u64 = self.times.values().map(|closed| u64::from(*closed)).sum();
+        let all: u64 = self.times.iter().map(|(_, closed)| u64::from(*closed)).sum();
         let rank = (all * u64::from(percent)).div_ceil(100).max(1);
         let mut so_far = 0;
         let class = self.times.iter().find(|(_, closed)| {
-            so_far += u64::from(**closed);
+            so_far += u64::from(*closed);
             so_far >= rank
         });
         class.map(|(class, _)| class.seconds())
@@ -270,7 +287,7 @@ mod tests {
 
     fn total(rollup: &Rollup, by: GroupBy) -> Sums {
         let mut total = Sums::default();
-        rollup.sums(Some(by), Day(0)).for_each(|(_, _, sums)| total.add(sums));
+        rollup.sums(by, Day(0)).for_each(|(_, _, sums)| total.add(sums));
         total
     }
 
@@ -282,7 +299,7 @@ mod tests {
         for by in GroupBy::ALL {
             assert_eq!(total(&rollup, *by).closed, 2, "{by:?}");
         }
-        let categories: Vec<_> = rollup.sums(Some(GroupBy::Category), Day(0)).map(|(group, ..)| group.name()).collect();
+        let categories: Vec<_> = rollup.sums(GroupBy::Category, Day(0)).map(|(group, ..)| group.name()).collect();
         assert_eq!(categories, [None, Some("billing")]);
     }
 
@@ -303,7 +320,7 @@ mod tests {
         names.iter().for_each(|name| rollup.take(&closed(Some(name), 1)));
         assert!(rollup.groups.len() <= LABELS_MAX + 5, "{}", rollup.groups.len());
         names.iter().for_each(|name| rollup.take(&Count { taken_back: true, ..closed(Some(name), 1) }));
-        assert!(rollup.sums(Some(GroupBy::Category), Day(0)).all(|(_, _, sums)| sums.closed == 0));
+        assert!(rollup.sums(GroupBy::Category, Day(0)).all(|(_, _, sums)| sums.closed == 0));
     }
 
     #[test]
@@ -329,6 +346,6 @@ mod tests {
         let mut rollup = Rollup::default();
         rollup.take(&Count { at: at(-1), ..closed(None, 0) });
         assert_eq!(Day::of(at(-1)), Day(-1));
-        assert_eq!(rollup.sums(None, Day(-1)).map(|(_, begins, _)| begins).collect::<Vec<_>>(), [at(-15 * 60 * 1_000)]);
+        assert_eq!(rollup.sums(GroupBy::Agent, Day(-1)).map(|(_, begins, _)| begins).collect::<Vec<_>>(), [at(-15 * 60 * 1_000)]);
     }
 }

@@ -15,7 +15,7 @@ use super::refusal::{Refusal, refusal, was_done};
 use super::report::Count;
 use super::settings::Settings;
 use super::time::Timestamp;
-use super::turn::Turn;
+use super::turn::{NOTES_OFF, Turn};
 
 /// What happens to a conversation.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -75,7 +75,7 @@ pub fn step(key: &ConversationKey, before: Conversation, input: &Input, settings
         Input::WakeUp => wake_up(key, before, settings, now),
         Input::SetAside => held(before, |count| count.saturating_add(1)),
         Input::Released => held(before, |count| count.saturating_sub(1)),
-        Input::Forget => forget(before, settings),
+        Input::Forget => forget(key, before, settings, now),
     }
 }
 
@@ -197,13 +197,18 @@ impl Wakes {
 }
 
 /// Where a note may still be written from them, they stay.
-fn forget(mut conversation: Conversation, settings: &Settings) -> Step {
-    let wanted = conversation.pending_note.is_some() || (conversation.is_open() && settings.keeps_texts());
+fn forget(key: &ConversationKey, conversation: Conversation, settings: &Settings, now: Timestamp) -> Step {
+    let wanted = settings.keeps_texts() && (conversation.pending_note.is_some() || conversation.is_open());
     if wanted || conversation.texts.to == 0 {
         return Step::quiet(conversation, Outcome::Unchanged);
     }
-    let texts = conversation.texts.clear();
-    Step { texts, ..Step::quiet(conversation, Outcome::Changed) }
+    let mut turn = Turn::new(key, conversation, settings, now, Cause::Settings { version: settings.version });
+    if turn.after.pending_note.is_some() {
+        turn.after.version += 1;
+        turn.unwritten(NOTES_OFF, "");
+    }
+    turn.forget_texts();
+    turn.done(Outcome::Changed)
 }
 
 fn held(mut conversation: Conversation, count: impl Fn(u32) -> u32) -> Step {

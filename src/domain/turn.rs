@@ -17,6 +17,9 @@ use super::step::{Outcome, Step};
 use super::time::Timestamp;
 use super::writing::{self, Said};
 
+/// Why a note that was wanted will not come.
+pub(super) const NOTES_OFF: &str = "notes were switched off";
+
 /// One step in the making.
 pub(super) struct Turn<'a> {
     key: &'a ConversationKey,
@@ -163,13 +166,21 @@ impl<'a> Turn<'a> {
             closing.note = Some(note);
             self.counts.extend(counted.map(Count::take_back));
             self.counts.extend(self.after.counted_close());
-            self.after.pending_note = None; // nobody needs another
+            let episode = self.after.episode;
+            self.after.pending_note.take_if(|pending| pending.episode == episode); // nobody needs another
             self.tell(NoticeKind::NoteAdded);
         }
     }
 
     /// L12: the note that a closed episode was still to get. It is that episode's, also where the conversation is open again.
     fn written(&mut self, note: &Note, by: &str) {
+        // L10: one that was taken away while it was written is none.
+        let known = &self.settings.categories;
+        let category = note.category.clone().filter(|name| known.iter().any(|known| known.name == *name));
+        let note = Note { category, summary: note.summary.clone() };
+        if note.category.is_none() && note.summary.is_none() {
+            return self.unwritten("its category is none of the workspace's any more", by);
+        }
         let Some(pending) = self.after.pending_note.take() else { return };
         let Pending { episode, close, .. } = *pending;
         let of = Traits { category: note.category.clone(), ..close.of.clone() };
@@ -179,21 +190,23 @@ impl<'a> Turn<'a> {
         {
             closing.note = Some(note.clone());
         }
-        self.cause = Cause::Writer { episode, note: Some(note.clone()), writer: by.into(), reason: None };
-        self.tell(NoticeKind::NoteAdded);
+        self.tell_because(Cause::Writer { episode, note: Some(note), writer: by.into(), reason: None }, NoticeKind::NoteAdded);
     }
 
     /// L12: given up.
-    fn unwritten(&mut self, reason: &str, by: &str) {
+    pub fn unwritten(&mut self, reason: &str, by: &str) {
         let Some(pending) = self.after.pending_note.take() else { return };
-        self.cause = Cause::Writer { episode: pending.episode, note: None, writer: by.into(), reason: Some(reason.into()) };
-        self.tell(NoticeKind::NoteFailed);
+        let cause = Cause::Writer { episode: pending.episode, note: None, writer: by.into(), reason: Some(reason.into()) };
+        self.tell_because(cause, NoticeKind::NoteFailed);
     }
 
     /// The note did not come in time: asks for it again, or gives it up.
     pub fn ask_again(&mut self) {
+        let wanted = self.settings.writes_notes();
         let Some(pending) = &mut self.after.pending_note else { return };
-        if pending.try_again(self.now) {
+        if !wanted {
+            self.unwritten(NOTES_OFF, "");
+        } else if pending.try_again(self.now) {
             self.write_note = Some(pending.episode);
         } else {
             self.unwritten(&format!("no answer within {TRIES_MAX} tries"), "");
@@ -202,12 +215,15 @@ impl<'a> Turn<'a> {
 
     /// L11, L12: an episode that the timer closed, or a user without a note, gets one.
     fn want_note(&mut self) {
-        let Conversation { closing, episode, texts, .. } = &self.after;
-        let wants = closing
+        let wants = self
+            .after
+            .closing
             .as_ref()
             .is_some_and(|closing| closing.note.is_none() && matches!(closing.source, ClosingSource::AutoClose | ClosingSource::User));
         let Some(close) = self.after.counted_close().filter(|_| wants && self.settings.writes_notes()) else { return };
-        let pending = Pending::new(*episode, self.now, close, *texts);
+        // One note at a time: that of an episode before is told to be lost, rather than lost.
+        self.unwritten("the conversation closed again before it came", "");
+        let pending = Pending::new(self.after.episode, self.now, close, self.after.texts);
         self.write_note = Some(pending.episode);
         self.after.pending_note = Some(Box::new(pending));
     }
@@ -219,6 +235,12 @@ impl<'a> Turn<'a> {
             let change = self.after.texts.push(said);
             self.texts.push(change);
         }
+    }
+
+    /// Nobody will write from what is kept.
+    pub fn forget_texts(&mut self) {
+        let gone = self.after.texts.clear();
+        self.texts.extend(gone);
     }
 
     /// An episode begins: what is kept of the one before goes, unless its note is still to be written from that.
@@ -276,9 +298,9 @@ impl<'a> Turn<'a> {
             let counted = self.after.counted_close();
             self.counts.extend(counted.iter().cloned().map(Count::take_back));
             self.counts.extend(counted.map(|close| Count { what: Counted::Reversed, ..close }));
-            let Conversation { closing, pending_note, facts, next, late, blocks, .. } = &mut self.after;
+            let Conversation { closing, pending_note, episode, facts, next, late, blocks, .. } = &mut self.after;
             *closing = None;
-            *pending_note = None;
+            pending_note.take_if(|pending| pending.episode == *episode);
             facts.record_contact(position);
             facts.merge(std::mem::take(late), blocks);
             facts.merge(std::mem::take(next), blocks);
@@ -383,6 +405,11 @@ impl<'a> Turn<'a> {
         self.tell_snooze(snoozed_until);
         let timer = timer(&self.after, self.settings, self.now);
         self.tell_timer(timer);
+        self.done(outcome)
+    }
+
+    /// Nothing else is told: what does not follow from facts changes no timer.
+    pub fn done(self, outcome: Outcome) -> Step {
         let Self { after, notices, counts, texts, write_note, .. } = self;
         Step { after, notices, counts, texts, write_note, outcome }
     }
@@ -434,6 +461,13 @@ impl<'a> Turn<'a> {
         if let Some(kind) = kind {
             self.tell(kind);
         }
+    }
+
+    /// Tells of something that has another cause than the rest of the step.
+    fn tell_because(&mut self, cause: Cause, kind: NoticeKind) {
+        let of_the_step = std::mem::replace(&mut self.cause, cause);
+        self.tell(kind);
+        self.cause = of_the_step;
     }
 
     pub fn tell(&mut self, kind: NoticeKind) {

@@ -10,7 +10,7 @@ use super::{
     Applied, Barrier, Batch, Claim, ClusterView, DeadLetter, Document, DueKey, Entry, Hint, Holder, Lease, Loaded, LogEntry, LogId, Member,
     NodeRecord, NotificationPage, PartitionStats, Place, Shelf, Store, StoreError, Walked,
 };
-use crate::domain::report::{Day, Rollup};
+use crate::domain::report::{Day, GroupBy, Rollup};
 use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
 use crate::faults::crash::{self, AFTER, BEFORE};
@@ -114,8 +114,14 @@ impl Store for Crashing {
         around_call("load", move || self.0.load(partition, keys))
     }
 
-    fn rollups(&self, partition: PartitionId, workspace: Box<str>, days: Vec<Day>) -> BoxFuture<'_, Result<Vec<Rollup>, StoreError>> {
-        around_call("rollups", move || self.0.rollups(partition, workspace, days))
+    fn rollups(
+        &self,
+        partition: PartitionId,
+        workspace: Box<str>,
+        days: Vec<Day>,
+        only: Option<GroupBy>,
+    ) -> BoxFuture<'_, Result<Vec<Rollup>, StoreError>> {
+        around_call("rollups", move || self.0.rollups(partition, workspace, days, only))
     }
 
     fn texts(&self, partition: PartitionId, key: ConversationKey, slots: Vec<u8>) -> BoxFuture<'_, Result<Vec<Said>, StoreError>> {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use crate::domain::kept::TextChange;
-use crate::domain::report::{Day, Rollup};
+use crate::domain::report::{Day, GroupBy, Rollup};
 use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, Notice, PartitionCount, PartitionId, Settings, Timestamp};
 
@@ -100,11 +100,18 @@ pub trait Store: Send + Sync + 'static {
     /// The rows of these conversations, in the order asked. One that cannot be read does not spoil the others.
     fn load(&self, partition: PartitionId, keys: Vec<ConversationKey>) -> BoxFuture<'_, Result<Vec<Loaded>, StoreError>>;
 
-    /// What reports count of a workspace in a partition on these days, in their order; a day without anything is empty.
+    /// What reports count of a workspace in a partition on these days, in their order; a day without anything is empty. `only`: of
+    /// what is grouped by this, which is a fraction of the reading.
     ///
     /// # Errors
     /// `Unreadable`: one of them cannot be read. What is not known is not to be taken for nothing.
-    fn rollups(&self, partition: PartitionId, workspace: Box<str>, days: Vec<Day>) -> BoxFuture<'_, Result<Vec<Rollup>, StoreError>>;
+    fn rollups(
+        &self,
+        partition: PartitionId,
+        workspace: Box<str>,
+        days: Vec<Day>,
+        only: Option<GroupBy>,
+    ) -> BoxFuture<'_, Result<Vec<Rollup>, StoreError>>;
 
     /// The texts in these slots of a conversation, in their order; those that are not there, or cannot be read, are left out.
     fn texts(&self, partition: PartitionId, key: ConversationKey, slots: Vec<u8>) -> BoxFuture<'_, Result<Vec<Said>, StoreError>>;

@@ -91,9 +91,9 @@ fn local(at: Timestamp, tz: Tz) -> Result<DateTime<Tz>, ReportProblem> {
 }
 
 /// The first instant that a clock in the zone shows this time or a later one: where clocks go forward at midnight, a day begins at
-/// one.
+/// one, and Samoa once had a Thursday behind which came Saturday.
 fn begins(time: NaiveDateTime, tz: Tz) -> Option<DateTime<Tz>> {
-    (0..=12).find_map(|quarters| match tz.from_local_datetime(&(time + TimeDelta::minutes(15 * quarters))) {
+    (0..=26 * 4).find_map(|quarters| match tz.from_local_datetime(&(time + TimeDelta::minutes(15 * quarters))) {
         LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => Some(at),
         LocalResult::None => None,
     })
@@ -227,13 +227,18 @@ impl ReportView {
         let number = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
         for row in &self.rows {
             let ReportRow { start, group, opened, closed, reversed, reopened, resolution_p50_s, resolution_p90_s } = row;
-            let group = quoted(group.as_deref().unwrap_or_default());
+            let group = quoted(&plain(group.as_deref().unwrap_or_default()));
             let (p50, p90) = (number(*resolution_p50_s), number(*resolution_p90_s));
             // Writing into a string does not fail.
             let _ = write!(csv, "{start},{group},{opened},{closed},{reversed},{reopened},{p50},{p90}\r\n");
         }
         csv
     }
+}
+
+/// A spreadsheet takes a cell that begins so for a formula, whoever named the category.
+fn plain(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text.to_owned() }
 }
 
 fn quoted(text: &str) -> String {
@@ -267,6 +272,18 @@ mod tests {
         let expected = ["2026-10-23T22:00:00.000Z", "2026-10-24T22:00:00.000Z", "2026-10-25T23:00:00.000Z", "2026-10-26T23:00:00.000Z"];
         assert_eq!(berlin, expected, "the second of them has 25 hours");
         assert_eq!(bounds("2026-01-01", "2026-01-02", "day", "Asia/Kathmandu")[0], "2025-12-31T18:15:00.000Z");
+        // Where a day was left out, the one before it is followed by the one after it.
+        let apia = bounds("2011-12-28", "2012-01-02", "day", "Pacific/Apia");
+        assert_eq!(
+            apia,
+            [
+                "2011-12-28T10:00:00.000Z",
+                "2011-12-29T10:00:00.000Z",
+                "2011-12-30T10:00:00.000Z",
+                "2011-12-31T10:00:00.000Z",
+                "2012-01-01T10:00:00.000Z"
+            ]
+        );
         // Clocks in Beirut go forward at midnight: the day begins at one.
         assert_eq!(bounds("2026-03-29", "2026-03-30", "day", "Asia/Beirut"), ["2026-03-28T22:00:00.000Z", "2026-03-29T21:00:00.000Z"]);
     }
@@ -311,6 +328,7 @@ mod tests {
 
     #[test]
     fn csv_quotes_what_would_break_it() {
+        assert_eq!((&*plain("=1+2"), &*plain("a=b")), ("'=1+2", "a=b"));
         assert_eq!((&*quoted("a,b"), &*quoted("say \"hi\""), &*quoted("plain")), ("\"a,b\"", "\"say \"\"hi\"\"\"", "plain"));
     }
 }

@@ -188,7 +188,8 @@ fn state_is_the_log(world: &World, journal: &Journal) -> Vec<Violation> {
 fn counts_are_the_changes(world: &World, partition: PartitionId, fold: &Fold<'_>) -> Option<Violation> {
     let store = &world.ground.store;
     let days = store.rollups_before(partition, Day(i32::MAX), usize::MAX).now_or_never().unwrap().unwrap();
-    let read = |day: &(Day, Box<str>)| store.rollups(partition, day.1.clone(), vec![day.0]).now_or_never().unwrap().unwrap().remove(0);
+    let read =
+        |day: &(Day, Box<str>)| store.rollups(partition, day.1.clone(), vec![day.0], None).now_or_never().unwrap().unwrap().remove(0);
     let stored: BTreeMap<(Day, Box<str>), Rollup> = days.into_iter().map(|day| (day.clone(), read(&day))).collect();
     let differs = stored != fold.rollups;
     differs.then(|| violates(Law::StateIsTheLog, format!("{partition}: counted is {stored:?}, the log comes to {:?}", fold.rollups)))

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use adjourn::clock::Clock;
-use adjourn::domain::report::{Day, Rollup};
+use adjourn::domain::report::{Day, GroupBy, Rollup};
 use adjourn::domain::writing::Said;
 use adjourn::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
 use adjourn::faults::{Bug, planted};
@@ -322,8 +322,8 @@ impl Store for Line {
         self.ask(self.store().load(partition, keys))
     }
 
-    fn rollups(&self, partition: PartitionId, workspace: Box<str>, days: Vec<Day>) -> Answer<'_, Vec<Rollup>> {
-        self.ask(self.store().rollups(partition, workspace, days))
+    fn rollups(&self, partition: PartitionId, workspace: Box<str>, days: Vec<Day>, only: Option<GroupBy>) -> Answer<'_, Vec<Rollup>> {
+        self.ask(self.store().rollups(partition, workspace, days, only))
     }
 
     fn texts(&self, partition: PartitionId, key: ConversationKey, slots: Vec<u8>) -> Answer<'_, Vec<Said>> {

@@ -180,7 +180,7 @@ impl Bench {
             parts.push(format!("{:?}", store.dead_letters(partition, LogId::ZERO, MANY).await.unwrap()));
             parts.push(format!("{:?}", store.applied_settings(partition, "acme".into()).await.unwrap()));
             let days = store.rollups_before(partition, Day(i32::MAX), MANY).await.unwrap();
-            parts.push(format!("{days:?} {:?}", store.rollups(partition, "acme".into(), (0..3).map(Day).collect()).await.unwrap()));
+            parts.push(format!("{days:?} {:?}", store.rollups(partition, "acme".into(), (0..3).map(Day).collect(), None).await.unwrap()));
             let checkpoint = store.stats().await.unwrap()[usize::from(partition.0)].checkpoint;
             parts.push(format!("{:?}", self.read(partition, checkpoint).await));
         }

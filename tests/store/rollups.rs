@@ -13,7 +13,7 @@ use crate::bench::*;
 /// So many were opened in the first quarter of an hour.
 pub fn opened(count: u32) -> Rollup {
     let sums = Sums { opened: count, ..Sums::default() };
-    Rollup { groups: [(Group::OpenedSource(OpeningSource::Contact), [(0, sums)].into())].into() }
+    Rollup { groups: [(Group::OpenedSource(OpeningSource::Contact), vec![(0, sums)])].into() }
 }
 
 pub fn write(workspace: &str, day: i32, count: Option<u32>) -> RollupWrite {
@@ -22,7 +22,7 @@ pub fn write(workspace: &str, day: i32, count: Option<u32>) -> RollupWrite {
 
 async fn read(bench: &Bench, workspace: &str, days: &[i32]) -> Vec<Rollup> {
     let days = days.iter().copied().map(Day).collect();
-    bench.store().rollups(P, workspace.into(), days).await.unwrap()
+    bench.store().rollups(P, workspace.into(), days, None).await.unwrap()
 }
 
 pub async fn a_day_is_replaced_with_its_commit(mut bench: Bench) {
@@ -39,7 +39,9 @@ pub async fn a_day_is_replaced_with_its_commit(mut bench: Bench) {
     for _ in 0..2 {
         assert_eq!(read(&bench, "acme", &[8, 7, -8]).await, [Rollup::default(), opened(4), opened(2)]);
         assert_eq!((read(&bench, "a", &[7]).await, read(&bench, "acm", &[7]).await), (vec![opened(3)], vec![Rollup::default()]));
-        assert_eq!(bench.store().rollups(OTHER, "acme".into(), vec![Day(7)]).await.unwrap(), [Rollup::default()]);
+        assert_eq!(bench.store().rollups(OTHER, "acme".into(), vec![Day(7)], None).await.unwrap(), [Rollup::default()]);
+        let only = async |by| bench.store().rollups(P, "a".into(), vec![Day(7)], Some(by)).await.unwrap();
+        assert_eq!((only(GroupBy::OpenedSource).await, only(GroupBy::Agent).await), (vec![opened(3)], vec![Rollup::default()]));
         bench.reopen().await;
     }
 }

@@ -6,7 +6,8 @@ use super::*;
 /// Of a workspace that wants notes, and has them written if `auto`.
 fn wanting(auto: bool) -> Story {
     let mut story = Story::on();
-    story.settings = Settings { notes_mode: NotesMode::Optional, notes_auto_generate: auto, ..story.settings };
+    let categories = vec![Category { name: "Shipping".into(), description: None }];
+    story.settings = Settings { notes_mode: NotesMode::Optional, notes_auto_generate: auto, categories, ..story.settings };
     story
 }
 
@@ -35,7 +36,7 @@ fn sums(story: &Story, by: GroupBy) -> Vec<(Option<String>, Sums)> {
     let mut rollup = Rollup::default();
     story.counts.iter().for_each(|count| rollup.take(count));
     let mut all: BTreeMap<Option<String>, Sums> = BTreeMap::new();
-    rollup.sums(Some(by), Day(0)).for_each(|(group, _, sums)| all.entry(group.name().map(Into::into)).or_default().add(sums));
+    rollup.sums(by, Day(0)).for_each(|(group, _, sums)| all.entry(group.name().map(Into::into)).or_default().add(sums));
     all.into_iter().collect()
 }
 
@@ -127,6 +128,44 @@ fn l12_a_note_that_does_not_come_is_asked_for_again_and_then_given_up() {
     let kind = EventKind::Unwritten { episode: 1, reason: "no key".into(), by: "gpt".into() };
     let story = asks_and_is_answered(wanting(true)).pass(D + 11).asked(event("given-up", D + 12, kind), None);
     assert_eq!((story.told(), story.wake_at()), (vec![NoticeKind::NoteFailed], None));
+}
+
+#[test]
+fn l12_once_notes_are_off_none_is_written_and_nothing_is_kept() {
+    let off = |mut story: Story| {
+        story.settings = Settings { notes_mode: NotesMode::Off, ..story.settings };
+        story
+    };
+    let story = off(asks_and_is_answered(wanting(true)).pass(D + 11)).asked(written(D + 12, 1), None);
+    assert_eq!(story.outcome, Outcome::Refused(Refusal::NoteNotWanted));
+    let story = story.pass(3 * D);
+    assert_eq!((story.wanted.clone(), story.count(NoticeKind::NoteFailed), story.wake_at()), (vec![1], 1, None));
+    let mut story = off(asks_and_is_answered(wanting(true)).pass(D + 11));
+    story.take(Input::Forget, at(D + 12));
+    assert_eq!((story.told(), story.texts.len(), story.wake_at()), (vec![NoticeKind::NoteFailed], 0, None));
+}
+
+#[test]
+fn l12_a_note_that_another_episode_takes_the_place_of_is_told_to_be_lost() {
+    let story = asks_and_is_answered(wanting(true)).pass(D + 11).event(says(D + 20, MessageSource::Contact, "Not here yet"));
+    let story = story.asked(closed(D + 30), None);
+    let lost = story.all.iter().find(|told| told.kind == NoticeKind::NoteFailed).unwrap();
+    assert!(matches!(lost.cause, Cause::Writer { episode: 1, .. }), "{lost:?}");
+    assert_eq!(story.last.last().map(|told| (told.kind, matches!(told.cause, Cause::Event { .. }))), Some((NoticeKind::Closed, true)));
+    assert_eq!((story.wanted.clone(), story.asked(written(D + 31, 2), None).count(NoticeKind::NoteAdded)), (vec![1, 2], 1));
+    let noted = EventKind::Closed { source: ClosingSource::User, by: None, note: Some(note()) };
+    let other = asks_and_is_answered(wanting(true)).pass(D + 11).event(says(D + 20, MessageSource::Contact, "Not here yet"));
+    let other = other.asked(event("noted", D + 30, noted), None).asked(written(D + 31, 1), None);
+    assert_eq!(other.told(), [NoticeKind::NoteAdded], "a note by hand is of its own episode");
+}
+
+#[test]
+fn l10_l12_a_category_that_was_taken_away_meanwhile_is_left_out() {
+    let mut story = asks_and_is_answered(wanting(true)).pass(D + 11);
+    story.settings.categories.clear();
+    let story = story.asked(written(D + 12, 1), None);
+    assert_eq!(story.snapshot().closing_note, Some(Note { category: None, ..note() }));
+    assert_eq!(closed_of(&story, GroupBy::Category), [(None, 1)]);
 }
 
 #[test]

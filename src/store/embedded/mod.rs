@@ -28,7 +28,7 @@ use super::{
     NodeRecord, NotificationPage, PartitionStats, Place, Shelf, Store, StoreError, Walked,
 };
 use crate::clock::SharedClock;
-use crate::domain::report::{Day, Rollup};
+use crate::domain::report::{Day, GroupBy, Rollup};
 use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
 use crate::store::record;
@@ -326,8 +326,14 @@ impl Store for EmbeddedStore {
         async move { self.ask(Some(partition), keys.len(), move |db| reads::load(db, partition, &keys)).await }.boxed()
     }
 
-    fn rollups(&self, partition: PartitionId, workspace: Box<str>, days: Vec<Day>) -> BoxFuture<'_, Result<Vec<Rollup>, StoreError>> {
-        async move { self.ask(Some(partition), days.len(), move |db| reads::rollups(db, partition, &workspace, &days)).await }.boxed()
+    fn rollups(
+        &self,
+        partition: PartitionId,
+        workspace: Box<str>,
+        days: Vec<Day>,
+        only: Option<GroupBy>,
+    ) -> BoxFuture<'_, Result<Vec<Rollup>, StoreError>> {
+        async move { self.ask(Some(partition), days.len(), move |db| reads::rollups(db, partition, &workspace, &days, only)).await }.boxed()
     }
 
     fn texts(&self, partition: PartitionId, key: ConversationKey, slots: Vec<u8>) -> BoxFuture<'_, Result<Vec<Said>, StoreError>> {

@@ -7,7 +7,7 @@ use redb::{Database, ReadableDatabase, ReadableTable};
 use super::super::{DeadLetter, Document, DueKey, Loaded, LogId, Notification, NotificationPage, StoreError, Unreadable};
 use super::partition::PartitionState;
 use super::tables;
-use crate::domain::report::{Day, Rollup};
+use crate::domain::report::{Day, GroupBy, Rollup};
 use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, PartitionId, Settings, Timestamp};
 use crate::store::record;
@@ -221,7 +221,7 @@ pub fn all_settings(db: &Database) -> Read<Vec<(Box<str>, Settings)>> {
     Ok(all)
 }
 
-pub fn rollups(db: &Database, partition: PartitionId, workspace: &str, days: &[Day]) -> Read<Vec<Rollup>> {
+pub fn rollups(db: &Database, partition: PartitionId, workspace: &str, days: &[Day], only: Option<GroupBy>) -> Read<Vec<Rollup>> {
     let Some(table) = created(db.begin_read()?.open_table(tables::ROLLUPS))? else { return Ok(vec![Rollup::default(); days.len()]) };
     let mut key = Vec::new();
     let mut read = |day: &Day| {
@@ -229,7 +229,7 @@ pub fn rollups(db: &Database, partition: PartitionId, workspace: &str, days: &[D
         tables::rollup_key(&mut key, partition, *day, workspace);
         let Some(stored) = table.get(key.as_slice())? else { return Ok(Rollup::default()) };
         let unreadable = |error: record::RecordError| ReadError::Rollup { workspace: workspace.into(), reason: error.to_string().into() };
-        record::decode_rollup(stored.value()).map_err(unreadable)
+        record::decode_rollup_of(stored.value(), only).map_err(unreadable)
     };
     days.iter().map(&mut read).collect()
 }

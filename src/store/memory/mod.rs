@@ -14,7 +14,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::cluster::Registry;
 use super::{record, *};
 use crate::clock::SharedClock;
-use crate::domain::report::{Day, Rollup};
+use crate::domain::report::{Day, GroupBy, Rollup};
 use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
 
@@ -266,8 +266,14 @@ impl Store for MemoryStore {
         self.ask(partition, move |partition| keys.iter().map(|key| partition.load(key)).collect())
     }
 
-    fn rollups(&self, partition: PartitionId, workspace: Box<str>, days: Vec<Day>) -> BoxFuture<'_, Result<Vec<Rollup>, StoreError>> {
-        self.ask(partition, move |partition| partition.rollups(&workspace, &days))
+    fn rollups(
+        &self,
+        partition: PartitionId,
+        workspace: Box<str>,
+        days: Vec<Day>,
+        only: Option<GroupBy>,
+    ) -> BoxFuture<'_, Result<Vec<Rollup>, StoreError>> {
+        self.ask(partition, move |partition| partition.rollups(&workspace, &days, only))
     }
 
     fn texts(&self, partition: PartitionId, key: ConversationKey, slots: Vec<u8>) -> BoxFuture<'_, Result<Vec<Said>, StoreError>> {

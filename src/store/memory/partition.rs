@@ -6,7 +6,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::domain::kept::TextChange;
-use crate::domain::report::{Day, Rollup};
+use crate::domain::report::{Day, GroupBy, Rollup};
 use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, Notice, PartitionId, Settings, Timestamp};
 use crate::faults::{Bug, planted};
@@ -303,9 +303,10 @@ impl Partition {
         Walked { rows, next }
     }
 
-    pub fn rollups(&self, workspace: &str, days: &[Day]) -> Vec<Rollup> {
+    pub fn rollups(&self, workspace: &str, days: &[Day], only: Option<GroupBy>) -> Vec<Rollup> {
+        let part = |rollup: Rollup| if let Some(by) = only { rollup.only(by) } else { rollup };
         let stored = |day: &Day| self.rollups.get(&(*day, workspace.into())).map(|rollup| (**rollup).clone());
-        days.iter().map(|day| stored(day).unwrap_or_default()).collect()
+        days.iter().map(|day| stored(day).map(part).unwrap_or_default()).collect()
     }
 
     pub fn texts(&self, key: &ConversationKey, slots: &[u8]) -> Vec<Said> {

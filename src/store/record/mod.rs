@@ -24,7 +24,7 @@ mod tests;
 
 use crate::domain::agents::Agents;
 use crate::domain::history::SettingsHistory;
-use crate::domain::report::Rollup;
+use crate::domain::report::{GroupBy, Rollup};
 use crate::domain::writing::Said;
 use crate::domain::{Conversation, Notice, Settings};
 use form::{Form, Reader, Writer};
@@ -117,7 +117,18 @@ pub fn encode_rollup(rollup: &Rollup) -> Vec<u8> {
 /// # Errors
 /// [`RecordError`]: these bytes are no sums that this build can read.
 pub fn decode_rollup(bytes: &[u8]) -> Result<Rollup, RecordError> {
-    decode(bytes)
+    decode_rollup_of(bytes, None)
+}
+
+/// Only what is grouped by this, if it is said: the rest is not looked at.
+///
+/// # Errors
+/// As [`decode_rollup`].
+pub fn decode_rollup_of(bytes: &[u8], only: Option<GroupBy>) -> Result<Rollup, RecordError> {
+    let mut reader = Reader::new(bytes)?;
+    let rollup = rollup::read(&mut reader, only)?;
+    reader.finish()?;
+    Ok(rollup)
 }
 
 pub fn encode_said(said: &Said) -> Vec<u8> {

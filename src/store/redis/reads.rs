@@ -8,7 +8,7 @@ use super::link::Answers;
 use super::scripts::NUMBERS_A_MILLISECOND;
 use super::value::{bytes, entries, field, list, log_id, number, odd, pairs, text};
 use super::{Inner, row};
-use crate::domain::report::{Day, Rollup};
+use crate::domain::report::{Day, GroupBy, Rollup};
 use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, PartitionId, Settings, Timestamp};
 use crate::store::{
@@ -58,7 +58,13 @@ impl Inner {
         Ok(rows)
     }
 
-    pub async fn rollups(&self, partition: PartitionId, workspace: &str, days: &[Day]) -> Result<Vec<Rollup>, StoreError> {
+    pub async fn rollups(
+        &self,
+        partition: PartitionId,
+        workspace: &str,
+        days: &[Day],
+        only: Option<GroupBy>,
+    ) -> Result<Vec<Rollup>, StoreError> {
         if days.is_empty() {
             return Ok(Vec::new());
         }
@@ -69,7 +75,7 @@ impl Inner {
         let stored = list(self.ask(partition, get).await?).filter(|stored| stored.len() == days.len()).ok_or_else(|| odd("sums"))?;
         let read = |(day, stored): (&Day, Value)| match bytes(&stored) {
             None => Ok(Rollup::default()),
-            Some(form) => record::decode_rollup(form).map_err(|error| {
+            Some(form) => record::decode_rollup_of(form, only).map_err(|error| {
                 unreadable("rollup", format_args!("day {} of {workspace} in partition {partition}", day.0), &error);
                 StoreError::Unreadable(format!("what reports count of workspace {workspace} cannot be read: {error}").into())
             }),

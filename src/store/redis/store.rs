@@ -7,7 +7,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 
 use super::RedisStore;
 use super::tail::Tail;
-use crate::domain::report::{Day, Rollup};
+use crate::domain::report::{Day, GroupBy, Rollup};
 use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
 use crate::store::{
@@ -90,8 +90,8 @@ impl Store for RedisStore {
         async move { self.inner.load(partition, &keys).await }.boxed()
     }
 
-    fn rollups(&self, partition: PartitionId, workspace: Box<str>, days: Vec<Day>) -> Answer<'_, Vec<Rollup>> {
-        async move { self.inner.rollups(partition, &workspace, &days).await }.boxed()
+    fn rollups(&self, partition: PartitionId, workspace: Box<str>, days: Vec<Day>, only: Option<GroupBy>) -> Answer<'_, Vec<Rollup>> {
+        async move { self.inner.rollups(partition, &workspace, &days, only).await }.boxed()
     }
 
     fn texts(&self, partition: PartitionId, key: ConversationKey, slots: Vec<u8>) -> Answer<'_, Vec<Said>> {

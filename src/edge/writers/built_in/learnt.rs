@@ -75,7 +75,7 @@ impl Learnt {
             return;
         }
         let place = self.place(category);
-        for word in words(text).collect::<BTreeSet<String>>() {
+        for word in marks(text).collect::<BTreeSet<String>>() {
             let counts = self.words.entry(word.into()).or_default();
             match counts.binary_search_by_key(&place, |(place, _)| *place) {
                 Ok(at) => counts.iter_mut().skip(at).take(1).for_each(|(_, count)| *count = count.saturating_add(1)),
@@ -101,7 +101,7 @@ impl Learnt {
 
     /// The category for which there is most to be said, and how sure that is, from 0 to 1.
     fn likeliest<'a>(&self, text: &str, categories: &'a [Category]) -> Option<(&'a str, f64)> {
-        let said: BTreeSet<String> = words(text).collect();
+        let said: BTreeSet<String> = marks(text).collect();
         let cases: Vec<Case<'_>> = categories.iter().map(|category| self.case(category, &said)).collect();
         let known: Vec<&String> = said.iter().filter(|word| cases.iter().any(|case| case.words.contains_key(*word))).collect();
         let all = cases.iter().map(|case| case.notes + 1.0).sum::<f64>();
@@ -215,7 +215,7 @@ impl Learnt {
     fn case<'a>(&self, category: &'a Category, said: &BTreeSet<String>) -> Case<'a> {
         let mut own: BTreeMap<String, f64> = BTreeMap::new();
         for (text, weight) in [(Some(&category.name), NAME_WEIGHT), (category.description.as_ref(), DESCRIPTION_WEIGHT)] {
-            let words: BTreeSet<String> = text.into_iter().flat_map(|text| words(text)).collect();
+            let words: BTreeSet<String> = text.into_iter().flat_map(|text| marks(text)).collect();
             words.into_iter().for_each(|word| *own.entry(word).or_default() += weight);
         }
         let mut total: f64 = own.values().sum();
@@ -233,6 +233,16 @@ impl Learnt {
         own.retain(|word, _| said.contains(word));
         Case { name: &category.name, notes: lesson.map_or(0.0, |lesson| f64::from(lesson.notes)), words: own, total }
     }
+}
+
+/// The words of a text as they are kept: whoever reads the store does not read there what people wrote. 32 bits tell apart the few
+/// thousand that there are.
+fn marks(text: &str) -> impl Iterator<Item = String> {
+    words(text).map(|word| {
+        let mut hasher = siphasher::sip::SipHasher13::new();
+        std::hash::Hasher::write(&mut hasher, word.as_bytes());
+        format!("{:08x}", std::hash::Hasher::finish(&hasher) as u32)
+    })
 }
 
 /// At most: the word with its length, a list with its length, three bytes a number.

@@ -261,7 +261,7 @@ pub fn rollup() -> BoxedStrategy<Rollup> {
         label().prop_map(Group::Category),
         label().prop_map(Group::Agent),
     ];
-    let times = btree_map((0..=TimeClass::MAX.0).prop_map(TimeClass), any::<u32>(), 0..4);
+    let times = vec(((0..=TimeClass::MAX.0).prop_map(TimeClass), any::<u32>()), 0..4);
     let sums = (any::<(u32, u32, u32, u32)>(), times).prop_map(|((opened, reopened, closed, reversed), times)| Sums {
         opened,
         reopened,
@@ -269,7 +269,7 @@ pub fn rollup() -> BoxedStrategy<Rollup> {
         reversed,
         times,
     });
-    btree_map(group, btree_map(any::<u8>(), sums, 0..4), 0..5).prop_map(|groups| Rollup { groups }).boxed()
+    btree_map(group, vec((any::<u8>(), sums), 0..4), 0..5).prop_map(|groups| Rollup { groups }).boxed()
 }
 
 pub fn history() -> impl Strategy<Value = SettingsHistory> {

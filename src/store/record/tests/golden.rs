@@ -258,14 +258,14 @@ fn what_version_3_added() {
         (Group::Category(Label::Other), 3),
         (Group::Agent(Label::Named("ana".into())), 4),
     ];
-    let sums = |n| Sums { opened: n, reopened: 5, closed: 6, reversed: 7, times: [(TimeClass(300), 8)].into() };
+    let sums = |n| Sums { opened: n, reopened: 5, closed: 6, reversed: 7, times: vec![(TimeClass(300), 8)] };
     check(
         &Said { by: Speaker::Human, at: at(NOON), text: "Does that help?".into() },
         "039301cf00000199c82cc000af446f657320746861742068656c703f",
     );
     check(
-        &Rollup { groups: groups.into_iter().map(|(group, n)| (group, [(95, sums(n))].into())).collect() },
-        "039198920001925f950105060792cd012c089201c0925f950205060792cd012c08920202925f950305060792cd012c0892039201a3616e61925f950405060792cd012c08",
+        &Rollup { groups: groups.into_iter().map(|(group, n)| (group, vec![(95, sums(n))])).collect() },
+        "0394c413039292000191925f95010506079192cd012c08c41303929201c091925f95020506079192cd012c08c413039292020291925f95030506079192cd012c08c418039292039201a3616e6191925f95040506079192cd012c08",
     );
 }
 
