@@ -259,7 +259,13 @@ impl Draw {
                 79..83 => Act::PassToDeadline { by_ms: -(self.rng.below(24_000) as Ms) },
                 _ => Act::Pass { ms: [1_000, 10_000, MINUTE, 4 * MINUTE][self.rng.below(4) as usize] },
             };
-            let after_ms = if self.rng.percent(70) { self.rng.below(60) } else { self.rng.below(400) };
+            // A deadline that is near comes by itself, by the timers of whoever is to hear it.
+            let is_near = acts.last().is_some_and(|before: &Planned| matches!(before.act, Act::PassToDeadline { .. }));
+            let after_ms = match self.rng.below(10) {
+                _ if is_near => 100 + self.rng.below(400),
+                0..7 => self.rng.below(60),
+                _ => self.rng.below(400),
+            };
             acts.push(Planned { after_ms, act });
         }
         acts
@@ -351,7 +357,7 @@ impl Draw {
         let conversation = self.rng.below(self.size.conversations);
         let some = 1 + self.rng.below(3) as u32;
         let partition = self.rng.below(u64::from(partitions)) as u16;
-        match self.rng.below(29) {
+        match self.rng.below(30) {
             0 => Fault::Kill { node, back_ms: self.rng.below(9_000) },
             1..4 => {
                 Fault::KillAtCall { node, calls: self.rng.below(24) as u32, before: self.rng.percent(50), back_ms: self.rng.below(9_000) }
@@ -372,10 +378,10 @@ impl Draw {
             21 => Fault::Poison { conversation },
             22 => Fault::Deadly { conversation },
             23 => Fault::Garbage { partition },
-            24 => Fault::LostClaim { partition, node, hold_ms: 4_000 + self.rng.below(5_000) },
-            25 => Fault::Restart { node },
-            26 => Fault::Move { partition, node: Some(node) },
-            27 => Fault::Move { partition, node: None },
+            24 | 25 => Fault::LostClaim { partition, node, hold_ms: 4_000 + self.rng.below(5_000) },
+            26 => Fault::Restart { node },
+            27 => Fault::Move { partition, node: Some(node) },
+            28 => Fault::Move { partition, node: None },
             _ => Fault::Drain { node, restart_ms: 1_000 + self.rng.below(9_000) },
         }
     }
@@ -407,9 +413,9 @@ impl Draw {
         }
     }
 
-    /// By how much a clock jumps: by so little that it may be missed, or by an hour.
+    /// By how much a clock jumps: by so little that it may be missed, as most do, or by an hour.
     fn jump(&mut self) -> Ms {
-        [1, 7, 1_000, 30_000, 5 * MINUTE, 60 * MINUTE][self.rng.below(6) as usize] * (1 - 2 * self.rng.below(2) as Ms)
+        [1, 1, 1, 7, 1_000, 30_000, 5 * MINUTE, 60 * MINUTE][self.rng.below(8) as usize] * (1 - 2 * self.rng.below(2) as Ms)
     }
 
     fn while_wrong(&mut self, most: u64) -> Option<u64> {
