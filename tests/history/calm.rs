@@ -8,11 +8,8 @@ use adjourn::store::Store;
 use super::end;
 use super::laws::{Law, violates};
 use super::process::Process;
-use super::run::{LEASE, World, pause};
+use super::run::{World, pause};
 use super::time::Ms;
-
-/// What has struck may last for so long once nothing strikes any more: a node is stopping for 12 s at most, a commit held for less.
-const UNDER_WAY_MS: Ms = 12_000;
 
 impl World {
     /// The weather clears, what is due falls due, and everybody has time to do what is to be done.
@@ -71,10 +68,6 @@ impl World {
                 self.seat_anew(seat);
             }
         }
-        // Nobody is disturbed any more by what might have struck and did not.
-        let lasts = (self.now() + UNDER_WAY_MS).max(self.ground.slow_until()) + 4 * LEASE.as_millis() as Ms;
-        let mut ledger = self.ledger.borrow_mut();
-        ledger.disturbed_until = ledger.disturbed_until.min(lasts);
     }
 
     /// Every partition has an owner that works, and everything is applied: soon after now, or after what struck and lasts.
