@@ -13,9 +13,7 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use crate::clock::SharedClock;
-use crate::domain::kept::TextChange;
-use crate::domain::report::Count;
-use crate::domain::{Conversation, ConversationKey, Input, Notice, Outcome, Refusal, Settings, Span, Step, Timestamp, deadline, wake_at};
+use crate::domain::{Conversation, ConversationKey, Effects, Input, Outcome, Refusal, Settings, Span, Step, Timestamp, deadline, wake_at};
 
 /// How the state machine is called: [`crate::domain::step()`], or in tests one that fails on purpose.
 pub type StepFn = fn(&ConversationKey, Conversation, &Input, &Settings, Timestamp) -> Step;
@@ -108,16 +106,16 @@ impl ConversationActor {
     }
 
     /// One step, tried twice where it panics. `Err`: the state is as before.
-    fn step(&mut self, input: &Input, settings: &Settings, now: Timestamp) -> Result<(Told, Outcome), Box<str>> {
+    fn step(&mut self, input: &Input, settings: &Settings, now: Timestamp) -> Result<(Effects, Outcome), Box<str>> {
         let mut reason = Box::from("");
         for _ in 0..TRIES {
             let before = self.state.as_deref().cloned().unwrap_or_else(|| Conversation::new(now));
             match catch_unwind(AssertUnwindSafe(|| (self.around.step)(&self.key, before, input, settings, now))) {
-                Ok(Step { after, notices, counts, texts, write_note, outcome }) => {
+                Ok(Step { after, effects, outcome }) => {
                     if outcome == Outcome::Changed {
                         self.state = Some(Arc::new(after));
                     }
-                    return Ok((Told { notices, counts, texts, write_note }, outcome));
+                    return Ok((effects, outcome));
                 }
                 Err(panic) => reason = panic_text(&*panic),
             }
@@ -125,10 +123,18 @@ impl ConversationActor {
         Err(reason)
     }
 
-    fn taken(&mut self, settings: &Settings, ctx: &mut Context<Self>, told: Told, outcomes: Vec<Applied>) -> Taken {
+    /// A step that no entry of the log asks for.
+    fn look(&mut self, input: &Input, settings: &Settings, now: Timestamp) -> (Effects, Applied) {
+        match self.step(input, settings, now) {
+            Ok((effects, outcome)) => (effects, outcome.into()),
+            Err(reason) => (Effects::default(), Applied::Panicked(reason)),
+        }
+    }
+
+    fn taken(&mut self, settings: &Settings, ctx: &mut Context<Self>, effects: Effects, outcomes: Vec<Applied>) -> Taken {
         self.look_at = self.state.as_deref().and_then(|state| wake_at(state, settings));
         self.arm(ctx);
-        Taken { conversation: self.state.clone(), look_at: self.look_at, told, outcomes }
+        Taken { conversation: self.state.clone(), look_at: self.look_at, effects, outcomes }
     }
 }
 
@@ -178,29 +184,9 @@ pub struct Rest;
 pub struct Taken {
     pub conversation: Option<Arc<Conversation>>,
     pub look_at: Option<Timestamp>,
-    pub told: Told,
+    pub effects: Effects,
     /// One an input.
     pub outcomes: Vec<Applied>,
-}
-
-/// What others are to know of it: subscribers, reports, and whoever writes notes.
-#[derive(Default)]
-pub struct Told {
-    pub notices: Vec<Notice>,
-    pub counts: Vec<Count>,
-    pub texts: Vec<TextChange>,
-    /// The note of this episode is wanted.
-    pub write_note: Option<u32>,
-}
-
-impl Told {
-    /// And then that.
-    fn and(&mut self, next: Self) {
-        self.notices.extend(next.notices);
-        self.counts.extend(next.counts);
-        self.texts.extend(next.texts);
-        self.write_note = next.write_note.or(self.write_note);
-    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -243,12 +229,12 @@ impl Handler<Take> for ConversationActor {
     type Result = MessageResult<Take>;
 
     fn handle(&mut self, Take { inputs, settings }: Take, ctx: &mut Self::Context) -> Self::Result {
-        let mut all = Told::default();
+        let mut all = Effects::default();
         let mut outcomes = Vec::with_capacity(inputs.len());
         for (input, now) in inputs {
             match self.step(&input, &settings, now) {
-                Ok((told, outcome)) => {
-                    all.and(told);
+                Ok((effects, outcome)) => {
+                    all.and(effects);
                     let is_done = outcome == Outcome::Changed && matches!(input, Input::Command { .. });
                     outcomes.push(if is_done { Applied::Done } else { outcome.into() });
                 }
@@ -270,15 +256,13 @@ impl Handler<Wake> for ConversationActor {
     fn handle(&mut self, Wake { clock, trusted, settings }: Wake, ctx: &mut Self::Context) -> Self::Result {
         let passed = self.state.as_deref().and_then(|state| deadline(state, &settings).ok()).is_some_and(|due| due.at < trusted);
         let now = if passed { clock } else { trusted.minus(Span::from_millis(1)) };
-        let (told, outcome) = match self.state {
-            Some(_) => self
-                .step(&Input::WakeUp, &settings, now)
-                .map_or_else(|r| (Told::default(), Applied::Panicked(r)), |(told, o)| (told, o.into())),
-            None => (Told::default(), Applied::Unchanged),
+        let (effects, outcome) = match self.state {
+            Some(_) => self.look(&Input::WakeUp, &settings, now),
+            None => (Effects::default(), Applied::Unchanged),
         };
         // Still overdue after being looked at: it would ring without end. The shard's tick comes back to it.
         self.queued = self.state.as_deref().and_then(|state| wake_at(state, &settings)).is_some_and(|at| at < trusted);
-        MessageResult(self.taken(&settings, ctx, told, vec![outcome]))
+        MessageResult(self.taken(&settings, ctx, effects, vec![outcome]))
     }
 }
 
@@ -286,9 +270,8 @@ impl Handler<Hold> for ConversationActor {
     type Result = MessageResult<Hold>;
 
     fn handle(&mut self, Hold { input, settings, now }: Hold, ctx: &mut Self::Context) -> Self::Result {
-        let (told, outcome) =
-            self.step(&input, &settings, now).map_or_else(|r| (Told::default(), Applied::Panicked(r)), |(told, o)| (told, o.into()));
-        MessageResult(self.taken(&settings, ctx, told, vec![outcome]))
+        let (effects, outcome) = self.look(&input, &settings, now);
+        MessageResult(self.taken(&settings, ctx, effects, vec![outcome]))
     }
 }
 

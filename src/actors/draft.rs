@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::conversation::{Taken, Told};
+use super::conversation::Taken;
 use crate::domain::event::ClosingSource;
 use crate::domain::notice::Cause;
 use crate::domain::report::{Count, Day};
-use crate::domain::{ConversationKey, Notice, NoticeKind, Settings, Timestamp};
+use crate::domain::{ConversationKey, Effects, Notice, NoticeKind, Settings, Timestamp};
 use crate::store::{Batch, CommitId, DeadLetter, LogId, Mark, Notification, RollupWrite, RowChange, RowWrite};
 
 /// What a new commit builds on, carried from one to the next.
@@ -56,7 +56,7 @@ impl Draft {
     /// Takes in what a conversation did. `indexed_at` and `previous` are the store's, before this commit; they are used
     /// only for the first time a conversation comes by.
     pub fn take(&mut self, key: &ConversationKey, taken: Taken, indexed_at: Option<Timestamp>, previous: Option<u64>) {
-        let Taken { conversation, look_at, told: Told { notices, counts, texts, write_note }, .. } = taken;
+        let Taken { conversation, look_at, effects: Effects { notices, counts, texts, write_note }, .. } = taken;
         let Some(mut conversation) = conversation else { return };
         let mut last = match self.places.get(key) {
             Some(place) => self.batch.rows[*place].last_notification(),

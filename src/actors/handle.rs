@@ -266,11 +266,7 @@ impl Node {
     ) -> Result<Settings, SettingsRefused> {
         let begun = Stopwatch::start();
         while begun.elapsed() < timeout {
-            let master = self.settings(workspace).await.map_err(Unready::from)?;
-            let before = self.newest_settings(workspace, &master).await?;
-            if let Some(current) = expected.map(|_| before.version).filter(|v| Some(*v) != expected) {
-                return Err(SettingsRefused::VersionMismatch { current });
-            }
+            let (master, before) = self.settings_to_change(workspace, expected).await?;
             let settings = before.changed(change.clone(), &self.inner.options.bounds)?;
             let history = self.recorded(workspace, &master, (&before, &settings), change.by.clone()).await.map_err(Unready::from)?;
             let put = self.store().record_settings(workspace.into(), master.version, settings.clone(), Some(history));
@@ -288,6 +284,20 @@ impl Node {
         Err(Unready::NotYetChanged.into())
     }
 
+    /// What the store has, and the newest that anybody has, which a change is made of.
+    ///
+    /// # Errors
+    /// `VersionMismatch`: that is not the version expected.
+    pub(super) async fn settings_to_change(&self, workspace: &str, expected: Option<u64>) -> Result<(Settings, Settings), SettingsRefused> {
+        let master = self.settings(workspace).await.map_err(Unready::from)?;
+        let newest = self.newest_settings(workspace, &master).await?;
+        let current = newest.version;
+        if expected.is_some_and(|expected| expected != current) {
+            return Err(SettingsRefused::VersionMismatch { current });
+        }
+        Ok((master, newest))
+    }
+
     /// Whether these settings, applied by every partition, were in force there: they still are, or others followed that were
     /// made of them, by a PUT that came meanwhile.
     async fn took_effect(&self, workspace: &str, settings: &Settings) -> Result<bool, Unready> {
@@ -297,7 +307,7 @@ impl Node {
 
     /// The latest version that anybody has. A store that lost its last second may have forgotten the master document that its
     /// partitions have applied since: counted from that, the next version would be no news to them.
-    pub(super) async fn newest_settings(&self, workspace: &str, master: &Settings) -> Result<Settings, Unready> {
+    async fn newest_settings(&self, workspace: &str, master: &Settings) -> Result<Settings, Unready> {
         let applied = self.store().partitions().all().map(|partition| self.settings_applied(partition, workspace));
         let applied = futures_util::future::try_join_all(applied).await?;
         Ok(applied.into_iter().fold(master.clone(), |newest, applied| if applied.outranks(&newest) { applied } else { newest }))

@@ -11,7 +11,7 @@ use super::desk::Errand;
 use super::handle::Node;
 use super::writer::NoteWriter;
 use crate::domain::event::Note;
-use crate::domain::kept::Kept;
+use crate::domain::kept::{Kept, NOTES_OFF};
 use crate::domain::writing::{Brief, Proposal, Transcript, WriteError};
 use crate::domain::{ConversationKey, Event, EventKind, Settings};
 use crate::store::{Document, Entry, Shelf, StoreError};
@@ -85,7 +85,7 @@ impl Node {
         let transcript = self.transcript(key, pending.texts.still_in(&conversation.texts)).await?;
         let written = match (settings.writes_notes(), transcript.is_empty()) {
             // Nothing leaves the house any more.
-            (false, _) => Err(WriteError::never("notes were switched off")),
+            (false, _) => Err(WriteError::never(NOTES_OFF)),
             (true, true) => Err(WriteError::never(SuggestRefused::NothingKept.to_string())),
             (true, false) => self.write(key, &transcript, &settings, writer, PATIENCE).await?,
         };
@@ -126,25 +126,22 @@ impl Node {
         if transcript.is_empty() {
             return Ok(());
         }
-        for _ in 0..LEARN_TRIES {
-            let known = self.store().document(Shelf::Learnt, key.workspace().into()).await?;
-            let version = known.as_ref().map_or(0, |document| document.version);
-            let learnt = writer.learn(known.as_ref().map(|document| document.bytes.as_slice()), &transcript, category);
-            let Some(bytes) = learnt else { return Ok(()) };
-            let document = Document { version: version + 1, bytes };
-            if self.store().put_document(Shelf::Learnt, key.workspace().into(), version, document).await? {
-                break;
-            }
-        }
-        Ok(())
+        self.relearn(key.workspace(), |learnt| writer.learn(learnt, &transcript, category)).await
     }
 
     /// Notes were switched off: nothing of what was written stays, be it only what was learnt from it.
     pub(super) async fn unlearn(&self, workspace: &str) -> Result<(), StoreError> {
+        self.relearn(workspace, |learnt| learnt.filter(|learnt| !learnt.is_empty()).map(|_| Vec::new())).await
+    }
+
+    /// Replaces what was learnt by what comes of it, unless that is nothing.
+    async fn relearn(&self, workspace: &str, next: impl Fn(Option<&[u8]>) -> Option<Vec<u8>>) -> Result<(), StoreError> {
         for _ in 0..LEARN_TRIES {
-            let Some(Document { version, bytes }) = self.store().document(Shelf::Learnt, workspace.into()).await? else { break };
-            let none = Document { version: version + 1, bytes: Vec::new() };
-            if bytes.is_empty() || self.store().put_document(Shelf::Learnt, workspace.into(), version, none).await? {
+            let known = self.store().document(Shelf::Learnt, workspace.into()).await?;
+            let version = known.as_ref().map_or(0, |document| document.version);
+            let Some(bytes) = next(known.as_ref().map(|document| document.bytes.as_slice())) else { break };
+            let document = Document { version: version + 1, bytes };
+            if self.store().put_document(Shelf::Learnt, workspace.into(), version, document).await? {
                 break;
             }
         }

@@ -52,12 +52,7 @@ impl Node {
     /// As for the command.
     pub async fn preview_apply(&self, workspace: &str, command: &ApplyToRunning) -> Result<Effect, SettingsRefused> {
         let now = self.store().clock().await.map_err(Unready::from)?;
-        let master = self.settings(workspace).await.map_err(Unready::from)?;
-        let before = self.newest_settings(workspace, &master).await?;
-        let current = before.version;
-        if command.expected.is_some_and(|expected| expected != current) {
-            return Err(SettingsRefused::VersionMismatch { current });
-        }
+        let (_, before) = self.settings_to_change(workspace, command.expected).await?;
         let apply = Apply { at: now, rate: self.rate_of(command) };
         let next = before.changed(SettingsChange { apply: Some(apply), ..SettingsChange::default() }, &self.options().bounds)?;
         let mut effect = Effect {

@@ -104,5 +104,5 @@ async fn list(args: &ListArgs, format: Format) -> Result<(), Failure> {
 async fn ask(one: &OneArgs, method: Method, by_id: bool, body: Value) -> Result<Value, Failure> {
     let mut path = vec!["v1", "workspaces", &one.workspace, "agents"];
     path.extend(by_id.then_some(one.id.as_str()));
-    Client::new(&one.target)?.act(method, &path, &body).await
+    Client::new(&one.target)?.act(method, &path, &[], &body).await
 }

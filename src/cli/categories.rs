@@ -72,7 +72,5 @@ async fn ask(named: &NamedArgs, method: Method, by_name: bool, body: Value) -> R
     let NamedArgs { within, name, by } = named;
     let mut path = vec!["v1", "workspaces", &within.workspace, "categories"];
     path.extend(by_name.then_some(name.as_str()));
-    let client = Client::new(&within.target)?;
-    let request = client.request(method, client.url(&path, &[("by", by.as_deref())])?);
-    client.call(if body.is_null() { request } else { request.json(&body) }).await
+    Client::new(&within.target)?.act(method, &path, &[("by", by.as_deref())], &body).await
 }

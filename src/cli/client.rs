@@ -116,11 +116,16 @@ impl Client {
 
     /// Sends a request and reads the whole answer. Whether it is a good one is for the caller to say.
     pub async fn ask(&self, request: RequestBuilder) -> Result<Answer, Failure> {
+        self.fetch(request).await.map(|(answer, _)| answer)
+    }
+
+    /// With the body as it came.
+    async fn fetch(&self, request: RequestBuilder) -> Result<(Answer, Vec<u8>), Failure> {
         let response = request.timeout(ANSWER_TIMEOUT).send().await.map_err(|error| self.unreachable(&error))?;
         let (status, retry_after) = (response.status(), retry_after(&response));
-        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        let bytes: Vec<u8> = response.bytes().await.map_err(|error| self.unreachable(&error))?.into();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Ok(Answer { status, retry_after, body })
+        Ok((Answer { status, retry_after, body }, bytes))
     }
 
     /// Sends a request; whatever is not a success is a failure.
@@ -130,18 +135,15 @@ impl Client {
     }
 
     /// Asks for something to be done, with a body unless that is null.
-    pub async fn act(&self, method: Method, segments: &[&str], body: &Value) -> Result<Value, Failure> {
-        let request = self.request(method, self.url(segments, &[])?);
+    pub async fn act(&self, method: Method, segments: &[&str], query: &[(&str, Option<&str>)], body: &Value) -> Result<Value, Failure> {
+        let request = self.request(method, self.url(segments, query)?);
         self.call(if body.is_null() { request } else { request.json(body) }).await
     }
 
     /// Sends a request and reads an answer that is no JSON.
     pub async fn bytes(&self, request: RequestBuilder) -> Result<Vec<u8>, Failure> {
-        let response = request.timeout(ANSWER_TIMEOUT).send().await.map_err(|error| self.unreachable(&error))?;
-        let (status, retry_after) = (response.status(), retry_after(&response));
-        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
-        let answer = Answer { status, retry_after, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) };
-        if status.is_success() { Ok(bytes.into()) } else { Err(answer.failure()) }
+        let (answer, bytes) = self.fetch(request).await?;
+        if answer.status.is_success() { Ok(bytes) } else { Err(answer.failure()) }
     }
 
     pub async fn get(&self, segments: &[&str], query: &[(&str, Option<&str>)]) -> Result<Value, Failure> {

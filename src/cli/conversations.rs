@@ -253,7 +253,7 @@ async fn act(verb: ConversationsVerb) -> Result<Value, Failure> {
     let Some((one, method, what, body)) = request(verb)? else { return Ok(Value::Null) };
     let path: Vec<&str> =
         ["v1", "workspaces", &one.workspace, "conversations", &one.conversation].into_iter().chain(what.split('/')).collect();
-    Client::new(&one.target)?.act(method, &path, &body).await
+    Client::new(&one.target)?.act(method, &path, &[], &body).await
 }
 
 async fn one(args: &OneArgs, below: &[&str]) -> Result<Value, Failure> {

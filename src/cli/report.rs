@@ -70,12 +70,11 @@ fn bars(report: &Value) -> io::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let count = |row: &Value, name: &str| row[name].as_u64().unwrap_or(0);
     let most = rows(report).iter().map(|row| count(row, "closed")).max().unwrap_or(0);
-    let whole = report["interval"] != "hour";
-    let start = |row: &Value| cell(&row["start"]).chars().take(if whole { 10 } else { 16 }).collect::<String>().replace('T', " ");
+    let when = if report["interval"] == "hour" { 16 } else { 10 };
+    let start = |row: &Value| cell(&row["start"]).chars().take(when).collect::<String>().replace('T', " ");
     let groups = rows(report).iter().map(|row| cell(&row["group"]).chars().count()).max().unwrap_or(0).max("group".len());
     let grouped = !report["group_by"].is_null();
     let group = |text: &str| if grouped { format!("{text:<groups$}  ") } else { String::new() };
-    let when = if whole { 10 } else { 16 };
     writeln!(out, "{:<when$}  {}{:>7} {:>7} {:>8}  closed (half within)", "start", group("group"), "opened", "closed", "reversed")?;
     for row in rows(report) {
         let (opened, closed, reversed) = (count(row, "opened"), count(row, "closed"), count(row, "reversed"));

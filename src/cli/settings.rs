@@ -101,8 +101,7 @@ pub async fn run(verb: SettingsVerb, format: Option<Format>) -> Result<(), Failu
 
 /// Changes a workspace's settings; answers with them, once every partition has applied them.
 pub async fn put(client: &Client, workspace: &str, change: &Value, by: Option<&str>) -> Result<Value, Failure> {
-    let url = client.url(&path(workspace), &[("by", by)])?;
-    client.call(client.request(Method::PUT, url).json(change)).await
+    client.act(Method::PUT, &path(workspace), &[("by", by)], change).await
 }
 
 /// Asks before, unless told not to: what closes cannot be called back.
@@ -125,8 +124,7 @@ async fn apply(args: &ApplyArgs, format: Format) -> Result<(), Failure> {
 
 async fn ask_to_apply(client: &Client, args: &ApplyArgs, preview: bool) -> Result<Value, Failure> {
     let path = ["v1", "workspaces", &args.workspace, "settings", "apply-to-running"];
-    let url = client.url(&path, &[("by", args.by.as_deref())])?;
-    client.call(client.request(Method::POST, url).json(&json!({"preview": preview, "rate": args.rate}))).await
+    client.act(Method::POST, &path, &[("by", args.by.as_deref())], &json!({"preview": preview, "rate": args.rate})).await
 }
 
 fn show(format: Format, mut effect: Value) -> Result<(), Failure> {

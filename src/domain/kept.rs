@@ -11,6 +11,9 @@ pub const SAID_BYTES_MAX: usize = 2_000;
 /// Tries before a note is given up. With the waits between them that is some two hours.
 pub const TRIES_MAX: u32 = 5;
 
+/// Why a note that was wanted will not come.
+pub const NOTES_OFF: &str = "notes were switched off";
+
 /// Numbers of an episode's messages whose texts are kept. Each stands in the slot of its number modulo [`MESSAGES_MAX`]: a later one
 /// takes the place of an earlier one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

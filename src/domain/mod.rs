@@ -44,5 +44,5 @@ pub use id::{ConversationKey, EventName, PartitionCount, PartitionId};
 pub use notice::{ConversationNotice, Notice, NoticeKind, Snapshot};
 pub use refusal::Refusal;
 pub use settings::Settings;
-pub use step::{Input, Outcome, Step, step};
+pub use step::{Effects, Input, Outcome, Step, step};
 pub use time::{Span, Timestamp};

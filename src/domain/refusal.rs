@@ -73,7 +73,7 @@ fn names_already(conversation: &Conversation, note: &Note) -> bool {
 fn of_the_note(source: ClosingSource, note: Option<&Note>, settings: &Settings) -> Option<Refusal> {
     let category = note.and_then(|note| note.category.as_ref());
     let (lacks_category, lacks_summary) = (category.is_none(), note.is_none_or(|note| note.summary.is_none()));
-    let is_foreign = category.is_some_and(|category| !settings.categories.iter().any(|known| known.name == *category));
+    let is_foreign = category.is_some_and(|category| !settings.has_category(category));
     match settings.notes_mode {
         NotesMode::Off => note.is_some().then_some(Refusal::NotesOff),
         NotesMode::CategoryRequired | NotesMode::CategoryAndSummaryRequired if source == ClosingSource::User && lacks_category => {

@@ -98,6 +98,11 @@ impl Settings {
         self.notes_auto_generate && self.notes_mode != NotesMode::Off
     }
 
+    /// Whether a note may name it (L10).
+    pub fn has_category(&self, name: &str) -> bool {
+        self.categories.iter().any(|known| *known.name == *name)
+    }
+
     /// The command that gave a message another period than it was stamped with (T23).
     pub fn applied_to(&self, message: &HumanMessage) -> Option<&Running> {
         self.running.as_ref().filter(|running| message.stamped_by < running.version)

@@ -8,14 +8,14 @@ use super::conversation::{AutoClosing, Conversation};
 use super::deadline::{deadline, has_moved, warn_at};
 use super::event::Accepted;
 use super::id::ConversationKey;
-use super::kept::TextChange;
+use super::kept::{NOTES_OFF, TextChange};
 use super::notice::{Cause, Notice, NoticeKind};
 use super::order::Position;
 use super::refusal::{Refusal, refusal, was_done};
 use super::report::Count;
 use super::settings::Settings;
 use super::time::Timestamp;
-use super::turn::{NOTES_OFF, Turn};
+use super::turn::Turn;
 
 /// What happens to a conversation.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,6 +38,13 @@ pub enum Input {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Step {
     pub after: Conversation,
+    pub effects: Effects,
+    pub outcome: Outcome,
+}
+
+/// What others are to know of a step: subscribers, reports, and whoever writes notes.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Effects {
     pub notices: Vec<Notice>,
     /// What reports count by it.
     pub counts: Vec<Count>,
@@ -45,13 +52,22 @@ pub struct Step {
     pub texts: Vec<TextChange>,
     /// The note of this episode is to be written now (L12).
     pub write_note: Option<u32>,
-    pub outcome: Outcome,
+}
+
+impl Effects {
+    /// And then those of the next step.
+    pub fn and(&mut self, next: Self) {
+        self.notices.extend(next.notices);
+        self.counts.extend(next.counts);
+        self.texts.extend(next.texts);
+        self.write_note = next.write_note.or(self.write_note);
+    }
 }
 
 impl Step {
     /// One that nobody needs to hear of.
     fn quiet(after: Conversation, outcome: Outcome) -> Self {
-        Self { after, notices: Vec::new(), counts: Vec::new(), texts: Vec::new(), write_note: None, outcome }
+        Self { after, effects: Effects::default(), outcome }
     }
 }
 
@@ -133,7 +149,7 @@ fn wake_up(key: &ConversationKey, before: Conversation, settings: &Settings, now
         Wakes::SnoozeOver | Wakes::Moved | Wakes::Told => {}
     }
     let mut step = turn.finish(Outcome::Changed);
-    if step.notices.is_empty() && step.after.told == told && step.write_note.is_none() {
+    if step.effects.notices.is_empty() && step.after.told == told && step.effects.write_note.is_none() {
         step.after.version -= 1;
         step.outcome = Outcome::Unchanged;
     }

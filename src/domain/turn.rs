@@ -8,17 +8,14 @@ use super::event::{Accepted, ClosingSource, EventKind, MessageSource, Note, Open
 use super::facts::{CloseCommand, Facts, HumanMessage, Opener};
 use super::hold::{Hold, Released};
 use super::id::ConversationKey;
-use super::kept::{Pending, SAID_BYTES_MAX, TRIES_MAX, TextChange};
+use super::kept::{NOTES_OFF, Pending, SAID_BYTES_MAX, TRIES_MAX};
 use super::notice::{Cause, ConversationNotice, Notice, NoticeKind, Snapshot};
 use super::order::{Border, Position};
 use super::report::{Count, Counted, Traits};
 use super::settings::Settings;
-use super::step::{Outcome, Step};
+use super::step::{Effects, Outcome, Step};
 use super::time::Timestamp;
 use super::writing::{self, Said};
-
-/// Why a note that was wanted will not come.
-pub(super) const NOTES_OFF: &str = "notes were switched off";
 
 /// One step in the making.
 pub(super) struct Turn<'a> {
@@ -27,10 +24,7 @@ pub(super) struct Turn<'a> {
     settings: &'a Settings,
     now: Timestamp,
     cause: Cause,
-    notices: Vec<Notice>,
-    counts: Vec<Count>,
-    texts: Vec<TextChange>,
-    write_note: Option<u32>,
+    effects: Effects,
     /// What was written, with its place: kept if it turns out to be of the open episode.
     said: Option<(Position, Said)>,
     blocked_before: bool,
@@ -49,10 +43,7 @@ impl<'a> Turn<'a> {
             settings,
             now,
             cause,
-            notices: Vec::new(),
-            counts: Vec::new(),
-            texts: Vec::new(),
-            write_note: None,
+            effects: Effects::default(),
             said: None,
             blocked_before,
             assignment_before,
@@ -164,8 +155,8 @@ impl<'a> Turn<'a> {
         let Some(closing) = &mut self.after.closing else { return };
         if closing.note.as_ref() != Some(&note) {
             closing.note = Some(note);
-            self.counts.extend(counted.map(Count::take_back));
-            self.counts.extend(self.after.counted_close());
+            self.effects.counts.extend(counted.map(Count::take_back));
+            self.effects.counts.extend(self.after.counted_close());
             let episode = self.after.episode;
             self.after.pending_note.take_if(|pending| pending.episode == episode); // nobody needs another
             self.tell(NoticeKind::NoteAdded);
@@ -175,8 +166,7 @@ impl<'a> Turn<'a> {
     /// L12: the note that a closed episode was still to get. It is that episode's, also where the conversation is open again.
     fn written(&mut self, note: &Note, by: &str) {
         // L10: one that was taken away while it was written is none.
-        let known = &self.settings.categories;
-        let category = note.category.clone().filter(|name| known.iter().any(|known| known.name == *name));
+        let category = note.category.clone().filter(|name| self.settings.has_category(name));
         let note = Note { category, summary: note.summary.clone() };
         if note.category.is_none() && note.summary.is_none() {
             return self.unwritten("its category is none of the workspace's any more", by);
@@ -184,7 +174,7 @@ impl<'a> Turn<'a> {
         let Some(pending) = self.after.pending_note.take() else { return };
         let Pending { episode, close, .. } = *pending;
         let of = Traits { category: note.category.clone(), ..close.of.clone() };
-        self.counts.extend([close.clone().take_back(), Count { of, ..close }]);
+        self.effects.counts.extend([close.clone().take_back(), Count { of, ..close }]);
         if self.after.episode == episode
             && let Some(closing) = &mut self.after.closing
         {
@@ -207,7 +197,7 @@ impl<'a> Turn<'a> {
         if !wanted {
             self.unwritten(NOTES_OFF, "");
         } else if pending.try_again(self.now) {
-            self.write_note = Some(pending.episode);
+            self.effects.write_note = Some(pending.episode);
         } else {
             self.unwritten(&format!("no answer within {TRIES_MAX} tries"), "");
         }
@@ -224,7 +214,7 @@ impl<'a> Turn<'a> {
         // One note at a time: that of an episode before is told to be lost, rather than lost.
         self.unwritten("the conversation closed again before it came", "");
         let pending = Pending::new(self.after.episode, self.now, close, self.after.texts);
-        self.write_note = Some(pending.episode);
+        self.effects.write_note = Some(pending.episode);
         self.after.pending_note = Some(Box::new(pending));
     }
 
@@ -233,23 +223,22 @@ impl<'a> Turn<'a> {
         let Some((position, said)) = self.said.take() else { return };
         if self.after.is_open() && self.after.border().is_none_or(|border| border.is_before(&position)) {
             let change = self.after.texts.push(said);
-            self.texts.push(change);
+            self.effects.texts.push(change);
         }
     }
 
     /// Nobody will write from what is kept.
     pub fn forget_texts(&mut self) {
         let gone = self.after.texts.clear();
-        self.texts.extend(gone);
+        self.effects.texts.extend(gone);
     }
 
     /// An episode begins: what is kept of the one before goes, unless its note is still to be written from that.
     fn begin_texts(&mut self) {
-        let texts = &mut self.after.texts;
         if self.after.pending_note.is_some() {
-            texts.from = texts.to;
+            self.after.texts.from = self.after.texts.to;
         } else {
-            self.texts.extend(texts.clear());
+            self.forget_texts();
         }
     }
 
@@ -296,8 +285,8 @@ impl<'a> Turn<'a> {
         let in_time = closing.auto.is_some() && accepted_at <= closing.closed_at.plus(self.settings.late_reply_window);
         if in_time {
             let counted = self.after.counted_close();
-            self.counts.extend(counted.iter().cloned().map(Count::take_back));
-            self.counts.extend(counted.map(|close| Count { what: Counted::Reversed, ..close }));
+            self.effects.counts.extend(counted.iter().cloned().map(Count::take_back));
+            self.effects.counts.extend(counted.map(|close| Count { what: Counted::Reversed, ..close }));
             let Conversation { closing, pending_note, episode, facts, next, late, blocks, .. } = &mut self.after;
             *closing = None;
             pending_note.take_if(|pending| pending.episode == *episode);
@@ -350,7 +339,7 @@ impl<'a> Turn<'a> {
         let Opener { position, source } = opener;
         after.opening = Some(Opening { position, source, enable_epoch: self.settings.epoch_in_force() });
         let kind = if after.episode == 1 { NoticeKind::Opened } else { NoticeKind::Reopened };
-        self.counts.extend(self.after.counted_opening());
+        self.effects.counts.extend(self.after.counted_opening());
         self.begin_texts();
         self.turn();
         self.tell(kind);
@@ -385,7 +374,7 @@ impl<'a> Turn<'a> {
         after.told.snoozed_until = None;
         after.told.warned = None;
         after.holding.end_episode();
-        self.counts.extend(self.after.counted_close());
+        self.effects.counts.extend(self.after.counted_close());
         self.want_note();
     }
 
@@ -410,8 +399,7 @@ impl<'a> Turn<'a> {
 
     /// Nothing else is told: what does not follow from facts changes no timer.
     pub fn done(self, outcome: Outcome) -> Step {
-        let Self { after, notices, counts, texts, write_note, .. } = self;
-        Step { after, notices, counts, texts, write_note, outcome }
+        Step { after: self.after, effects: self.effects, outcome }
     }
 
     fn tell_assignment(&mut self) {
@@ -473,7 +461,7 @@ impl<'a> Turn<'a> {
     pub fn tell(&mut self, kind: NoticeKind) {
         let snapshot = Snapshot::of(&self.after, self.settings, self.now);
         let notice = ConversationNotice { key: self.key.clone(), kind, at: self.now, cause: self.cause.clone(), snapshot };
-        self.notices.push(Notice::Conversation(Box::new(notice)));
+        self.effects.notices.push(Notice::Conversation(Box::new(notice)));
     }
 }
 

@@ -9,8 +9,7 @@ const CONVERSATION: &str = "/v1/workspaces/acme/conversations/c-1";
 
 /// A request below the conversation, with a body unless that is null.
 fn asking(app: &TestApp, method: Method, what: &str, body: &Value) -> RequestBuilder {
-    let request = app.client.request(method, app.url(&format!("{CONVERSATION}/{what}")));
-    if body.is_null() { request } else { request.header("content-type", "application/json").body(body.to_string()) }
+    app.asking(method, &format!("{CONVERSATION}/{what}"), body)
 }
 
 async fn ask(app: &TestApp, method: Method, what: &str, body: Value) -> Answer {

@@ -8,8 +8,7 @@ use crate::support::*;
 const AGENTS: &str = "/v1/workspaces/acme/agents";
 
 async fn ask(app: &TestApp, method: Method, path: &str, body: Value) -> Answer {
-    let request = app.client.request(method, app.url(path));
-    Answer::of(if body.is_null() { request } else { request.header("content-type", "application/json").body(body.to_string()) }).await
+    Answer::of(app.asking(method, path, &body)).await
 }
 
 fn names(answer: &Answer) -> Vec<&str> {

@@ -8,8 +8,7 @@ use crate::support::*;
 const CONVERSATION: &str = "/v1/workspaces/acme/conversations/c-1";
 
 async fn ask(app: &TestApp, method: Method, what: &str, body: Value) -> Answer {
-    let request = app.client.request(method, app.url(&format!("{CONVERSATION}/{what}")));
-    Answer::of(if body.is_null() { request } else { request.header("content-type", "application/json").body(body.to_string()) }).await
+    Answer::of(app.asking(method, &format!("{CONVERSATION}/{what}"), &body)).await
 }
 
 /// One conversation of ana's, with a timer of an hour.

@@ -9,8 +9,7 @@ const CONVERSATION: &str = "/v1/workspaces/acme/conversations/c-1";
 const CATEGORIES: &str = "/v1/workspaces/acme/categories";
 
 async fn ask(app: &TestApp, method: Method, path: &str, body: Value) -> Answer {
-    let request = app.client.request(method, app.url(path));
-    Answer::of(if body.is_null() { request } else { request.header("content-type", "application/json").body(body.to_string()) }).await
+    Answer::of(app.asking(method, path, &body)).await
 }
 
 /// What was told of the conversation, by type, newest last.

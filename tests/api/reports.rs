@@ -1,5 +1,6 @@
 //! Reports: what was opened and closed, by interval and by what it has in common (L14, D7).
 
+use reqwest::Method;
 use reqwest::header::ACCEPT;
 use serde_json::{Value, json};
 
@@ -50,8 +51,7 @@ async fn closed(app: &TestApp, conversation: &str) {
 
 async fn close(app: &TestApp, conversation: &str, body: Value) {
     let path = format!("/v1/workspaces/acme/conversations/{conversation}/close");
-    let post = app.client.post(app.url(&path)).header("content-type", "application/json").body(body.to_string());
-    let answer = Answer::of(post).await;
+    let answer = Answer::of(app.asking(Method::POST, &path, &body)).await;
     assert_eq!(answer.status, 200, "{}", answer.json);
 }
 

@@ -8,7 +8,7 @@ use adjourn::clock::ManualClock;
 use adjourn::config::{Config, Sources};
 use adjourn::domain::Timestamp;
 use futures_util::stream;
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
@@ -125,15 +125,20 @@ impl TestApp {
         }
     }
 
+    /// A request with a JSON body, unless that is null.
+    pub fn asking(&self, method: Method, path: &str, body: &Value) -> RequestBuilder {
+        let request = self.client.request(method, self.url(path));
+        if body.is_null() { request } else { request.header("content-type", "application/json").body(body.to_string()) }
+    }
+
     pub async fn put_settings(&self, workspace: &str, settings: Value) -> Answer {
-        let put = self.client.put(self.url(&format!("/v1/workspaces/{workspace}/settings")));
-        Answer::of(put.header("content-type", "application/json").body(settings.to_string())).await
+        Answer::of(self.asking(Method::PUT, &format!("/v1/workspaces/{workspace}/settings"), &settings)).await
     }
 
     /// What notes may name.
     pub async fn add_category(&self, workspace: &str, name: &str) {
-        let post = self.client.post(self.url(&format!("/v1/workspaces/{workspace}/categories")));
-        let answer = Answer::of(post.header("content-type", "application/json").body(json!({"name": name}).to_string())).await;
+        let path = format!("/v1/workspaces/{workspace}/categories");
+        let answer = Answer::of(self.asking(Method::POST, &path, &json!({"name": name}))).await;
         assert_eq!(answer.status, 201, "{}", answer.json);
     }
 

@@ -126,14 +126,14 @@ impl<'a> Fold<'a> {
         if taken.outcome == Outcome::Changed {
             self.changed.insert(key.clone());
         }
-        for count in taken.counts {
+        for count in taken.effects.counts {
             self.rollups.entry((Day::of(count.at), key.workspace().into())).or_default().take(&count);
         }
         if is_known || taken.outcome == Outcome::Changed {
             self.rows.insert(key.clone(), taken.after);
         }
-        if !taken.notices.is_empty() {
-            self.told.entry(key.clone()).or_default().extend(taken.notices);
+        if !taken.effects.notices.is_empty() {
+            self.told.entry(key.clone()).or_default().extend(taken.effects.notices);
         }
         taken.outcome
     }

@@ -62,7 +62,7 @@ impl Replay {
             if taken.outcome != Outcome::Duplicate {
                 self.count(&accepted.event.kind);
             }
-            self.record(&taken.notices);
+            self.record(&taken.effects.notices);
             state = taken.after;
         }
         self.wake_until(key, state, &mut now, None).episode
@@ -74,7 +74,7 @@ impl Replay {
         while let Some(at) = wake_at(&state, &self.settings).map(|at| at.max(*now)).filter(|at| end.is_none_or(|end| *at < end)) {
             *now = at;
             let woken = step(key, state, &Input::WakeUp, &self.settings, at);
-            self.record(&woken.notices);
+            self.record(&woken.effects.notices);
             state = woken.after;
             if woken.outcome == Outcome::Unchanged {
                 break; // would ask for the same wake-up for ever

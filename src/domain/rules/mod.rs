@@ -158,16 +158,16 @@ impl Story {
             Notice::Conversation(notice) => *notice,
             Notice::Settings { .. } => unreachable!("a conversation tells nothing of settings"),
         };
-        self.last = step.notices.into_iter().map(told).collect();
+        self.last = step.effects.notices.into_iter().map(told).collect();
         self.all.extend(self.last.iter().cloned());
-        self.counts.extend(step.counts);
-        for TextChange { slot, said } in step.texts {
+        self.counts.extend(step.effects.counts);
+        for TextChange { slot, said } in step.effects.texts {
             match said {
                 Some(said) => self.texts.insert(slot, said.text),
                 None => self.texts.remove(&slot),
             };
         }
-        self.wanted.extend(step.write_note);
+        self.wanted.extend(step.effects.write_note);
         self.conversation = step.after;
         self.outcome = step.outcome;
         self.clock = self.clock.max(now);

@@ -5,11 +5,11 @@ use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::body::Body;
+use super::body::json_if_any;
 use super::conversations::{etag, unknown};
 use super::query::Parameters;
 use super::settings::expected_version;
-use super::{COMMAND_BYTES_MAX, Edge, Problem, key_of, media};
+use super::{Edge, Problem, key_of};
 use crate::actors::acting::IDEMPOTENCY_KEY_BYTES_MAX;
 use crate::actors::{ActRefused, Command};
 use crate::domain::event::Assignee;
@@ -77,10 +77,7 @@ async fn act(edge: &Edge, request: &HttpRequest, path: &Path, payload: web::Payl
     let expected = expected_version(request.headers(), "this conversation")?;
     // A PUT or a DELETE asked again asks for the same: it needs no name.
     let key = if request.method() == Method::POST { idempotency_key(request.headers())? } else { None };
-    let body = Body::new(request, payload, edge, COMMAND_BYTES_MAX).await?.whole().await?;
-    if !body.is_empty() {
-        media::require_json(request.headers())?;
-    }
+    let body = json_if_any(edge, request, payload).await?;
     let kind = named(edge, conversation.workspace(), reads(&body)?).await;
     let command = Command { conversation: conversation.clone(), kind, expected, key };
     let snapshot = edge.node.act(command, edge.limits.apply).await.map_err(|refused| problem(&conversation, refused))?;

@@ -234,6 +234,18 @@ pub async fn json_body(edge: &Edge, request: &HttpRequest, payload: Payload) -> 
     Body::new(request, payload, edge, COMMAND_BYTES_MAX).await?.whole().await
 }
 
+/// The body of a command, which may be none: JSON where there is any.
+///
+/// # Errors
+/// 415 for another content type, and the body's.
+pub async fn json_if_any(edge: &Edge, request: &HttpRequest, payload: Payload) -> Result<Vec<u8>, Problem> {
+    let body = Body::new(request, payload, edge, COMMAND_BYTES_MAX).await?.whole().await?;
+    if !body.is_empty() {
+        media::require_json(request.headers())?;
+    }
+    Ok(body)
+}
+
 #[cfg(test)]
 mod tests {
     use actix_web::FromRequest;

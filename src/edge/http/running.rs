@@ -4,10 +4,10 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use super::body::Body;
+use super::body::json_if_any;
 use super::conversations::etag;
 use super::settings::{by_of, expected_version};
-use super::{COMMAND_BYTES_MAX, Edge, Problem, media, workspace_of};
+use super::{Edge, Problem, workspace_of};
 use crate::actors::running::{ApplyToRunning, Effect};
 use crate::wire::running::{HourView, parse};
 use crate::wire::time::Rfc3339;
@@ -54,11 +54,7 @@ pub async fn apply(
     let by = by_of(&request)?;
     let workspace = workspace_of(&workspace)?;
     let expected = expected_version(request.headers(), "these settings")?;
-    let body = Body::new(&request, payload, &edge, COMMAND_BYTES_MAX).await?.whole().await?;
-    if !body.is_empty() {
-        media::require_json(request.headers())?;
-    }
-    let asked = parse(&body)?;
+    let asked = parse(&json_if_any(&edge, &request, payload).await?)?;
     let command = ApplyToRunning { rate: asked.rate, by, expected };
     if asked.preview {
         let effect = edge.node.preview_apply(workspace, &command).await?;

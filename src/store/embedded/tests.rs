@@ -79,7 +79,7 @@ fn conversation_and_notices() -> (Conversation, Vec<Notice>) {
     let before = Conversation::new(at(1));
     let opened = step(&key(), before, &Input::Event(accepted(contact("c", 1), 1)), &settings, at(1));
     let armed = step(&key(), opened.after, &Input::Event(accepted(human("h", 2), 2)), &settings, at(2));
-    (armed.after, armed.notices)
+    (armed.after, armed.effects.notices)
 }
 
 /// A batch with something in every table.

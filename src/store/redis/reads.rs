@@ -1,6 +1,6 @@
 //! What is asked of the rows, the index, the outbox, the settings and the dead letters.
 
-use redis::{Cmd, Value};
+use redis::{Cmd, ToRedisArgs, Value};
 
 use super::commit::{mark, rollup_field, rollup_of, sortable, text_field, unsortable};
 use super::errors::{general, of_read, of_server, unreadable};
@@ -36,15 +36,25 @@ impl Inner {
         answered(partition, self.link.pipeline(cmds).await.map_err(|error| of_read(partition, error))?)
     }
 
-    pub async fn load(&self, partition: PartitionId, keys: &[ConversationKey]) -> Result<Vec<Loaded>, StoreError> {
-        if keys.is_empty() {
+    /// What stands under these names of a hash, in their order.
+    async fn fields<N: ToRedisArgs>(
+        &self,
+        partition: PartitionId,
+        key: &str,
+        names: &[N],
+        what: &'static str,
+    ) -> Result<Vec<Value>, StoreError> {
+        if names.is_empty() {
             return Ok(Vec::new());
         }
-        let mut get = cmd("HMGET", &self.keys.of(partition).states);
-        keys.iter().for_each(|key| {
-            get.arg(key.as_str());
-        });
-        let rows = list(self.ask(partition, get).await?).filter(|rows| rows.len() == keys.len()).ok_or_else(|| odd("rows"))?;
+        let mut get = cmd("HMGET", key);
+        get.arg(names);
+        list(self.ask(partition, get).await?).filter(|stored| stored.len() == names.len()).ok_or_else(|| odd(what))
+    }
+
+    pub async fn load(&self, partition: PartitionId, keys: &[ConversationKey]) -> Result<Vec<Loaded>, StoreError> {
+        let names: Vec<&str> = keys.iter().map(ConversationKey::as_str).collect();
+        let rows = self.fields(partition, &self.keys.of(partition).states, &names, "rows").await?;
         let loaded = |row: Value| match row {
             Value::Nil => Loaded::Missing,
             row => bytes(&row).map_or(Loaded::Corrupt { reason: "it is not text".into() }, row::read_row),
@@ -65,14 +75,8 @@ impl Inner {
         days: &[Day],
         only: Option<GroupBy>,
     ) -> Result<Vec<Rollup>, StoreError> {
-        if days.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut get = cmd("HMGET", &self.keys.of(partition).rollups);
-        days.iter().for_each(|day| {
-            get.arg(rollup_field(*day, workspace));
-        });
-        let stored = list(self.ask(partition, get).await?).filter(|stored| stored.len() == days.len()).ok_or_else(|| odd("sums"))?;
+        let names: Vec<String> = days.iter().map(|day| rollup_field(*day, workspace)).collect();
+        let stored = self.fields(partition, &self.keys.of(partition).rollups, &names, "sums").await?;
         let read = |(day, stored): (&Day, Value)| match bytes(&stored) {
             None => Ok(Rollup::default()),
             Some(form) => record::decode_rollup_of(form, only).map_err(|error| {
@@ -84,14 +88,8 @@ impl Inner {
     }
 
     pub async fn texts(&self, partition: PartitionId, key: &ConversationKey, slots: &[u8]) -> Result<Vec<Said>, StoreError> {
-        if slots.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut get = cmd("HMGET", &self.keys.of(partition).texts);
-        slots.iter().for_each(|slot| {
-            get.arg(text_field(key, *slot));
-        });
-        let stored = list(self.ask(partition, get).await?).ok_or_else(|| odd("texts"))?;
+        let names: Vec<String> = slots.iter().map(|slot| text_field(key, *slot)).collect();
+        let stored = self.fields(partition, &self.keys.of(partition).texts, &names, "texts").await?;
         let read = |stored: Value| {
             let said = record::decode_said(bytes(&stored)?);
             said.inspect_err(|error| unreadable("text", key, error)).ok()

@@ -424,6 +424,6 @@ impl Life {
     fn step(&mut self, input: Input, settings: &Settings, now: Timestamp) {
         let step = step(&key(), self.conversation.clone(), &input, settings, now);
         self.conversation = step.after;
-        self.notices.extend(step.notices);
+        self.notices.extend(step.effects.notices);
     }
 }
