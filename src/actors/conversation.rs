@@ -13,6 +13,7 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use crate::clock::SharedClock;
+use crate::domain::listing::{Move, Standing};
 use crate::domain::{Conversation, ConversationKey, Effects, Input, Outcome, Refusal, Settings, Span, Step, Timestamp, deadline, wake_at};
 
 /// How the state machine is called: [`crate::domain::step()`], or in tests one that fails on purpose.
@@ -61,6 +62,8 @@ pub struct ConversationActor {
     key: ConversationKey,
     state: Option<Arc<Conversation>>,
     look_at: Option<Timestamp>,
+    /// Where lists have it.
+    standing: Option<Standing>,
     /// The one timer, and when it fires. A deadline that moved later keeps it: it fires, looks and re-arms.
     armed: Option<(Timestamp, SpawnHandle)>,
     queued: bool,
@@ -69,7 +72,8 @@ pub struct ConversationActor {
 
 impl ConversationActor {
     pub fn new(key: ConversationKey, state: Option<Arc<Conversation>>, look_at: Option<Timestamp>, around: Surroundings) -> Self {
-        Self { key, state, look_at, armed: None, queued: false, around }
+        let standing = state.as_deref().and_then(Standing::of);
+        Self { key, state, look_at, standing, armed: None, queued: false, around }
     }
 
     /// Arms the timer for `look_at`, or for the horizon where that is sooner, unless an earlier one is armed already: who
@@ -134,7 +138,19 @@ impl ConversationActor {
     fn taken(&mut self, settings: &Settings, ctx: &mut Context<Self>, effects: Effects, outcomes: Vec<Applied>) -> Taken {
         self.look_at = self.state.as_deref().and_then(|state| wake_at(state, settings));
         self.arm(ctx);
-        Taken { conversation: self.state.clone(), look_at: self.look_at, effects, outcomes }
+        Taken { conversation: self.state.clone(), look_at: self.look_at, moved: self.moved(), effects, outcomes }
+    }
+
+    /// Where it stands now, if that is elsewhere than before.
+    fn moved(&mut self) -> Option<Move> {
+        let state = self.state.as_deref()?;
+        let stays = self.standing.as_ref().map_or(state.episode == 0, |standing| standing.is_of(state));
+        if stays {
+            return None;
+        }
+        let to = Standing::of(state);
+        let from = std::mem::replace(&mut self.standing, to.clone());
+        Some(Move { key: self.key.clone(), from, to })
     }
 }
 
@@ -184,6 +200,7 @@ pub struct Rest;
 pub struct Taken {
     pub conversation: Option<Arc<Conversation>>,
     pub look_at: Option<Timestamp>,
+    pub moved: Option<Move>,
     pub effects: Effects,
     /// One an input.
     pub outcomes: Vec<Applied>,

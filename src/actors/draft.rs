@@ -1,14 +1,16 @@
 //! A commit in the making: what steps came to, put together so that the store changes once.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::conversation::Taken;
 use crate::domain::event::ClosingSource;
+use crate::domain::listing::{Move, Standing};
 use crate::domain::notice::Cause;
 use crate::domain::report::{Count, Day};
-use crate::domain::{ConversationKey, Effects, Notice, NoticeKind, Settings, Timestamp};
-use crate::store::{Batch, CommitId, DeadLetter, LogId, Mark, Notification, RollupWrite, RowChange, RowWrite};
+use crate::domain::{Conversation, ConversationKey, Effects, Notice, NoticeKind, Settings, Timestamp};
+use crate::store::{Batch, CommitId, DeadLetter, Lists, LogId, Mark, Notification, RollupWrite, RowChange, RowWrite};
 
 /// What a new commit builds on, carried from one to the next.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -24,6 +26,7 @@ pub struct Draft {
     batch: Batch,
     /// Where in `batch.rows` a conversation is: only its last state is written.
     places: HashMap<ConversationKey, usize>,
+    moves: BTreeMap<ConversationKey, Move>,
     /// What reports are to count with this commit.
     pub counts: BTreeMap<(Box<str>, Day), Vec<Count>>,
     /// Episodes whose notes are to be written once this is committed.
@@ -40,6 +43,7 @@ impl Draft {
         Self {
             batch,
             places: HashMap::new(),
+            moves: BTreeMap::new(),
             counts: BTreeMap::new(),
             wanted: Vec::new(),
             last_notification,
@@ -56,8 +60,9 @@ impl Draft {
     /// Takes in what a conversation did. `indexed_at` and `previous` are the store's, before this commit; they are used
     /// only for the first time a conversation comes by.
     pub fn take(&mut self, key: &ConversationKey, taken: Taken, indexed_at: Option<Timestamp>, previous: Option<u64>) {
-        let Taken { conversation, look_at, effects: Effects { notices, counts, texts, write_note }, .. } = taken;
+        let Taken { conversation, look_at, moved, effects: Effects { notices, counts, texts, write_note }, .. } = taken;
         let Some(mut conversation) = conversation else { return };
+        self.move_to(moved);
         let mut last = match self.places.get(key) {
             Some(place) => self.batch.rows[*place].last_notification(),
             None => previous,
@@ -84,8 +89,35 @@ impl Draft {
         }
     }
 
+    /// From where the store has it to where it stands last.
+    fn move_to(&mut self, moved: Option<Move>) {
+        let Some(moved) = moved else { return };
+        match self.moves.entry(moved.key.clone()) {
+            Entry::Vacant(entry) => drop(entry.insert(moved)),
+            Entry::Occupied(entry) => entry.into_mut().to = moved.to,
+        }
+    }
+
+    /// Puts a conversation into lists that are being made anew.
+    pub fn list(&mut self, key: ConversationKey, conversation: &Conversation) {
+        let to = Standing::of(conversation);
+        self.move_to(to.is_some().then_some(Move { key, from: None, to }));
+    }
+
+    /// Where nobody keeps lists.
+    pub fn forget_moves(&mut self) {
+        self.moves.clear();
+    }
+
+    /// Takes all out of the lists, to begin them anew.
+    pub fn empty_lists(&mut self) {
+        self.batch.lists = Lists::Emptied;
+    }
+
     /// Retention takes a row.
-    pub fn remove(&mut self, key: ConversationKey, indexed_at: Option<Timestamp>) {
+    pub fn remove(&mut self, key: ConversationKey, indexed_at: Option<Timestamp>, conversation: &Conversation) {
+        let from = Standing::of(conversation);
+        self.move_to(from.is_some().then(|| Move { key: key.clone(), from, to: None }));
         self.batch.rows.push(RowWrite { key, indexed_at, change: RowChange::Remove });
     }
 
@@ -167,9 +199,21 @@ impl Draft {
             && batch.dead_removed.is_empty()
             && batch.rollups.is_empty()
             && batch.trying.is_none()
+            && batch.lists == Lists::Doubtful
+            && self.moves.is_empty()
     }
 
-    pub fn finish(mut self) -> (Batch, Head) {
+    /// To be said even where nothing else is.
+    pub fn lists_are_whole(&mut self) {
+        self.batch.lists = Lists::Whole;
+    }
+
+    /// `lists_whole`: so they are with this commit.
+    pub fn finish(mut self, lists_whole: bool) -> (Batch, Head) {
+        if lists_whole {
+            self.batch.lists = Lists::Whole;
+        }
+        self.batch.moves = self.moves.into_values().filter(|moved| moved.from != moved.to).collect();
         // Numbers that were skipped are not kept notifications: until enough came after them, those before stay.
         let bound = (self.last_notification + 1).saturating_sub(self.kept);
         self.batch.trim_notifications_below = if bound < self.numbered_from { 0 } else { bound };

@@ -31,6 +31,7 @@ pub mod handle;
 pub mod history;
 pub mod ingest;
 pub mod list;
+pub mod listing;
 pub mod membership;
 pub mod meter;
 pub mod node;

@@ -29,6 +29,9 @@ pub struct NodeOptions {
     pub retention: Span,
     /// How long after a close the texts of its messages stay, for who wants a note after all: then they go at the next round.
     pub texts_kept: Span,
+    /// Whether lists of conversations are kept, so that a page of one costs the same however many conversations there are. Two
+    /// short entries a conversation; without them lists look at rows.
+    pub lists: bool,
     /// How many days reports go back. A day takes some hundred bytes a workspace and partition, more where more happens.
     pub report_days: i32,
     /// Conversations due within this are kept in memory with their own timer. Longer than several ticks, or the tick
@@ -66,6 +69,7 @@ impl Default for NodeOptions {
             snooze_max: Span::from_days(366),
             retention: Span::from_days(90),
             texts_kept: Span::from_hours(24),
+            lists: true,
             report_days: 400,
             horizon: Span::from_mins(5),
             idle: Duration::from_secs(60),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::applying::Applying;
 use super::desk::Errand;
 use super::draft::{Draft, Head};
+use super::listing::Listing;
 use super::meter;
 use super::residents::Residents;
 use super::rollups::Rollups;
@@ -48,6 +49,7 @@ pub struct Owner<'a> {
     pub(super) trying: Option<(LogId, u32)>,
     pub(super) rounds: Rounds,
     pub(super) rollups: Rollups,
+    pub(super) listing: Listing,
     pub(super) sweeps: VecDeque<(Box<str>, Option<Place>)>,
     pub(super) applying: VecDeque<Applying>,
     pub(super) lease_clock: Rc<LeaseClock>,
@@ -68,6 +70,7 @@ impl<'a> Owner<'a> {
         let suspicious = claim.attempts >= 3 || claim.trying.is_some();
         claim.settings.iter().for_each(|(workspace, settings)| parts.desk.heard(workspace, settings));
         let applying = Applying::left_over(parts, &claim.settings);
+        let listing = Listing::of(parts, &claim);
         Self {
             parts,
             lease: claim.lease,
@@ -89,6 +92,7 @@ impl<'a> Owner<'a> {
             trying: None,
             rounds: Rounds::default(),
             rollups: Rollups::default(),
+            listing,
             sweeps: VecDeque::new(),
             applying,
             lease_clock,
@@ -164,7 +168,10 @@ impl<'a> Owner<'a> {
             return Ok(());
         }
         let errands = self.errands(&mut draft);
-        let (batch, head) = draft.finish();
+        if self.listing.is_off() {
+            draft.forget_moves();
+        }
+        let (batch, head) = draft.finish(self.listing.is_whole());
         let touched: Vec<_> = batch.rows.iter().map(|row| (row.key.clone(), stored(&row.change))).collect();
         let tally = meter::Tally::of(&batch);
         if !self.lease_clock.is_good() {

@@ -52,6 +52,7 @@ impl Owner<'_> {
         self.look_ahead().await?;
         self.sweep().await?;
         self.apply_to_running().await?;
+        self.list_anew().await?;
         // Each partition in its own turn, so that they do not all read at one time.
         if self.rounds.ticks.wrapping_add(u32::from(self.parts.partition.0)).is_multiple_of(SLOW_ROUND) {
             self.rest();
@@ -201,8 +202,8 @@ impl Owner<'_> {
         let before = caught_up.trusted.minus(self.parts.options.retention);
         let mut draft = self.draft();
         self.forget_texts(&mut draft, &page.rows, &caught_up).await?;
-        for (key, _) in page.rows.into_iter().filter(|(key, row)| is_past(row, before) && !self.residents.contains(key)) {
-            draft.remove(key, None);
+        for (key, row) in page.rows.into_iter().filter(|(key, row)| is_past(row, before) && !self.residents.contains(key)) {
+            draft.remove(key, None, &row);
         }
         self.commit(draft).await
     }

@@ -194,6 +194,7 @@ fn node_options(raw: &Raw, store: &StoreChoice) -> Result<NodeOptions, ConfigErr
         snooze_max: positive("snooze_max", &raw.snooze_max)?,
         retention: positive("retention", &raw.retention)?,
         texts_kept: positive("messages.keep", &raw.messages.keep)?,
+        lists: raw.lists,
         report_days: report_days(&raw.reports.keep)?,
         horizon,
         idle: duration("idle", &raw.idle)?,

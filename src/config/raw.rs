@@ -21,6 +21,7 @@ pub struct Raw {
     pub(super) stop_grace: String,
     pub(super) retention: String,
     pub(super) snooze_max: String,
+    pub(super) lists: bool,
     pub(super) horizon: String,
     pub(super) tick: String,
     pub(super) idle: String,

@@ -21,6 +21,7 @@ pub mod hold;
 pub mod id;
 pub mod invariant;
 pub mod kept;
+pub mod listing;
 pub mod notice;
 pub mod order;
 pub mod placement;

@@ -10,13 +10,14 @@ use super::{
     Applied, Barrier, Batch, Claim, ClusterView, DeadLetter, Document, DueKey, Entry, Hint, Holder, Lease, Loaded, LogEntry, LogId, Member,
     NodeRecord, NotificationPage, PartitionStats, Place, Shelf, Store, StoreError, Walked,
 };
+use crate::domain::listing::Section;
 use crate::domain::report::{Day, GroupBy, Rollup};
 use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
 use crate::faults::crash::{self, AFTER, BEFORE};
 
 /// The calls that go to the store; the others answer from memory.
-pub const CALLS: [&str; 31] = [
+pub const CALLS: [&str; 32] = [
     "clock",
     "append",
     "read",
@@ -30,6 +31,7 @@ pub const CALLS: [&str; 31] = [
     "rollups",
     "rollups_before",
     "due",
+    "listed",
     "scan",
     "walk",
     "applied",
@@ -140,6 +142,17 @@ impl Store for Crashing {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<DueKey>, StoreError>> {
         around_call("due", move || self.0.due(partition, until, after, limit))
+    }
+
+    fn listed(
+        &self,
+        partition: PartitionId,
+        workspace: Box<str>,
+        sections: Arc<[Section]>,
+        after: Option<ConversationKey>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Option<Vec<ConversationKey>>, StoreError>> {
+        around_call("listed", move || self.0.listed(partition, workspace, sections, after, limit))
     }
 
     fn scan(

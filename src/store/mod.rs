@@ -15,6 +15,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use crate::domain::kept::TextChange;
+use crate::domain::listing::{Move, Section};
 use crate::domain::report::{Day, GroupBy, Rollup};
 use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, Notice, PartitionCount, PartitionId, Settings, Timestamp};
@@ -24,6 +25,7 @@ pub mod cluster;
 pub mod crash;
 pub mod embedded;
 pub mod entry;
+mod lists;
 pub mod memory;
 pub mod record;
 pub mod redis;
@@ -128,6 +130,17 @@ pub trait Store: Send + Sync + 'static {
         after: Option<DueKey>,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<DueKey>, StoreError>>;
+
+    /// The conversations of a workspace that stand in any of these sections, in order of id, strictly after `after`, each once, at
+    /// most `limit`. `None`: the partition's lists are not whole ([`Lists`]), look at its rows.
+    fn listed(
+        &self,
+        partition: PartitionId,
+        workspace: Box<str>,
+        sections: Arc<[Section]>,
+        after: Option<ConversationKey>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Option<Vec<ConversationKey>>, StoreError>>;
 
     /// A partition's rows in order of key, strictly after `after`, of one workspace or of all, at most `limit`. Rows that
     /// cannot be read are left out. For lists that people look at: a store may have to look at every row.
@@ -315,6 +328,8 @@ pub struct Claim {
     pub numbered_from: u64,
     /// The settings applied, by workspace.
     pub settings: Vec<(Box<str>, Settings)>,
+    /// Whether the last commit called the lists whole, or there was none.
+    pub lists_whole: bool,
 }
 
 /// One atomic change of a partition.
@@ -344,6 +359,22 @@ pub struct Batch {
     pub rollups: Vec<RollupWrite>,
     /// Texts of messages that are kept, or are not any more, in their order.
     pub texts: Vec<(ConversationKey, TextChange)>,
+    /// Conversations that stand elsewhere in lists from now on, at most once each.
+    pub moves: Vec<Move>,
+    pub lists: Lists,
+}
+
+/// What a commit says of a partition's lists. Those that the last commit did not call whole are not to be read: that was of a build
+/// that knows none, or they are being made anew.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Lists {
+    /// A conversation may be missing, or stand where it does not belong.
+    #[default]
+    Doubtful,
+    /// The same, and all are taken out before those of this commit are put in.
+    Emptied,
+    /// With this commit each conversation is where it stands, and nowhere else.
+    Whole,
 }
 
 impl Batch {
@@ -364,6 +395,8 @@ impl Batch {
             marks: Vec::new(),
             rollups: Vec::new(),
             texts: Vec::new(),
+            moves: Vec::new(),
+            lists: Lists::default(),
         }
     }
 }

@@ -86,7 +86,37 @@ async fn l1_who_is_assigned_is_shown_and_found_by_name() {
     assert_eq!(stranger.json["assignee"], json!({"kind": "human", "id": "bo"}));
     ask(&app, Method::PUT, path, json!({"kind": "human", "id": "ana"})).await;
     let found = async |q: &str| app.get(&format!("/v1/workspaces/acme/conversations?q={q}")).await.json["items"].as_array().unwrap().len();
-    assert_eq!((found("mull").await, found("c-").await, found("uller").await, found("-").await), (1, 2, 0, 2));
+    assert_eq!((found("mull").await, found("c-").await, found("uller").await, found("-").await), (1, 2, 0, 0));
+    ask(&app, Method::PATCH, &format!("{AGENTS}/ana"), json!({"name": "Ana Schmidt"})).await;
+    assert_eq!((found("mull").await, found("schmi").await), (0, 1), "as she is called now");
+    app.stop().await;
+}
+
+/// Of more agents than are brought up one by one, and where nobody is on the list.
+#[actix_rt::test]
+async fn l1_conversations_are_found_by_whatever_names_there_are() {
+    let app = TestApp::start().await;
+    app.apply(&[message("m-1", "c-1"), message("m-2", "c-2"), message("m-3", "c-3")]).await;
+    let assign = async |conversation: &str, assignee: Value| {
+        let path = format!("/v1/workspaces/acme/conversations/{conversation}/assignee");
+        assert_eq!(ask(&app, Method::PUT, &path, assignee).await.status, 200);
+    };
+    let found = async |query: &str| {
+        let answer = app.get(&format!("/v1/workspaces/acme/conversations?{query}")).await.json;
+        answer["items"].as_array().unwrap().iter().map(|c| c["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assign("c-2", json!({"kind": "human", "id": "bo", "name": "Bo Ek"})).await;
+    assert_eq!(found("q=ek").await, ["c-2"], "as it was called when it was assigned");
+    for n in 0..20 {
+        assert_eq!(ask(&app, Method::POST, AGENTS, json!({"id": format!("a{n}"), "name": format!("Kim {n}")})).await.status, 201);
+    }
+    assign("c-1", json!({"kind": "human", "id": "a7"})).await;
+    assert_eq!(
+        (found("q=kim").await, found("q=kim%207").await, found("q=kim%208").await),
+        (vec!["c-1".into()], vec!["c-1".into()], vec![])
+    );
+    assert_eq!((found("q=kim&assignee=none").await, found("q=kim&assignee=a7").await), (vec![], vec!["c-1".to_owned()]));
+    assert_eq!(found("q=%2B%2B").await, [""; 0]);
     app.stop().await;
 }
 

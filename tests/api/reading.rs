@@ -69,14 +69,22 @@ async fn filters_and_cursors() {
         ("assignee=none", "c-1 c-3 c-4"),
         ("due_before=2026-11-22T11:00:00.001Z", "c-1"),
         ("due_before=2026-11-22T11:00:00Z", ""),
-        ("q=-3", "c-3"),
+        ("q=c-3", "c-3"),
+        ("q=-3", ""),
+        ("q=c-&status=open", "c-1 c-2"),
+        ("q=c-&assignee=none&due_before=2026-11-22T11:00:00.001Z", "c-1"),
         ("status=open&assignee=none", "c-1"),
+        ("status=closed&due_before=2026-11-22T11:00:00.001Z", ""),
     ] {
         assert_eq!(found(query).await.0, expected, "{query}");
     }
     let (first, next) = found("limit=3").await;
     assert_eq!(first, "c-1 c-2 c-3");
     assert_eq!(found(&format!("limit=3&after={}", next.unwrap())).await, ("c-4".to_owned(), None));
+    let soon = "due_before=2026-11-22T16:00:00Z&limit=1";
+    let (first, next) = found(soon).await;
+    assert_eq!(first, "c-1");
+    assert_eq!(found(&format!("{soon}&after={}", next.unwrap())).await, (String::new(), None), "the end of a snooze closes nobody");
     app.stop().await;
 }
 
@@ -109,6 +117,7 @@ async fn filters_that_make_no_sense() {
         ("limit=0", "invalid-parameter"),
         ("due_before=tomorrow", "invalid-parameter"),
         ("after=%20", "invalid-parameter"),
+        ("after=c-1&due_before=2026-11-22T11:00:00Z", "invalid-parameter"),
         ("q=a&q=b", "doubled-parameter"),
     ] {
         let answer = app.get(&format!("/v1/workspaces/acme/conversations?{query}")).await;

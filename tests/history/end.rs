@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use adjourn::domain::listing::{Of, Section, Standing};
+use adjourn::domain::notice::Status;
 use adjourn::domain::report::{Day, Rollup};
 use adjourn::domain::{
     self, Conversation, ConversationKey, ConversationNotice, Notice, NoticeKind, PartitionId, Refusal, Settings, Snapshot, deadline,
@@ -173,6 +175,7 @@ fn state_is_the_log(world: &World, journal: &Journal) -> Vec<Violation> {
         found.extend(differs.then(|| violates(Law::StateIsTheLog, format!("{partition}: what is stored is not what was committed"))));
         found.extend(answers_are_true(world, journal, &fold));
         found.extend(counts_are_the_changes(world, partition, &fold));
+        found.extend(lists_are_the_rows(world, partition, &stored));
         for (key, row) in &stored {
             let settings = fold.settings_of(key.workspace());
             if let Some(due) = deadline(row, &settings).ok().filter(|due| due.at.as_millis() < now && row.set_aside == 0) {
@@ -182,6 +185,21 @@ fn state_is_the_log(world: &World, journal: &Journal) -> Vec<Violation> {
         }
     }
     found
+}
+
+fn lists_are_the_rows(world: &World, partition: PartitionId, stored: &[(ConversationKey, Conversation)]) -> Vec<Violation> {
+    let section = |status: &Status| Section { status: *status, of: Of::Anybody, prefix: "".into() };
+    let differs = |section: Section| {
+        let listed = world.ground.store.listed(partition, WORKSPACE.into(), [section.clone()].into(), None, usize::MAX);
+        let listed = listed.now_or_never().unwrap().unwrap();
+        let stands =
+            |(key, row): &&(ConversationKey, Conversation)| Standing::of(row).is_some_and(|standing| section.holds(key, &standing));
+        let rows: Vec<ConversationKey> = stored.iter().filter(stands).map(|(key, _)| key.clone()).collect();
+        let says =
+            || violates(Law::ListedWhereItStands, format!("{partition}, {:?}: listed are {listed:?}, there are {rows:?}", section.status));
+        (listed.as_ref() != Some(&rows)).then(says)
+    };
+    Status::ALL.iter().map(section).filter_map(differs).collect()
 }
 
 /// L14: what reports count is what the log comes to, whoever counted, died, or counted again.

@@ -25,6 +25,8 @@ pub enum Law {
     OneChain,
     /// I8, I9: a partition's state is what its log comes to, event by event, whatever batches and crashes there were.
     StateIsTheLog,
+    /// L1: who looks for a conversation finds it where it stands, and nowhere else.
+    ListedWhereItStands,
     /// I11: an auto-close goes by the settings in force; none after the answer to the PUT that switched it off.
     SettingsInForce,
     /// I13: due, nothing in the way, and not closed in time.

@@ -11,8 +11,8 @@ use crate::dump::Dump;
 use crate::ground::*;
 use crate::witness::Witness;
 
-const KEYS: [&str; 11] =
-    ["lease", "events", "states", "deadlines", "notifications", "settings", "dead", "letters", "marks", "rollups", "texts"];
+const KEYS: [&str; 12] =
+    ["lease", "events", "states", "deadlines", "notifications", "settings", "dead", "letters", "marks", "rollups", "texts", "lists"];
 
 /// Puts the key aside, and something else in its place.
 fn spoil(ground: &Ground, key: &str) -> Dump {

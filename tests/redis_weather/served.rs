@@ -191,7 +191,7 @@ async fn whoever_follows_the_notifications_skips_none_when_somebody_else_writes_
 async fn a_node_goes_on_over_keys_that_somebody_deletes() {
     let ward = Ward::new().await;
     let here = conversation_of(P);
-    for name in ["events", "notifications", "settings", "dead", "letters", "marks", "lease", "deadlines", "rollups", "texts"] {
+    for name in ["events", "notifications", "settings", "dead", "letters", "marks", "lease", "deadlines", "rollups", "texts", "lists"] {
         ward.human(&here, name).await;
         ward.run(&["DEL", &format!("adjourn:{{p1}}:{name}")]);
         ward.human(&here, &format!("after {name}").replace(' ', "-")).await;

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use adjourn::actors::{ListQuery, NodeOptions};
-use adjourn::domain::notice::Status;
 use adjourn::domain::{NoticeKind, Span, step};
 
 use crate::world::{World, minute, options};
@@ -83,24 +82,4 @@ async fn retention_takes_what_is_old() {
         .await;
     world.human("c").await;
     assert_eq!(world.snapshot("c").await.episode, 1);
-}
-
-#[actix::test]
-async fn lists_merge_partitions_in_order_and_page() {
-    let world = World::start().await;
-    for i in 0..25 {
-        world.human(&format!("c{i:02}")).await;
-    }
-    world.contact("c03").await;
-    let mut seen = Vec::new();
-    let mut query = ListQuery { limit: 10, ..ListQuery::default() };
-    loop {
-        let page = world.node.list("acme", &query).await.unwrap();
-        seen.extend(page.items.into_iter().map(|(key, _)| key.conversation().to_owned()));
-        let Some(next) = page.next else { break };
-        query.after = Some(next);
-    }
-    assert_eq!(seen, (0..25).map(|i| format!("c{i:02}")).collect::<Vec<_>>());
-    let due = ListQuery { limit: 100, due_before: Some(minute(61)), status: Some(Status::Open), ..ListQuery::default() };
-    assert_eq!(world.node.list("acme", &due).await.unwrap().items.len(), 24);
 }

@@ -8,6 +8,7 @@ mod faults;
 mod hosts;
 mod life;
 mod line;
+mod lists;
 mod poison;
 mod pressure;
 mod refused;

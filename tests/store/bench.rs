@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use adjourn::clock::{Clock, ManualClock};
 use adjourn::domain::event::MessageSource;
-use adjourn::domain::notice::Cause;
+use adjourn::domain::listing::{Of, Section};
+use adjourn::domain::notice::{Cause, Status};
 use adjourn::domain::report::Day;
 use adjourn::domain::*;
 use adjourn::store::embedded::{EmbeddedOptions, EmbeddedStore};
@@ -181,6 +182,12 @@ impl Bench {
             parts.push(format!("{:?}", store.applied_settings(partition, "acme".into()).await.unwrap()));
             let days = store.rollups_before(partition, Day(i32::MAX), MANY).await.unwrap();
             parts.push(format!("{days:?} {:?}", store.rollups(partition, "acme".into(), (0..3).map(Day).collect(), None).await.unwrap()));
+            let lists = [("a", Of::Anybody), ("a", Of::Nobody), ("a", Of::Agent("ana".into())), ("ab", Of::Anybody), ("acme", Of::Anybody)];
+            for (workspace, of) in lists {
+                let section = |status: &Status| Section { status: *status, of: of.clone(), prefix: "".into() };
+                let sections = Status::ALL.iter().map(section).collect();
+                parts.push(format!("{:?}", store.listed(partition, workspace.into(), sections, None, MANY).await.unwrap()));
+            }
             let checkpoint = store.stats().await.unwrap()[usize::from(partition.0)].checkpoint;
             parts.push(format!("{:?}", self.read(partition, checkpoint).await));
         }

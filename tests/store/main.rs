@@ -14,6 +14,7 @@ mod doctored;
 mod documents;
 mod ear;
 mod failover;
+mod lists;
 mod log;
 mod model;
 mod nodes;
@@ -29,6 +30,9 @@ mod rows;
 mod settings;
 mod unchanged;
 mod walks;
+
+use bench::Bench;
+use futures_util::future::LocalBoxFuture;
 
 /// Every case as a test of one store; those `by the machine` without the ones marked `clock`, which set the
 /// store's clock and know what it shows.
@@ -105,6 +109,11 @@ macro_rules! suite {
             rows::scan_keeps_workspaces_apart,
             rows::scan_goes_on_after_a_key,
             rows::partitions_keep_their_rows_apart,
+            lists::a_list_has_who_stands_in_it_in_order,
+            lists::sections_are_brought_up_together,
+            lists::lists_go_with_their_commit,
+            lists::lists_are_whole_only_after_a_commit_that_says_so,
+            lists::emptied_lists_begin_anew,
             rollups::a_day_is_replaced_with_its_commit,
             rollups::old_days_are_found_and_go,
             rollups::texts_are_kept_by_slot_and_go,
@@ -144,11 +153,17 @@ macro_rules! suite {
     };
     (@case machine, $benches:ident, $store:ident, $module:ident, $case:ident, clock) => {};
     (@case $clock:ident, $benches:ident, $store:ident, $module:ident, $case:ident $(, $mark:ident)?) => {
-        #[tokio::test]
-        async fn $case() {
-            crate::$module::$case(crate::$benches::$store().await).await;
+        #[test]
+        fn $case() {
+            crate::ask(|| Box::pin(crate::$benches::$store()), |bench| Box::pin(crate::$module::$case(bench)));
         }
     };
+}
+
+/// As `tokio::test` does, but for all of them together: a runtime compiled for each of a thousand takes a minute.
+fn ask(store: fn() -> LocalBoxFuture<'static, Bench>, case: fn(Bench) -> LocalBoxFuture<'static, ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { case(store().await).await });
 }
 
 suite!(bench::memory);

@@ -5,12 +5,16 @@
 //! whether the next commit is taken; all that can be read is compared every few calls, more often the fewer commits there are.
 //! That a difference is found: `doctored.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use adjourn::domain::{PartitionId, Settings, Timestamp};
+use adjourn::domain::listing::{Move, Standing};
+use adjourn::domain::notice::Status;
+use adjourn::domain::{ConversationKey, PartitionId, Settings, Timestamp};
 use adjourn::store::*;
 
 use crate::bench::*;
+use crate::lists::{conversation_at, standing};
 use crate::rng::{Rng, number_from};
 use crate::rollups::write;
 
@@ -61,6 +65,8 @@ pub async fn compare(mut bench: Bench, run: Run, doctoring: Doctoring) {
         owners: Vec::new(),
         seen: vec![(bench.holder().await, None)],
         rows: BTreeMap::new(),
+        standings: BTreeMap::new(),
+        listed: BTreeMap::new(),
         asked: Vec::new(),
         before: Vec::new(),
         doctoring,
@@ -109,6 +115,9 @@ struct Pair {
     seen: Vec<(Option<Holder>, Option<Holder>)>,
     /// Where the index has each row, as a writer remembers it.
     rows: BTreeMap<String, Option<i64>>,
+    /// Where each row stands, and where lists have it.
+    standings: BTreeMap<ConversationKey, Standing>,
+    listed: BTreeMap<ConversationKey, Standing>,
     /// Entries that became applied since the store was opened, repeats and others: it need not remember them for longer.
     asked: Vec<LogId>,
     /// The latest commits that were written, to be sent once more.
@@ -307,7 +316,29 @@ impl Pair {
             let letters = self.model.store().dead_letters(P, LogId::ZERO, 2).await.unwrap();
             batch.dead_removed = letters.iter().map(|letter| letter.id).collect();
         }
+        self.list(&mut batch, dice);
         (batch, log[..reach].iter().map(|entry| entry.id).collect())
+    }
+
+    /// Says where the rows of the batch go, at times where others belong that are not there; and that all are where they stand,
+    /// where they are.
+    fn list(&self, batch: &mut Batch, dice: &mut Rng) {
+        batch.lists = if dice.one_in(12) { Lists::Emptied } else { Lists::Doubtful };
+        let mut listed = if batch.lists == Lists::Emptied { BTreeMap::new() } else { self.listed.clone() };
+        let mut standings = self.standings.clone();
+        follow(&mut standings, batch);
+        let touched: BTreeSet<ConversationKey> = batch.rows.iter().map(|write| write.key.clone()).collect();
+        let others = standings.keys().filter(|_| dice.one_in(2)).cloned();
+        for key in touched.iter().cloned().chain(others).collect::<BTreeSet<_>>() {
+            let (from, to) = (listed.remove(&key), standings.get(&key).cloned());
+            listed.extend(to.clone().map(|to| (key.clone(), to)));
+            if from != to {
+                batch.moves.push(Move { key, from, to });
+            }
+        }
+        if listed == standings && batch.lists == Lists::Doubtful && !dice.one_in(6) {
+            batch.lists = Lists::Whole;
+        }
     }
 
     /// Around the clock, or around when the first entry was accepted that the batch does not apply.
@@ -330,18 +361,40 @@ impl Pair {
             (None, true) => remove(&key, None),
             (indexed_at, false) => {
                 let look_at = dice.one_in(2).then(|| dice.below(6) as i64 - 2);
-                put_version(&key, dice.below(99), indexed_at.flatten(), look_at)
+                let agent = [None, Some("ana"), Some("ana b")][dice.below(3) as usize];
+                let standing = Status::ALL.get(dice.below(4) as usize).and_then(|status| standing(*status, agent));
+                let conversation = Arc::new(conversation_at(dice.below(99), standing.as_ref()));
+                let change = RowChange::Put { conversation, look_at: look_at.map(at) };
+                RowWrite { change, ..put(&key, indexed_at.flatten(), None) }
             }
         }
     }
 
     fn remember(&mut self, batch: &Batch) {
         self.head = batch.id;
+        follow(&mut self.standings, batch);
+        if batch.lists == Lists::Emptied {
+            self.listed.clear();
+        }
+        for Move { key, to, .. } in &batch.moves {
+            self.listed.remove(key);
+            self.listed.extend(to.clone().map(|to| (key.clone(), to)));
+        }
         for write in &batch.rows {
             match &write.change {
                 RowChange::Put { look_at, .. } => self.rows.insert(write.key.to_string(), look_at.map(Timestamp::as_millis)),
                 RowChange::Remove => self.rows.remove(write.key.as_str()),
             };
+        }
+    }
+}
+
+/// Where rows stand after a batch.
+fn follow(standings: &mut BTreeMap<ConversationKey, Standing>, batch: &Batch) {
+    for write in &batch.rows {
+        standings.remove(&write.key);
+        if let RowChange::Put { conversation, .. } = &write.change {
+            standings.extend(Standing::of(conversation).map(|standing| (write.key.clone(), standing)));
         }
     }
 }

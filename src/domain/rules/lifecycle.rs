@@ -178,6 +178,24 @@ fn l4_what_was_only_recorded_neither_arms_nor_starts_the_next_episode() {
 }
 
 #[test]
+fn l1_it_is_listed_by_whose_it_is_and_what_it_is() {
+    let standing = |story: &Story| Standing::of(&story.conversation).map(|standing| (standing.status, standing.assignee));
+    let whose = || Some("human".into());
+    let story = Story::on().event(to_human(2));
+    assert_eq!(standing(&story), None, "never opened");
+    let story = Story::on().event(contact(0));
+    assert_eq!(standing(&story), Some((Status::Open, None)));
+    let story = story.event(to_human(5)).event(snoozed(10, 40));
+    assert_eq!(standing(&story), Some((Status::Snoozed, whose())));
+    let story = story.pass(41);
+    assert_eq!(standing(&story), Some((Status::Open, whose())), "the snooze has ended, and that was told");
+    let story = story.event(closed(50));
+    assert_eq!(standing(&story), Some((Status::Closed, whose())));
+    let story = story.event(contact(60)).event(unassigned(61));
+    assert_eq!(standing(&story), Some((Status::Open, None)));
+}
+
+#[test]
 fn l5_a_contact_reopens_whoever_closed() {
     let by_user = answered().event(to_human(15)).event(closed(20)).event(contact(30));
     let by_timer = answered().event(to_human(15)).pass(71).event(contact(72));

@@ -22,7 +22,8 @@ use super::conversation::Conversation;
 use super::deadline::{deadline, timer as timer_of, wake_at};
 use super::event::*;
 use super::kept::TextChange;
-use super::notice::{Cause, ConversationNotice, Notice, NoticeKind, Snapshot};
+use super::listing::Standing;
+use super::notice::{Cause, ConversationNotice, Notice, NoticeKind, Snapshot, Status};
 use super::refusal::Refusal;
 use super::report::Count;
 use super::settings::{NotesMode, Settings, SettingsBounds, SettingsChange};
@@ -171,6 +172,18 @@ impl Story {
         self.conversation = step.after;
         self.outcome = step.outcome;
         self.clock = self.clock.max(now);
+        self.is_listed_as_shown();
+    }
+
+    /// L1: who looks for it finds it where it is shown to be, but for a snooze whose end is yet to be told.
+    fn is_listed_as_shown(&self) {
+        let shown = self.snapshot();
+        let standing = Standing::of(&self.conversation);
+        let has_run_out = |standing: &Standing| standing.status == Status::Snoozed && self.wake_at().is_some_and(|at| at <= self.clock);
+        assert_eq!(standing.is_some(), shown.episode > 0);
+        if let Some(standing) = standing.filter(|standing| !has_run_out(standing)) {
+            assert_eq!((standing.status, standing.assignee), (shown.status, shown.assignee.map(|assignee| assignee.id)));
+        }
     }
 
     fn wake_at(&self) -> Option<Timestamp> {

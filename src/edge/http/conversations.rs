@@ -8,10 +8,11 @@ use super::query::{LIMIT_MAX, Parameters};
 use super::{Edge, Problem, key_of, workspace_of};
 use crate::actors::ListQuery;
 use crate::actors::handle::HISTORY_MAX;
-use crate::actors::list::AssigneeFilter;
-use crate::domain::ConversationKey;
+use crate::actors::list::ListPlace;
 use crate::domain::id::is_name;
+use crate::domain::listing::Of;
 use crate::domain::notice::Status;
+use crate::domain::{ConversationKey, Timestamp};
 use crate::wire::time;
 use crate::wire::{CloudEvent, ConversationView};
 
@@ -33,22 +34,42 @@ pub async fn list(edge: web::Data<Edge>, request: HttpRequest, workspace: web::P
     let query = list_query(&Parameters::of(&request, &known)?)?;
     let page = edge.node.list(workspace, &query).await?;
     let items = page.items.iter().map(|(key, snapshot)| ConversationView::new(key, snapshot)).collect();
-    Ok(HttpResponse::Ok().json(Items { items, next: page.next.map(Into::into) }))
+    Ok(HttpResponse::Ok().json(Items { items, next: page.next.map(cursor) }))
 }
 
 fn list_query(parameters: &Parameters) -> Result<ListQuery, Problem> {
     let assignee = parameters.get("assignee").map(|id| match id {
-        "none" => AssigneeFilter::Nobody,
-        id => AssigneeFilter::Id(id.into()),
+        "none" => Of::Nobody,
+        id => Of::Agent(id.into()),
     });
-    Ok(ListQuery {
+    let query = ListQuery {
         status: parameters.read("status", "open, closed or snoozed", Status::parse)?,
         assignee,
         due_before: parameters.read("due_before", "RFC 3339 with an offset, such as 2026-11-22T10:00:00Z", time::parse)?,
         q: parameters.search()?.map(Into::into),
-        after: parameters.read("after", "the `next` of the page before", |id| is_name(id).then(|| id.into()))?,
+        after: None,
         limit: parameters.limit()?,
-    })
+    };
+    let after =
+        parameters.read("after", "the `next` of the page before, with the same parameters", |text| place(text, query.is_by_time()))?;
+    Ok(ListQuery { after, ..query })
+}
+
+/// Where a list goes on, as `next` says it: an id, after an instant in ms and a colon where the list is in order of time.
+fn cursor(place: ListPlace) -> String {
+    match place.at {
+        None => place.conversation.into(),
+        Some(at) => format!("{}:{}", at.as_millis(), place.conversation),
+    }
+}
+
+/// Reads what [`cursor`] wrote.
+fn place(text: &str, is_by_time: bool) -> Option<ListPlace> {
+    let (at, id) = match is_by_time {
+        false => (None, text),
+        true => text.split_once(':').and_then(|(at, id)| Some((Some(Timestamp::from_millis(at.parse().ok()?)), id)))?,
+    };
+    is_name(id).then(|| ListPlace { at, conversation: id.into() })
 }
 
 /// # Errors

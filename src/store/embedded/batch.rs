@@ -3,7 +3,8 @@
 
 use std::ops::Range;
 
-use super::super::{Batch, CommitId, LogId, Notification, RollupWrite, RowChange, RowWrite};
+use super::super::lists::Changes;
+use super::super::{Batch, CommitId, Lists, LogId, Notification, RollupWrite, RowChange, RowWrite};
 use super::tables::{self, Writes};
 use crate::domain::kept::TextChange;
 use crate::domain::{PartitionId, Timestamp};
@@ -29,6 +30,9 @@ pub struct Prepared {
     pub settings: Writes,
     pub rollups: Writes,
     pub texts: Writes,
+    /// Entries of lists, which have no value.
+    pub lists: Writes,
+    pub lists_are: Lists,
 }
 
 impl Prepared {
@@ -49,7 +53,12 @@ impl Prepared {
             settings: Writes::default(),
             rollups: Writes::default(),
             texts: Writes::default(),
+            lists: Writes::default(),
+            lists_are: batch.lists,
         };
+        let Changes { added, removed } = Changes::of(&batch.moves);
+        added.iter().for_each(|entry| prepared.lists.put(|out| tables::state_key(out, partition, entry), |_| {}));
+        removed.iter().for_each(|entry| prepared.lists.remove(|out| tables::state_key(out, partition, entry)));
         batch.rows.iter().for_each(|row| prepared.row(partition, row));
         batch.notifications.iter().for_each(|notification| prepared.notification(partition, notification));
         for letter in &batch.dead {
@@ -97,6 +106,7 @@ impl Prepared {
             + self.settings.len()
             + self.rollups.len()
             + self.texts.len()
+            + self.lists.len()
     }
 
     fn row(&mut self, partition: PartitionId, row: &RowWrite) {
@@ -125,9 +135,8 @@ impl Prepared {
     }
 
     fn sort(&mut self) {
-        for writes in
-            [&mut self.states, &mut self.notifications, &mut self.dead_letters, &mut self.settings, &mut self.rollups, &mut self.texts]
-        {
+        let Self { states, notifications, dead_letters, settings, rollups, texts, lists, .. } = self;
+        for writes in [states, notifications, dead_letters, settings, rollups, texts, lists] {
             writes.sort();
         }
     }

@@ -28,6 +28,7 @@ use super::{
     NodeRecord, NotificationPage, PartitionStats, Place, Shelf, Store, StoreError, Walked,
 };
 use crate::clock::SharedClock;
+use crate::domain::listing::Section;
 use crate::domain::report::{Day, GroupBy, Rollup};
 use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
@@ -64,6 +65,8 @@ use writer::{Heads, Request, Writer};
 /// 100 µs: so few keep an actor about as long as handing them to another thread and back. More go to a thread for
 /// blocking work.
 const INLINE_ROWS_MAX: usize = 16;
+/// Names of a list read in the time of a row.
+const NAMES_A_ROW: usize = 8;
 /// Pages of notifications read at a time. One burst wakes every subscriber at once: a thread for each is hundreds of
 /// threads, each with memory of its own, that get in the way of the few reads closes depend on.
 const PAGES_AT_ONCE: usize = 4;
@@ -283,6 +286,7 @@ impl Store for EmbeddedStore {
                 trying: state.trying,
                 numbered_from: 1,
                 settings,
+                lists_whole: state.lists_whole(),
             })
         }
         .boxed()
@@ -353,6 +357,19 @@ impl Store for EmbeddedStore {
     ) -> BoxFuture<'_, Result<Vec<DueKey>, StoreError>> {
         // Neighbours in one or two pages, whatever the limit: inline, for every shard asks this several times a second.
         async move { self.ask(Some(partition), 0, move |db| reads::due(db, partition, until, after.as_ref(), limit)).await }.boxed()
+    }
+
+    fn listed(
+        &self,
+        partition: PartitionId,
+        workspace: Box<str>,
+        sections: Arc<[Section]>,
+        after: Option<ConversationKey>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Option<Vec<ConversationKey>>, StoreError>> {
+        // Names that stand side by side: as cheap as a few rows.
+        let listed = move |db: &Database| reads::listed(db, partition, &workspace, &sections, after.as_ref(), limit);
+        async move { self.ask(Some(partition), limit / NAMES_A_ROW, listed).await }.boxed()
     }
 
     fn scan(

@@ -3,8 +3,10 @@
 use super::super::{CommitId, Lease, LogId, PartitionStats};
 use crate::domain::PartitionId;
 
-/// The first byte of the stored form. A reader refuses any other.
-const VERSION: u8 = 1;
+/// The first byte of the stored form. A reader refuses any other but the one before.
+const VERSION: u8 = 2;
+/// Ends before `whole_at`.
+const WITHOUT_LISTS: u8 = 1;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct PartitionState {
@@ -23,9 +25,16 @@ pub struct PartitionState {
     pub conversations: u64,
     pub timers: u64,
     pub dead_letters: u64,
+    /// The last commit that called the lists whole.
+    pub whole_at: CommitId,
 }
 
 impl PartitionState {
+    /// Whether the last commit called the lists whole, or there was none.
+    pub fn lists_whole(&self) -> bool {
+        self.whole_at == self.head
+    }
+
     pub fn holds(&self, lease: Lease) -> bool {
         self.epoch == lease.epoch && self.nonce == Some(lease.nonce)
     }
@@ -56,8 +65,8 @@ impl PartitionState {
             flags,
             self.epoch,
             self.nonce.unwrap_or(0),
-            self.head.0 as u64,
-            (self.head.0 >> 64) as u64,
+            low(self.head),
+            high(self.head),
             self.checkpoint.ms,
             self.checkpoint.seq,
             self.last_notification,
@@ -70,22 +79,30 @@ impl PartitionState {
             self.conversations,
             self.timers,
             self.dead_letters,
+            low(self.whole_at),
+            high(self.whole_at),
         ];
         words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
         out
     }
 
-    /// `None` when this is no partition's row of version 1.
+    /// `None` when this is no partition's row of these versions.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (version, bytes) = bytes.split_first()?;
         let (words, rest) = bytes.as_chunks::<8>();
-        let words: [u64; 17] = words.iter().map(|word| u64::from_le_bytes(*word)).collect::<Vec<u64>>().try_into().ok()?;
+        let mut words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
+        match *version {
+            VERSION => {}
+            WITHOUT_LISTS => words.extend([0, 0]),
+            _ => return None,
+        }
+        let words: [u64; 19] = words.try_into().ok()?;
         let [flags, epoch, nonce, head_low, head_high, ms, seq, last, oldest, attempts, words @ ..] = words;
-        let [trying_ms, trying_seq, tries, closed_at_ms, conversations, timers, dead_letters] = words;
-        (*version == VERSION && rest.is_empty()).then_some(Self {
+        let [trying_ms, trying_seq, tries, closed_at_ms, conversations, timers, dead_letters, whole_low, whole_high] = words;
+        rest.is_empty().then_some(Self {
             epoch,
             nonce: (flags & 1 != 0).then_some(nonce),
-            head: CommitId(u128::from(head_high) << 64 | u128::from(head_low)),
+            head: commit(head_low, head_high),
             checkpoint: LogId { ms, seq },
             last_notification: last,
             oldest_notification: oldest,
@@ -95,8 +112,21 @@ impl PartitionState {
             conversations,
             timers,
             dead_letters,
+            whole_at: commit(whole_low, whole_high),
         })
     }
+}
+
+fn low(commit: CommitId) -> u64 {
+    commit.0 as u64
+}
+
+fn high(commit: CommitId) -> u64 {
+    (commit.0 >> 64) as u64
+}
+
+fn commit(low: u64, high: u64) -> CommitId {
+    CommitId(u128::from(high) << 64 | u128::from(low))
 }
 
 #[cfg(test)]
@@ -118,11 +148,23 @@ mod tests {
             conversations: 12,
             timers: 13,
             dead_letters: 14,
+            whole_at: CommitId(u128::MAX - 5),
         };
+        assert!(full.lists_whole());
         for state in [full, PartitionState::default()] {
             assert_eq!(PartitionState::decode(&state.encode()), Some(state));
         }
         assert_eq!(PartitionState::decode(&full.encode()[1..]), None);
+        assert_eq!(PartitionState::decode(&[3; 153]), None);
         assert_eq!(PartitionState::decode(&[2; 137]), None);
+
+        let before = [&[1], &full.encode()[1..137]].concat();
+        let read = PartitionState::decode(&before).unwrap();
+        assert_eq!(read, PartitionState { whole_at: CommitId(0), ..full });
+        assert!(!read.lists_whole(), "a build that knows no lists has written it");
+        assert!(
+            PartitionState::decode(&[&[1], &PartitionState::default().encode()[1..137]].concat()).unwrap().lists_whole(),
+            "and this is empty"
+        );
     }
 }

@@ -37,6 +37,9 @@ pub const ROLLUPS: TableDefinition<Bytes, Bytes> = TableDefinition::new("rollups
 /// partition, conversation, a space and a slot -> what somebody wrote.
 pub const TEXTS: TableDefinition<Bytes, Bytes> = TableDefinition::new("texts");
 
+/// partition, entry of a list (`lists.rs`).
+pub const LISTS: TableDefinition<Bytes, ()> = TableDefinition::new("lists");
+
 pub fn text_key(key: &mut Vec<u8>, partition: PartitionId, conversation: &str, slot: u8) {
     state_key(key, partition, conversation);
     key.extend_from_slice(&[b' ', slot]);

@@ -15,7 +15,7 @@ use std::time::Duration;
 use redb::{Database, WriteTransaction};
 use tokio::sync::{oneshot, watch};
 
-use super::super::{Lease, StoreError};
+use super::super::{Lease, Lists, StoreError};
 use super::Health;
 use super::batch::Prepared;
 use super::log::Log;
@@ -251,6 +251,9 @@ impl WriterThread {
         next.head = batch.id;
         next.checkpoint = batch.checkpoint;
         next.trying = batch.trying;
+        if batch.lists_are == Lists::Whole {
+            next.whole_at = batch.id;
+        }
         *self.state(lease.partition) = next;
         Ok(trimmed)
     }
@@ -276,6 +279,7 @@ impl WriterThread {
         self.write_dead_letters(&txn, &group.commits)?;
         write_settings(&txn, group)?;
         write_others(&txn, &group.commits)?;
+        write_lists(&txn, &group.commits)?;
         let mut table = txn.open_table(tables::PARTITIONS)?;
         for partition in &group.touched {
             table.insert(partition.0, self.partitions[usize::from(partition.0)].encode().as_slice())?;
@@ -452,6 +456,26 @@ fn write_others(txn: &WriteTransaction, commits: &[Commit]) -> Result<(), redb::
         let mut table = txn.open_table(table)?;
         for commit in commits {
             put_all(&mut table, writes(&commit.batch))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_lists(txn: &WriteTransaction, commits: &[Commit]) -> Result<(), redb::Error> {
+    if commits.iter().all(|commit| commit.batch.lists.is_empty() && commit.batch.lists_are != Lists::Emptied) {
+        return Ok(());
+    }
+    let mut table = txn.open_table(tables::LISTS)?;
+    for commit in commits {
+        if commit.batch.lists_are == Lists::Emptied {
+            let (start, end) = (tables::partition_start(commit.partition), tables::partition_end(commit.partition));
+            table.retain_in::<&[u8], _>(start.as_slice()..end.as_slice(), |_, ()| false)?;
+        }
+        for (key, value) in commit.batch.lists.iter() {
+            match value {
+                Some(_) => table.insert(key, ())?.is_some(),
+                None => table.remove(key)?.is_some(),
+            };
         }
     }
     Ok(())

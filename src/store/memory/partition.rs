@@ -6,6 +6,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::domain::kept::TextChange;
+use crate::domain::listing::{Move, Section, Standing};
 use crate::domain::report::{Day, GroupBy, Rollup};
 use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, Notice, PartitionId, Settings, Timestamp};
@@ -44,6 +45,9 @@ pub struct Partition {
     pub settings: BTreeMap<Box<str>, Settings>,
     rollups: BTreeMap<(Day, Box<str>), Arc<Rollup>>,
     texts: BTreeMap<(ConversationKey, u8), Said>,
+    lists: BTreeMap<ConversationKey, Standing>,
+    /// The last commit that called them whole.
+    whole_at: CommitId,
 }
 
 #[derive(Clone)]
@@ -131,6 +135,7 @@ impl Partition {
             trying: self.trying,
             numbered_from: self.numbered_from.max(1),
             settings: self.settings.iter().map(|(workspace, settings)| (workspace.clone(), settings.clone())).collect(),
+            lists_whole: self.whole_at == self.head,
         })
     }
 
@@ -232,6 +237,7 @@ impl Partition {
             while self.log.first_entry().filter(|entry| *entry.key() <= batch.checkpoint).map(OccupiedEntry::remove).is_some() {}
         }
         (self.head, self.checkpoint, self.trying) = (batch.id, batch.checkpoint, batch.trying);
+        self.list(&batch);
         batch.rows.into_iter().for_each(|write| self.write_row(write));
         for Notification { number, previous, notice } in batch.notifications {
             self.outbox.insert(number, (previous, notice));
@@ -254,6 +260,27 @@ impl Partition {
                 Some(rollup) => self.rollups.insert((day, workspace), rollup),
                 None => self.rollups.remove(&(day, workspace)),
             };
+        }
+    }
+
+    fn list(&mut self, batch: &Batch) {
+        match batch.lists {
+            Lists::Doubtful => {}
+            Lists::Emptied => self.lists.clear(),
+            Lists::Whole => self.whole_at = batch.id,
+        }
+        for Move { key, from, to } in &batch.moves {
+            // Stores that find an entry by `from` alone would keep a ghost, and one conversation would be listed twice.
+            let stood = self.lists.remove(key);
+            debug_assert!(stood.is_none() || stood == *from || stood == *to, "{key} is listed as {stood:?}, its writer believes {from:?}");
+            self.lists.extend(to.clone().map(|to| (key.clone(), to)));
+        }
+        for RowWrite { key, change, .. } in batch.rows.iter().filter(|_| batch.lists == Lists::Whole) {
+            let stands = match change {
+                RowChange::Put { conversation, .. } => Standing::of(conversation),
+                RowChange::Remove => None,
+            };
+            debug_assert!(self.lists.get(key) == stands.as_ref(), "{key} is not listed where it stands, at {stands:?}");
         }
     }
 
@@ -294,6 +321,19 @@ impl Partition {
         let later = self.rows.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
         let wanted = later.filter(|(key, row)| !row.corrupt && workspace.is_none_or(|workspace| key.workspace() == workspace));
         wanted.take(limit).map(|(key, row)| (key.clone(), (*row.conversation).clone())).collect()
+    }
+
+    pub fn listed(
+        &self,
+        workspace: &str,
+        sections: &[Section],
+        after: Option<ConversationKey>,
+        limit: usize,
+    ) -> Option<Vec<ConversationKey>> {
+        let later = self.lists.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
+        let fits = |key: &ConversationKey, standing: &Standing| sections.iter().any(|section| section.holds(key, standing));
+        let wanted = later.filter(|(key, standing)| key.workspace() == workspace && fits(key, standing));
+        (self.whole_at == self.head).then(|| wanted.map(|(key, _)| key.clone()).take(limit).collect())
     }
 
     pub fn walk(&self, place: Option<&Place>, limit: usize) -> Walked {

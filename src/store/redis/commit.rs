@@ -10,7 +10,8 @@ use crate::domain::kept::TextChange;
 use crate::domain::report::Day;
 use crate::domain::writing::Said;
 use crate::domain::{ConversationKey, Timestamp};
-use crate::store::{Batch, DeadLetter, Lease, LogId, Mark, Notification, RollupWrite, RowChange, record};
+use crate::store::lists::Changes;
+use crate::store::{Batch, DeadLetter, Lease, Lists, LogId, Mark, Notification, RollupWrite, RowChange, record};
 use crate::wire::CloudEvent;
 
 /// How a batch is to be written.
@@ -28,9 +29,9 @@ pub fn call(scripts: &Scripts, keys: &Keys, lease: Lease, batch: &Batch, mode: C
     scripts.commit.call(&key_list(of), &arguments(keys, lease, batch, mode).slices())
 }
 
-fn key_list(of: &PartitionKeys) -> [&str; 11] {
-    let PartitionKeys { lease, states, deadlines, events, notifications, settings, dead, letters, marks, rollups, texts } = of;
-    [lease, states, deadlines, events, notifications, settings, dead, letters, marks, rollups, texts]
+fn key_list(of: &PartitionKeys) -> [&str; 12] {
+    let PartitionKeys { lease, states, deadlines, events, notifications, settings, dead, letters, marks, rollups, texts, lists } = of;
+    [lease, states, deadlines, events, notifications, settings, dead, letters, marks, rollups, texts, lists]
 }
 
 /// Rows of a batch, sorted by what the script does with them.
@@ -77,8 +78,9 @@ fn arguments(keys: &Keys, lease: Lease, batch: &Batch, mode: CommitMode) -> Args
         batch.marks.len(),
         batch.rollups.len(),
         batch.texts.len(),
+        2 * batch.moves.len(),
     ];
-    let count = 28 + 2 * pairs.iter().sum::<usize>();
+    let count = 31 + 2 * pairs.iter().sum::<usize>();
     let mut args = Args::with_capacity(count + rows.removes.len(), 512 + 1_200 * told.len() + 300 * rows.puts.len());
     args.number(lease.epoch);
     args.push(nonce(lease.nonce));
@@ -110,6 +112,14 @@ fn arguments(keys: &Keys, lease: Lease, batch: &Batch, mode: CommitMode) -> Args
     let texts = Texts::of(batch);
     args.number(texts.puts.len());
     args.number(texts.removes.len());
+    let listed = Changes::of(&batch.moves);
+    args.push(match batch.lists {
+        Lists::Doubtful => "",
+        Lists::Emptied => "emptied",
+        Lists::Whole => "whole",
+    });
+    args.number(listed.added.len());
+    args.number(listed.removed.len());
     told.iter().for_each(|notification| push_notification(&mut args, notification));
     rows.push(&mut args);
     for (workspace, settings) in &batch.settings {
@@ -122,6 +132,11 @@ fn arguments(keys: &Keys, lease: Lease, batch: &Batch, mode: CommitMode) -> Args
     }
     gone.into_iter().for_each(|write| args.push(rollup_field(write.day, &write.workspace)));
     texts.push(&mut args);
+    listed.removed.into_iter().for_each(|entry| args.push(entry));
+    for entry in listed.added {
+        args.number(0);
+        args.push(entry);
+    }
     push_letters(&mut args, batch);
     for (id, why) in &batch.marks {
         args.push(score(*id, *why));

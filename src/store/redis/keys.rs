@@ -20,6 +20,7 @@
 //! | `{prefix}:{pN}:letters` | sorted set | id in the log `/` id in `dead`, in order of the first |
 //! | `{prefix}:{pN}:rollups` | hash | day `/` workspace -> what reports count of it |
 //! | `{prefix}:{pN}:texts` | hash | conversation, a space, slot -> what somebody wrote, where notes are written from that |
+//! | `{prefix}:{pN}:lists` | sorted set | entries of lists of conversations (`lists.rs`), all of one score, in order of their text |
 //! | `{prefix}:{pN}:marks` | sorted set | ids of the latest entries that have a mark, by time and mark |
 //!
 //! Hashes and sorted sets of a partition hold one element with an empty name, so that none of them is ever missing: a
@@ -55,6 +56,7 @@ pub struct PartitionKeys {
     pub marks: Box<str>,
     pub rollups: Box<str>,
     pub texts: Box<str>,
+    pub lists: Box<str>,
 }
 
 impl Keys {
@@ -111,6 +113,7 @@ impl PartitionKeys {
             marks: key("marks"),
             rollups: key("rollups"),
             texts: key("texts"),
+            lists: key("lists"),
         }
     }
 }
@@ -134,8 +137,9 @@ mod tests {
         let keys = Keys::new("adjourn", PartitionCount::new(PartitionCount::MAX).unwrap());
         let mut all = std::collections::BTreeSet::new();
         for (number, of) in keys.partitions.iter().enumerate() {
-            let PartitionKeys { events, states, deadlines, notifications, lease, settings, dead, letters, marks, rollups, texts } = of;
-            for key in [events, states, deadlines, notifications, lease, settings, dead, letters, marks, rollups, texts] {
+            let PartitionKeys { events, states, deadlines, notifications, lease, settings, dead, letters, marks, rollups, texts, lists } =
+                of;
+            for key in [events, states, deadlines, notifications, lease, settings, dead, letters, marks, rollups, texts, lists] {
                 let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
                 assert_eq!(tag, Some(&*format!("p{number}")), "{key}");
                 assert!(all.insert(key.clone()), "{key} twice");

@@ -47,6 +47,7 @@ struct Claimed {
     trying: Option<(LogId, u32)>,
     settings: Vec<(Box<str>, Settings)>,
     repair: Repair,
+    lists_whole: bool,
 }
 
 impl Inner {
@@ -64,8 +65,8 @@ impl Inner {
         let heard = self.heads.all()[usize::from(partition.0)];
         let fixed = [NUMBERS_A_MILLISECOND.to_string(), self.partitions.get().to_string(), heard.to_string()];
         let args: Vec<&[u8]> = args.iter().chain(&seen).chain(&fixed).map(String::as_bytes).collect();
-        let PartitionKeys { lease, events, notifications, dead, states, settings, deadlines, letters, marks, rollups, texts } = of;
-        let keys: [&str; 11] = [lease, events, notifications, dead, states, settings, deadlines, letters, marks, rollups, texts];
+        let PartitionKeys { lease, events, notifications, dead, states, settings, deadlines, letters, marks, rollups, texts, lists } = of;
+        let keys: [&str; 12] = [lease, events, notifications, dead, states, settings, deadlines, letters, marks, rollups, texts, lists];
         let answer = self.link.script(&self.scripts.claim, &keys, &args).await.map_err(|error| of_write(partition, error))?;
         let claimed = Claimed::read(answer).ok_or_else(|| odd("a claim"))?;
         self.repair(partition, &claimed.repair).await?;
@@ -73,9 +74,9 @@ impl Inner {
         if self.options.durability.replicas == 0 {
             self.heads.raise(partition, claimed.last_notification);
         } // else when the replicas are known to have it: by the next commit, or the next look at the heads
-        let Claimed { epoch, head, checkpoint, last_notification, numbered_from, attempts, trying, settings, .. } = claimed;
+        let Claimed { epoch, head, checkpoint, last_notification, numbered_from, attempts, trying, settings, lists_whole, .. } = claimed;
         let lease = Lease { partition, epoch, nonce: token };
-        Ok(Claim { lease, head, checkpoint, last_notification, attempts, trying, numbered_from, settings })
+        Ok(Claim { lease, head, checkpoint, last_notification, attempts, trying, numbered_from, settings, lists_whole })
     }
 
     /// What was claimed under another primary is to be claimed and loaded anew. Answers the generation to send under: the
@@ -184,6 +185,7 @@ impl Claimed {
                 reindex: !text(&next()?)?.is_empty(),
                 made: list(next()?)?.iter().filter_map(|place| usize::try_from(number(place)?.checked_sub(1)?).ok()).collect(),
             },
+            lists_whole: number(&next()?)? == 1,
         };
         Some(claimed)
     }

@@ -9,10 +9,10 @@ use crate::domain::PartitionId;
 use crate::store::StoreError;
 
 /// In the order of the claim's keys.
-const NAMES: [&str; 11] =
-    ["lease", "events", "notifications", "dead", "states", "settings", "deadlines", "letters", "marks", "rollups", "texts"];
+const NAMES: [&str; 12] =
+    ["lease", "events", "notifications", "dead", "states", "settings", "deadlines", "letters", "marks", "rollups", "texts", "lists"];
 /// Came later than the others: a store of an older build has none of them.
-const LATER: [&str; 2] = ["rollups", "texts"];
+const LATER: [&str; 3] = ["rollups", "texts", "lists"];
 /// Its place among them.
 const LEASE: usize = 0;
 /// Rows looked at in one go: some 2 ms of Redis' time.

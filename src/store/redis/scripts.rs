@@ -14,15 +14,15 @@ use super::server::Server;
 pub const NUMBERS_A_MILLISECOND: u64 = 1_000;
 
 pub struct Scripts {
-    /// KEYS lease, events, notifications, dead, states, settings, deadlines, letters, marks, rollups, texts.
+    /// KEYS lease, events, notifications, dead, states, settings, deadlines, letters, marks, rollups, texts, lists.
     /// ARGV nonce, node, instance, replication id of the primary; then the record seen: epoch (empty: nobody holds it),
     /// nonce, node, instance, beat; notifications to a millisecond, to number on under another primary; how many partitions there are; the last number this node has heard of.
     /// Effect: a new token; counts the attempt where entries wait; makes the partition's keys that are not there; numbers on
     /// behind what somebody else wrote into the notifications.
     /// Answer: epoch, commit, checkpoint, last number, numbered from, attempts, trying, settings applied, whether the index is
-    /// to be made anew, which keys (counted from 1) were made.
+    /// to be made anew, which keys (counted from 1) were made, 1 when the lists are whole.
     pub claim: Script,
-    /// KEYS lease, states, deadlines, events, notifications, settings, dead, letters, marks, rollups, texts.
+    /// KEYS lease, states, deadlines, events, notifications, settings, dead, letters, marks, rollups, texts, lists.
     /// ARGV as `arguments` in `commit` pushes them.
     /// Effect: the whole batch, the log trimmed up to the checkpoint, the lease's beat moved. Answer: the last number.
     pub commit: Script,

@@ -7,6 +7,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 
 use super::RedisStore;
 use super::tail::Tail;
+use crate::domain::listing::Section;
 use crate::domain::report::{Day, GroupBy, Rollup};
 use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
@@ -104,6 +105,17 @@ impl Store for RedisStore {
 
     fn due(&self, partition: PartitionId, until: Timestamp, after: Option<DueKey>, limit: usize) -> Answer<'_, Vec<DueKey>> {
         self.inner.due(partition, until, after, limit).boxed()
+    }
+
+    fn listed(
+        &self,
+        partition: PartitionId,
+        workspace: Box<str>,
+        sections: Arc<[Section]>,
+        after: Option<ConversationKey>,
+        limit: usize,
+    ) -> Answer<'_, Option<Vec<ConversationKey>>> {
+        async move { self.inner.listed(partition, &workspace, &sections, after.as_ref(), limit).await }.boxed()
     }
 
     fn scan(

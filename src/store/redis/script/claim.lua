@@ -1,5 +1,5 @@
 local time = redis.call('TIME')
-local held = redis.call('HMGET', KEYS[1], 'epoch', 'nonce', 'node', 'instance', 'beat', 'commit', 'checkpoint', 'last', 'from', 'attempts', 'trying', 'primary', 'reindex', 'partitions')
+local held = redis.call('HMGET', KEYS[1], 'epoch', 'nonce', 'node', 'instance', 'beat', 'commit', 'checkpoint', 'last', 'from', 'attempts', 'trying', 'primary', 'reindex', 'partitions', 'lists')
 if ARGV[5] == '' then
   if held[2] then return redis.error_reply('FENCED it is held') end
 elseif not (held[1] == ARGV[5] and held[2] == ARGV[6] and held[3] == ARGV[7] and held[4] == ARGV[8] and held[5] == ARGV[9]) then
@@ -12,7 +12,7 @@ if not checkpoint:match('^%d+%-%d+$') then return redis.error_reply('TAMPERED th
 for _, stream in ipairs({ KEYS[2], KEYS[3], KEYS[4] }) do redis.call('XLEN', stream) end
 local rows = redis.call('HLEN', KEYS[5])
 local settings = redis.call('HGETALL', KEYS[6])
-for i = 7, 9 do redis.call('ZCARD', KEYS[i]) end
+for _, set in ipairs({ KEYS[7], KEYS[8], KEYS[9], KEYS[12] }) do redis.call('ZCARD', set) end
 for i = 10, 11 do redis.call('HLEN', KEYS[i]) end
 local missing, is = {}, {}
 for i, key in ipairs(KEYS) do
@@ -49,9 +49,13 @@ last, from = string.format('%.0f', last), string.format('%.0f', from)
 -- An index that was lost is made anew from the rows; one without rows is good for nothing.
 local reindex = held[13] or (is[5] and not is[7] and rows > 1 and '1') or ''
 
+-- Lists that the last commit did not call whole, and those that somebody deleted, are none to be read.
+local whole = (held[15] or '0') == (held[6] or '0') and (is[12] or rows <= 1)
+
 redis.call('HDEL', KEYS[1], '-') -- allowed when memory is full, and with it what follows
 redis.call('HSET', KEYS[1], 'epoch', epoch, 'nonce', ARGV[1], 'node', ARGV[2], 'instance', ARGV[3], 'primary', ARGV[4],
   'beat', '0', 'attempts', attempts, 'checkpoint', checkpoint, 'last', last, 'from', from, 'commit', held[6] or '0', 'partitions', ARGV[11])
+if not whole then redis.call('HSET', KEYS[1], 'lists', '') end
 if reindex ~= '' then redis.call('HSET', KEYS[1], 'reindex', reindex) end
 for i = 2, 4 do
   if not is[i] then
@@ -68,4 +72,5 @@ if not is[9] then redis.call('ZADD', KEYS[9], '-inf', '') end
 for i = 10, 11 do
   if not is[i] then redis.call('HSET', KEYS[i], '', '') end
 end
-return { epoch, held[6] or '0', checkpoint, last, from, attempts, held[11] or '', settings, reindex, missing }
+if not is[12] then redis.call('ZADD', KEYS[12], 0, '') end
+return { epoch, held[6] or '0', checkpoint, last, from, attempts, held[11] or '', settings, reindex, missing, whole and 1 or 0 }

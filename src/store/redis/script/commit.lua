@@ -53,6 +53,7 @@ redis.call('ZCARD', KEYS[8])
 redis.call('ZCARD', KEYS[9])
 redis.call('HLEN', KEYS[10])
 redis.call('HLEN', KEYS[11])
+redis.call('ZCARD', KEYS[12])
 local generated
 if ARGV[6] ~= '' then
   local due = tonumber(ARGV[6])
@@ -71,8 +72,8 @@ if ARGV[6] ~= '' then
 else
   redis.call('XLEN', KEYS[4])
 end
-local letters = 25 + 2 * (n + tonumber(ARGV[11]) + tonumber(ARGV[13]) + tonumber(ARGV[16]) + tonumber(ARGV[21]) + tonumber(ARGV[23]))
-  + tonumber(ARGV[12]) + tonumber(ARGV[14]) + tonumber(ARGV[22]) + tonumber(ARGV[24])
+local letters = 28 + 2 * (n + tonumber(ARGV[11]) + tonumber(ARGV[13]) + tonumber(ARGV[16]) + tonumber(ARGV[21]) + tonumber(ARGV[23]) + tonumber(ARGV[26]))
+  + tonumber(ARGV[12]) + tonumber(ARGV[14]) + tonumber(ARGV[22]) + tonumber(ARGV[24]) + tonumber(ARGV[27])
 local removed = tonumber(ARGV[letters])
 local added = tonumber(ARGV[letters + removed + 1])
 if added > 0 and last_id(KEYS[7]) == '18446744073709551615' then
@@ -81,7 +82,7 @@ end
 
 -- From here on nothing can fail. Room is made first: without a shebang a full memory is judged by the first write.
 redis.call('XTRIM', KEYS[5], 'MINID', ARGV[8])
-local at = 25
+local at = 28
 local function chunks(count, width, write)
   local values = count * width
   local from = at
@@ -107,6 +108,12 @@ chunks(tonumber(ARGV[21]), 2, function(from, to) redis.call('HSET', KEYS[10], un
 chunks(tonumber(ARGV[22]), 1, function(from, to) redis.call('HDEL', KEYS[10], unpack(ARGV, from, to)) end)
 chunks(tonumber(ARGV[23]), 2, function(from, to) redis.call('HSET', KEYS[11], unpack(ARGV, from, to)) end)
 chunks(tonumber(ARGV[24]), 1, function(from, to) redis.call('HDEL', KEYS[11], unpack(ARGV, from, to)) end)
+if ARGV[25] == 'emptied' then
+  redis.call('DEL', KEYS[12])
+  redis.call('ZADD', KEYS[12], 0, '')
+end
+chunks(tonumber(ARGV[27]), 1, function(from, to) redis.call('ZREM', KEYS[12], unpack(ARGV, from, to)) end)
+chunks(tonumber(ARGV[26]), 2, function(from, to) redis.call('ZADD', KEYS[12], unpack(ARGV, from, to)) end)
 -- Letters: how many, then what is removed, then what is added.
 local function unletter(id)
   local found = redis.call('ZRANGEBYLEX', KEYS[8], '[' .. id .. '/', '(' .. id .. '0')
@@ -143,6 +150,10 @@ if generated and clock > generated and clock > tonumber(ms) then
   redis.call('XSETID', KEYS[4], string.format('%.0f-18446744073709551615', clock - 1))
 end
 local write = { 'commit', ARGV[4], 'checkpoint', ARGV[5], 'last', last, 'beat', string.format('%.0f', beat + 1), 'trying', ARGV[7] }
+if ARGV[25] == 'whole' then
+  write[#write + 1] = 'lists'
+  write[#write + 1] = ARGV[4]
+end
 if onward then
   write[#write + 1] = 'attempts'
   write[#write + 1] = '0'
