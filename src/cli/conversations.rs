@@ -66,7 +66,7 @@ pub struct ListArgs {
     /// Closing before this instant (RFC 3339)
     #[arg(long, value_name = "TIME")]
     due_before: Option<String>,
-    /// Part of the conversation's id, or the beginning of a word of the assignee's name
+    /// What the conversation's id begins with, or beginnings of words of the assignee's name
     #[arg(long)]
     q: Option<String>,
     #[command(flatten)]
