@@ -71,10 +71,11 @@ impl Node {
         let mut names = Names::new(self.store().clone(), workspace, &wanted, query);
         let mut page = Page { items: Vec::new(), next: None };
         let mut settings = BTreeMap::new();
-        let mut looked_at = 0;
+        let (mut looked_at, mut chunk) = (0, CHUNK);
         loop {
             let missing = query.limit - page.items.len();
-            let few = names.next(if wanted.is_exact() { missing } else { CHUNK }).await?;
+            let few = names.next(if wanted.is_exact() { missing } else { chunk }).await?;
+            chunk = (2 * chunk).min(CHUNK_MAX);
             if few.is_empty() {
                 page.next = None;
                 return Ok(page);
@@ -114,9 +115,19 @@ impl Node {
         if let Some(q) = &query.q {
             let beginnings = Beginnings::of(q);
             wanted.prefix = is_name(q).then(|| q.clone());
-            wanted.named = Named::of(beginnings, &self.agents(workspace).await?);
+            let named = Named::of(beginnings, &self.agents(workspace).await?);
+            // Rows are looked at only where nothing is found without.
+            wanted.named = Named::Nobody;
+            if !matches!(named, Named::AsAssigned(_)) || self.finds_nobody(workspace, &wanted).await? {
+                wanted.named = named;
+            }
         }
         Ok(wanted)
+    }
+
+    async fn finds_nobody(&self, workspace: &str, wanted: &Wanted) -> Result<bool, StoreError> {
+        let first = ListQuery { limit: 1, ..ListQuery::default() };
+        Ok(Names::new(self.store().clone(), workspace, wanted, &first).next(1).await?.is_empty())
     }
 
     /// The rows of these, with the settings their partition has applied; `None`: there is none, or it cannot be read.
@@ -172,7 +183,7 @@ enum Named {
     Agents(Vec<Box<str>>),
     /// More of them than are brought up one by one.
     Many(Vec<Box<str>>),
-    /// The workspace has no list of agents: whoever was called so when it was assigned.
+    /// The workspace has no list of agents, and no id begins so: whoever was called so when it was assigned.
     AsAssigned(Beginnings),
     /// Signs, which begin no word.
     Nobody,

@@ -1,4 +1,5 @@
-//! What else is asked of a node all the time, so that every call of its store is made: lists, settings, dead letters, moves.
+//! What else is asked of a node all the time, so that every call of its store is made: lists, settings, notes, reports, dead
+//! letters, moves.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +12,8 @@ use super::load::WORKSPACE;
 
 /// Its settings change all the time; nothing happens in it.
 pub const ASIDE: &str = "aside";
+/// Notes are asked for here, of one conversation.
+pub const NOTED: &str = "noted";
 const PAUSE: Duration = Duration::from_millis(10);
 /// For an answer; a process that died gives none.
 const ANSWER: Duration = Duration::from_millis(1_500);
@@ -52,9 +55,11 @@ async fn run(url: String, nodes: Vec<String>, answered: Arc<AtomicU64>) {
         let agent = json!({"id": format!("agent-{}", turn % 20), "name": "Ana"});
         ask(&client, Method::POST, agents.clone(), Some(&agent)).await;
         ask(&client, Method::GET, agents, None).await;
+        ask_for_a_note(&client, &url, turn).await;
         let conversations = format!("{url}/v1/workspaces/{WORKSPACE}/conversations");
         for path in [
             format!("{conversations}?limit=5"),
+            format!("{url}/v1/workspaces/{WORKSPACE}/reports/conversations"),
             format!("{conversations}/p0-c1"),
             format!("{url}/v1/dead-letters"),
             format!("{url}/v1/shards"),
@@ -66,12 +71,25 @@ async fn run(url: String, nodes: Vec<String>, answered: Arc<AtomicU64>) {
     }
 }
 
+async fn ask_for_a_note(client: &reqwest::Client, url: &str, turn: usize) {
+    let noted = format!("{url}/v1/workspaces/{NOTED}");
+    ask(client, Method::PUT, format!("{noted}/settings"), Some(&json!({"closing_notes": {"mode": "optional"}}))).await;
+    let time = adjourn::wire::time::format(adjourn::clock::Clock::now(&adjourn::clock::WallClock));
+    let message = json!({
+        "specversion": "1.0", "id": format!("noted-{turn}"), "source": "/chores", "type": "inbox.message.v1",
+        "workspace": NOTED, "subject": "c-1", "time": time, "data": {"source": "contact", "text": "Where is my parcel?"},
+    });
+    ask(client, Method::POST, format!("{url}/v1/events"), Some(&message)).await;
+    ask(client, Method::POST, format!("{noted}/conversations/c-1/closing-note/suggest"), Some(&json!({}))).await;
+}
+
 /// The answer, if it was good.
 async fn ask(client: &reqwest::Client, method: Method, url: String, body: Option<&Value>) -> Option<Response> {
     tokio::time::sleep(PAUSE).await;
     let mut request = client.request(method, url);
     if let Some(body) = body {
-        request = request.header("content-type", "application/json").body(body.to_string());
+        let kind = if body.get("specversion").is_some() { "application/cloudevents+json" } else { "application/json" };
+        request = request.header("content-type", kind).body(body.to_string());
     }
     request.send().await.ok().filter(|answer| answer.status() == 200)
 }

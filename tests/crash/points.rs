@@ -12,10 +12,13 @@ pub fn unreached(kind: Kind) -> &'static [(&'static str, &'static str)] {
             ("renew", "nobody else can take a partition of a store that one process has to itself: its lease needs no renewal"),
             ("applied", "asked only of partitions that another node has"),
             ("drain", "there is nobody to give a partition to"),
+            UNLISTED,
         ],
-        Kind::Redis => &[],
+        Kind::Redis => &[UNLISTED],
     }
 }
+
+const UNLISTED: (&str, &str) = ("scan", "asked only where lists of conversations are not kept");
 
 /// Within the embedded store, while it works. Those of its opening are in `creation.rs`.
 const WITHIN: [&str; 7] =
@@ -50,7 +53,7 @@ impl Point {
             "append" | "read" | "barrier" | "commit" | "load" | "due" | "log.written" | "log.synced" | "state.written"
             | "state.committed" => 40,
             "notifications" | "clock" => 12,
-            "claim" | "renew" | "heartbeat" | "cluster" | "scan" => 3,
+            "claim" | "renew" | "heartbeat" | "cluster" | "listed" => 3,
             _ => 1,
         }
     }

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::chores::{self, ASIDE, Chores};
+use super::chores::{self, ASIDE, Chores, NOTED};
 use super::judge::checker::{Tally, Violation, check};
 use super::judge::history::{History, Ms};
 use super::judge::listener::Listener;
@@ -121,8 +121,8 @@ impl Stage {
             None => record::left_in_directory(&self.store_dir()).await,
         };
         let mut history = histories.remove(WORKSPACE).unwrap();
-        // The listener hears of both workspaces; of this one only that nothing is missing is judged.
-        let aside = histories.remove(ASIDE).unwrap_or_default().told;
+        // The listener hears of all workspaces; of these only that nothing is missing is judged.
+        let aside: Vec<_> = [ASIDE, NOTED].into_iter().flat_map(|of| histories.remove(of).unwrap_or_default().told).collect();
         history.told.extend(aside.iter().cloned());
         self.nodes[0].start();
         self.nodes[0].ready(&self.client).await;
@@ -138,7 +138,7 @@ impl Stage {
             let (of_aside, of_it) = history.heard.into_iter().partition(|(id, _)| is_aside(id));
             history.heard = of_it;
             let missed = aside.len() - std::collections::BTreeMap::len(&of_aside);
-            wrong.extend((missed > 0).then(|| format!("{missed} notifications of changed settings were not heard")));
+            wrong.extend((missed > 0).then(|| format!("{missed} notifications of what the chores did were not heard")));
             wrong.extend((heard.resets > 0).then(|| format!("the listener was told {} times to start over", heard.resets)));
         }
         let (violations, tally) = check(&history, Ms::MAX);
