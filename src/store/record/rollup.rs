@@ -49,7 +49,7 @@ pub fn read(from: &mut Reader<'_>, only: Option<GroupBy>) -> Result<Rollup, Reco
         if only.is_some_and(|only| only != by) {
             continue;
         }
-        let mut inner = Reader::new(bytes)?;
+        let mut inner = Reader::new(bytes).map_err(|_| from.unexpected("sums of one kind", "another form than they are in"))?;
         let groups: BTreeMap<Group, Vec<(u8, Sums)>> = Form::read(&mut inner)?;
         inner.finish()?;
         if groups.keys().any(|group| group.by() != by) {

@@ -3,7 +3,9 @@
 
 use std::fmt::Debug;
 
+use adjourn::domain::report::GroupBy;
 use adjourn::domain::{PartitionCount, PartitionId};
+use adjourn::edge::writers::built_in::learnt::Learnt;
 use adjourn::store::record::{self, FORM_OLDEST, FORM_VERSION, RecordError};
 use adjourn::store::redis::entry;
 use adjourn::store::{Entry, LogId};
@@ -47,6 +49,38 @@ pub fn settings(data: &[u8]) {
 
 pub fn dead_letter(data: &[u8]) {
     check(data, record::decode_dead_letter, record::encode_dead_letter);
+}
+
+pub fn agents(data: &[u8]) {
+    check(data, record::decode_agents, record::encode_agents);
+}
+
+pub fn rollup(data: &[u8]) {
+    check(data, record::decode_rollup, record::encode_rollup);
+    if let Ok(whole) = record::decode_rollup(data) {
+        for by in GroupBy::ALL {
+            assert_eq!(record::decode_rollup_of(data, Some(*by)), Ok(whole.clone().only(*by)), "what is passed over changes nothing");
+        }
+    }
+}
+
+pub fn said(data: &[u8]) {
+    check(data, record::decode_said, record::encode_said);
+}
+
+pub fn history(data: &[u8]) {
+    check(data, record::decode_history, record::encode_history);
+}
+
+/// What notes have taught: kept by whoever writes them, in a form of its own.
+pub fn learnt(data: &[u8]) {
+    match Learnt::decode(data) {
+        Ok(learnt) => {
+            let written = learnt.encode().expect("memory for a form");
+            assert!(Learnt::decode(&written).is_ok_and(|read| read == learnt));
+        }
+        Err(error) => presentable(&error.to_string()),
+    }
 }
 
 /// Fields and values of a stream's entry by turns, each behind two bytes with its length.

@@ -6,7 +6,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use crate::actors::writer::NoteWriter;
 use crate::domain::writing::{Brief, Proposal, Speaker, Transcript, WriteError};
 
-mod learnt;
+pub mod learnt;
 mod summary;
 #[cfg(test)]
 mod testing;
