@@ -25,7 +25,7 @@
 //!
 //! `edge::http::events` reads the body, `wire` turns each line into a [`domain::Event`], [`actors::Node::ingest`] puts
 //! them into the logs of their partitions; they are durable, and the producer is answered. The partition's shard reads
-//! them (`actors::apply`), hands each to the actor of its conversation, which takes a [`domain::step()`]: the contact spoke
+//! them (`actors::turns`), hands each (`actors::apply`) to the actor of its conversation, which takes a [`domain::step()`]: the contact spoke
 //! last, there is no deadline any more. The shard gathers the steps of a batch and commits them in one atomic write:
 //! states, index, notifications, the position in the log. Subscribers wake and read `timer.cancelled`.
 //!

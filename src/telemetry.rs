@@ -68,7 +68,7 @@ fn describe() {
     describe_counter!("adjourn_events_ignored_total", "Events of types without a rule, by family");
     describe_gauge!("adjourn_ingest_lag_seconds", "Age of the oldest event not yet applied");
     describe_gauge!("adjourn_timers_armed", "Conversations with something to look at: a deadline or the end of a snooze");
-    describe_histogram!("adjourn_timer_lateness_seconds", "From a deadline to the commit of its close");
+    describe_histogram!("adjourn_timer_lateness_seconds", "From a deadline to the clock its close is stamped with");
     describe_counter!("adjourn_conversations_closed_total", "Closes, by what closed");
     describe_counter!("adjourn_close_reversals_total", "Auto-closes taken back by a late reply");
     describe_counter!("adjourn_fenced_writes_total", "Writes refused because the partition has another owner");

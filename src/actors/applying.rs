@@ -10,7 +10,7 @@ use super::due::CaughtUp;
 use super::owner::Owner;
 use super::shard::ShardParts;
 use super::upkeep::SWEEP_PAGE;
-use crate::domain::{ConversationKey, Settings, Timestamp, has_moved};
+use crate::domain::{ConversationKey, PartitionId, Settings, Timestamp, has_moved};
 use crate::store::{Place, StoreError};
 
 /// One workspace's walk.
@@ -25,8 +25,10 @@ pub struct Applying {
 }
 
 impl Applying {
-    pub fn new(workspace: &str, now: Timestamp) -> Self {
-        Self { workspace: workspace.into(), place: None, walked: false, waiting: VecDeque::new(), pace: Pace { at: now, earned: 0 } }
+    /// `partition`: whose rows it walks.
+    pub fn new(workspace: &str, now: Timestamp, partition: PartitionId) -> Self {
+        let pace = Pace::beginning(now, partition);
+        Self { workspace: workspace.into(), place: None, walked: false, waiting: VecDeque::new(), pace }
     }
 
     pub fn is_of(&self, workspace: &str) -> bool {
@@ -38,7 +40,11 @@ impl Applying {
     pub fn left_over(parts: &ShardParts, settings: &[(Box<str>, Settings)]) -> VecDeque<Self> {
         let now = parts.steady.now();
         let is_recent = |settings: &Settings| settings.running.is_some_and(|it| now < it.at.plus(parts.options.bounds.max_period));
-        settings.iter().filter(|(_, settings)| is_recent(settings)).map(|(workspace, _)| Self::new(workspace, now)).collect()
+        settings
+            .iter()
+            .filter(|(_, settings)| is_recent(settings))
+            .map(|(workspace, _)| Self::new(workspace, now, parts.partition))
+            .collect()
     }
 }
 
@@ -51,6 +57,11 @@ struct Pace {
 }
 
 impl Pace {
+    /// One partition after the other comes to its first timer, not all at one time.
+    fn beginning(at: Timestamp, partition: PartitionId) -> Self {
+        Self { at, earned: 1_000 * u64::from(partition.0) }
+    }
+
     /// What may be told now; at most a second's worth is saved up, and one.
     fn earn(&mut self, now: Timestamp, rate: u32, partitions: u16) -> usize {
         let (second, one) = (1_000 * u64::from(rate), 1_000 * u64::from(partitions));
@@ -117,16 +128,23 @@ mod tests {
     #[test]
     fn t23_all_partitions_together_keep_to_the_rate() {
         let at = Timestamp::from_millis;
-        let mut pace = Pace { at: at(0), earned: 0 };
+        let mut paces: Vec<Pace> = (0..64).map(|partition| Pace::beginning(at(0), PartitionId(partition))).collect();
         let mut told = 0;
         for tick in 1..=64 {
-            let now = pace.earn(at(tick * 1_000), 10, 64);
-            pace.spend(now, 64);
+            let earn = |pace: &mut Pace| {
+                let now = pace.earn(at(tick * 1_000), 10, 64);
+                pace.spend(now, 64);
+                now
+            };
+            let now: usize = paces.iter_mut().map(earn).sum();
+            assert!((9..=11).contains(&now), "{now} in second {tick}");
             told += now;
         }
-        assert_eq!(told, 10, "a sixty-fourth of ten a second");
+        assert_eq!(told, 640, "ten a second");
+        let mut pace = Pace::beginning(at(0), PartitionId(0));
+        pace.earn(at(64_000), 10, 64);
         assert_eq!(pace.earn(at(1_000_000), 10, 64), 1, "no more is saved up than a second's worth and one");
-        let mut fast = Pace { at: at(0), earned: 0 };
+        let mut fast = Pace::beginning(at(0), PartitionId(0));
         assert_eq!((fast.earn(at(500), 100, 4), fast.earn(at(100), 100, 4), fast.earn(at(60_000), 100, 4)), (12, 12, 26));
     }
 }

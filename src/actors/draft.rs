@@ -104,14 +104,14 @@ impl Draft {
         self.move_to(to.is_some().then_some(Move { key, from: None, to }));
     }
 
-    /// Where nobody keeps lists.
+    /// Where nobody is put into lists.
     pub fn forget_moves(&mut self) {
         self.moves.clear();
     }
 
-    /// Takes all out of the lists, to begin them anew.
-    pub fn empty_lists(&mut self) {
-        self.batch.lists = Lists::Emptied;
+    /// Takes some out of the lists, to begin them anew.
+    pub fn thin_lists(&mut self) {
+        self.batch.lists = Lists::Thinned;
     }
 
     /// Retention takes a row.

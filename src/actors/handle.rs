@@ -37,6 +37,7 @@ struct Inner {
     desk: Arc<Desk>,
     /// Reports under way: each reads thousands of sums, over the connection that commits go by.
     reports: tokio::sync::Semaphore,
+    lists: tokio::sync::Semaphore,
     standing: Arc<Standing>,
     keeper: actix::Addr<NodeActor>,
 }
@@ -100,7 +101,8 @@ impl Node {
         let elsewhere = shards.iter().map(|_| Elsewhere::default()).collect();
         let clock = StoreClock::default();
         let reports = tokio::sync::Semaphore::new(super::report::REPORTS_AT_ONCE);
-        Self { inner: Arc::new(Inner { store, steady, clock, shards, elsewhere, options, standing, keeper, desk, reports }) }
+        let lists = tokio::sync::Semaphore::new(super::list::LISTS_AT_ONCE);
+        Self { inner: Arc::new(Inner { store, steady, clock, shards, elsewhere, options, standing, keeper, desk, reports, lists }) }
     }
 
     pub(super) fn store(&self) -> &Arc<dyn Store> {
@@ -117,6 +119,10 @@ impl Node {
 
     pub(super) fn desk(&self) -> &Desk {
         &self.inner.desk
+    }
+
+    pub(super) fn lists(&self) -> &tokio::sync::Semaphore {
+        &self.inner.lists
     }
 
     pub(super) fn reports(&self) -> &tokio::sync::Semaphore {

@@ -4,15 +4,18 @@
 use super::owner::Owner;
 use super::shard::ShardParts;
 use super::upkeep::SWEEP_PAGE;
-use crate::store::{Claim, Place, StoreError};
+use crate::store::{Claim, Place, StoreError, THINNED_MAX};
 
+#[derive(Debug)]
 pub enum Listing {
     Whole,
-    /// What is there is to be taken out; then the lists are made anew, or stay empty.
-    ToEmpty,
+    /// So many are to be taken out first, whoever they are; nobody is put in meanwhile.
+    Thinned {
+        left: u64,
+    },
     /// Every row up to this place is in.
     Anew(Option<Place>),
-    /// Nobody wants any.
+    /// Nobody wants any, and there are none.
     Off,
 }
 
@@ -20,8 +23,15 @@ impl Listing {
     pub fn of(parts: &ShardParts, claim: &Claim) -> Self {
         match (parts.options.lists, claim.lists_whole) {
             (true, true) => Self::Whole,
-            (true, false) | (false, true) => Self::ToEmpty,
-            (false, false) => Self::Off,
+            (wanted, _) => Self::thinned(wanted, claim.listed),
+        }
+    }
+
+    fn thinned(wanted: bool, left: u64) -> Self {
+        match (wanted, left) {
+            (true, 0) => Self::Anew(None),
+            (false, 0) => Self::Off,
+            (_, left) => Self::Thinned { left },
         }
     }
 
@@ -30,8 +40,9 @@ impl Listing {
         matches!(self, Self::Whole)
     }
 
-    pub fn is_off(&self) -> bool {
-        matches!(self, Self::Off)
+    /// Whether conversations are put where they stand.
+    pub fn follows(&self) -> bool {
+        matches!(self, Self::Whole | Self::Anew(_))
     }
 }
 
@@ -39,28 +50,39 @@ impl Owner<'_> {
     /// A page of making the lists anew. What is read here and committed next nobody else can change in between, and what moves
     /// later moves from where it was put.
     pub(super) async fn list_anew(&mut self) -> Result<(), StoreError> {
+        if matches!(self.listing, Listing::Whole | Listing::Off) {
+            return Ok(());
+        }
+        // What was accepted meanwhile does not wait for all pages.
+        self.caught_up().await?;
         let mut draft = self.draft();
-        let next = match &mut self.listing {
-            Listing::Whole | Listing::Off => return Ok(()),
-            Listing::ToEmpty => {
-                draft.empty_lists();
-                if self.parts.options.lists { Listing::Anew(None) } else { Listing::Off }
+        match &mut self.listing {
+            Listing::Whole | Listing::Off => {}
+            Listing::Thinned { left } => {
+                draft.thin_lists();
+                let left = left.saturating_sub(THINNED_MAX as u64);
+                // Nothing moves with this commit: those it would put in are among the rows that are read later.
+                self.commit(draft).await?;
+                self.listing = Listing::thinned(self.parts.options.lists, left);
+                self.rounds.more |= !matches!(self.listing, Listing::Off);
+                return Ok(());
             }
             Listing::Anew(place) => {
                 let page = self.parts.store.walk(self.parts.partition, place.take(), SWEEP_PAGE).await?;
                 page.rows.iter().for_each(|(key, row)| draft.list(key.clone(), row));
                 match page.next {
-                    None => Listing::Whole,
-                    next => Listing::Anew(next),
+                    None => {
+                        draft.lists_are_whole();
+                        tracing::info!(partition = %self.parts.partition, "the lists of conversations are made anew");
+                        self.listing = Listing::Whole;
+                    }
+                    next => {
+                        self.listing = Listing::Anew(next);
+                        self.rounds.more = true;
+                    }
                 }
             }
-        };
-        if next.is_whole() {
-            draft.lists_are_whole();
-            tracing::info!(partition = %self.parts.partition, "the lists of conversations are made anew");
         }
-        self.listing = next;
-        self.rounds.more |= matches!(self.listing, Listing::Anew(_));
         self.commit(draft).await
     }
 }

@@ -34,6 +34,7 @@ pub mod list;
 pub mod listing;
 pub mod membership;
 pub mod meter;
+pub mod names;
 pub mod node;
 pub mod notes;
 pub mod options;

@@ -38,6 +38,8 @@ pub struct Owner<'a> {
     defaults: Arc<Settings>,
     /// Conversations whose row cannot be read: nothing of theirs is applied, and the index is paged past them.
     pub(super) unreadable: HashSet<ConversationKey>,
+    /// All whose row could not be read since the claim, for as long as it cannot.
+    damaged: HashSet<ConversationKey>,
     /// Of which conversations accepted events are in the dead letters without their row counting it, for it could not be read
     /// then: held like those whose row does, for one of them might be the reply (D2).
     pub(super) uncounted: HashMap<ConversationKey, HashSet<LogId>>,
@@ -85,6 +87,7 @@ impl<'a> Owner<'a> {
             settings: claim.settings.into_iter().map(|(workspace, settings)| (workspace, Arc::new(settings))).collect(),
             defaults: Arc::new(parts.options.defaults.clone()),
             unreadable: HashSet::new(),
+            damaged: HashSet::new(),
             uncounted: HashMap::new(),
             suspect_until: if suspicious { LogId { ms: u64::MAX, seq: u64::MAX } } else { LogId::ZERO },
             // A refused commit or a lost answer killed nobody: that try does not count.
@@ -147,7 +150,7 @@ impl<'a> Owner<'a> {
         }
         if before.running != settings.running && settings.running.is_some() {
             self.applying.retain(|applying| !applying.is_of(workspace));
-            self.applying.push_back(Applying::new(workspace, self.parts.steady.now()));
+            self.applying.push_back(Applying::new(workspace, self.parts.steady.now(), self.parts.partition));
         }
         true
     }
@@ -168,7 +171,7 @@ impl<'a> Owner<'a> {
             return Ok(());
         }
         let errands = self.errands(&mut draft);
-        if self.listing.is_off() {
+        if !self.listing.follows() {
             draft.forget_moves();
         }
         let (batch, head) = draft.finish(self.listing.is_whole());
@@ -201,6 +204,13 @@ impl<'a> Owner<'a> {
         wanted.chain(noted.map(|(key, category)| Errand::Learn { key: key.clone(), category: category.into() })).collect()
     }
 
+    /// Somebody repaired a row: nobody knows where lists have it.
+    fn list_repaired(&mut self) {
+        if self.listing.is_whole() {
+            self.listing = Listing::Anew(None);
+        }
+    }
+
     /// Brings in everybody of `keys` who is not in memory. Answers those whose row cannot be read, with the reason.
     pub(super) async fn admit(
         &mut self,
@@ -216,11 +226,15 @@ impl<'a> Owner<'a> {
         let mut unreadable = Vec::new();
         for (key, row) in missing.into_iter().zip(rows) {
             self.unreadable.remove(&key); // it may have been repaired
+            if !matches!(row, Loaded::Corrupt { .. }) && self.damaged.remove(&key) {
+                self.list_repaired();
+            }
             match row {
                 Loaded::Missing => self.residents.admit(key, None),
                 Loaded::Found { conversation, look_at } => self.residents.admit(key, Some((conversation, look_at))),
                 Loaded::Corrupt { reason } => {
                     self.unreadable.insert(key.clone());
+                    self.damaged.insert(key.clone());
                     unreadable.push((key, reason));
                 }
             }

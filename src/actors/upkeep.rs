@@ -2,6 +2,7 @@
 //! soon, put to rest what is quiet, follow a change of settings through, and let retention take what is old.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::draft::Draft;
 use super::due::{CaughtUp, trusted};
@@ -9,7 +10,7 @@ use super::owner::{AT_ONCE, Owner};
 use crate::domain::conversation::ToldTimer;
 use crate::domain::{Conversation, ConversationKey, Input, Settings, Span, Timestamp, has_moved};
 use crate::faults::{Bug, planted};
-use crate::store::{DueKey, Entry, Place, StoreError};
+use crate::store::{Barrier, DueKey, Entry, Place, StoreError};
 
 /// Rows looked at in one page of a sweep.
 pub(super) const SWEEP_PAGE: usize = 256;
@@ -74,8 +75,7 @@ impl Owner<'_> {
     async fn overdue(&mut self) -> Result<(), StoreError> {
         let limit = self.parts.options.due_batch;
         let barrier = self.parts.store.barrier(self.parts.partition).await?;
-        let behind = if barrier.last > self.head.checkpoint { barrier.clock.since(self.head.checkpoint.accepted_at()) } else { Span::ZERO };
-        super::meter::lag(self.parts.partition, behind);
+        super::meter::lag(self.parts.partition, self.lag(&barrier).await?);
         if self.rounds.ticks.is_multiple_of(SLOW_ROUND) {
             super::meter::log_ahead(self.parts.partition, barrier.last.accepted_at().since(barrier.clock));
         }
@@ -102,6 +102,15 @@ impl Owner<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// The age of the oldest entry that is not applied.
+    async fn lag(&self, barrier: &Barrier) -> Result<Span, StoreError> {
+        if barrier.last <= self.head.checkpoint {
+            return Ok(Span::ZERO);
+        }
+        let first = self.parts.store.read(self.parts.partition, self.head.checkpoint, 1, Duration::ZERO).await?;
+        Ok(first.first().map_or(Span::ZERO, |entry| barrier.clock.since(entry.id.accepted_at()).max(Span::ZERO)))
     }
 
     /// Brings in who falls due within the horizon, so that their own timer wakes them. On a full node that is only who is

@@ -28,10 +28,10 @@ use raw::{RawDefaults, RawLimits, RawLog};
 pub use sources::Sources;
 pub use store::{RedisChoice, StoreChoice};
 
-/// The manual of the configuration, and its values.
 /// Three years: what is further back is asked of a data warehouse. Each day is kept and read on its own.
 const REPORT_DAYS_MAX: i32 = 1_100;
 
+/// The manual of the configuration, and its values.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
 
 /// A checked configuration.

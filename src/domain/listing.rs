@@ -1,5 +1,7 @@
 //! Where a conversation stands among those of its workspace, as people look for it: open, snoozed or closed, and whose it is (L1).
 
+use std::sync::Arc;
+
 use super::Conversation;
 use super::id::ConversationKey;
 use super::notice::Status;
@@ -50,6 +52,17 @@ pub struct Section {
     pub of: Of,
     /// What the id begins with; empty: anything.
     pub prefix: Box<str>,
+}
+
+/// A page of some sections of a workspace.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SectionQuery {
+    pub workspace: Box<str>,
+    /// Side by side, in one order; who stands in several comes once.
+    pub sections: Arc<[Section]>,
+    /// Strictly after this conversation.
+    pub after: Option<ConversationKey>,
+    pub limit: usize,
 }
 
 /// Whose.

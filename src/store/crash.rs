@@ -10,7 +10,7 @@ use super::{
     Applied, Barrier, Batch, Claim, ClusterView, DeadLetter, Document, DueKey, Entry, Hint, Holder, Lease, Loaded, LogEntry, LogId, Member,
     NodeRecord, NotificationPage, PartitionStats, Place, Shelf, Store, StoreError, Walked,
 };
-use crate::domain::listing::Section;
+use crate::domain::listing::SectionQuery;
 use crate::domain::report::{Day, GroupBy, Rollup};
 use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
@@ -144,15 +144,8 @@ impl Store for Crashing {
         around_call("due", move || self.0.due(partition, until, after, limit))
     }
 
-    fn listed(
-        &self,
-        partition: PartitionId,
-        workspace: Box<str>,
-        sections: Arc<[Section]>,
-        after: Option<ConversationKey>,
-        limit: usize,
-    ) -> BoxFuture<'_, Result<Option<Vec<ConversationKey>>, StoreError>> {
-        around_call("listed", move || self.0.listed(partition, workspace, sections, after, limit))
+    fn listed(&self, partition: PartitionId, query: SectionQuery) -> BoxFuture<'_, Result<Option<Vec<ConversationKey>>, StoreError>> {
+        around_call("listed", move || self.0.listed(partition, query))
     }
 
     fn scan(

@@ -13,6 +13,8 @@ use crate::domain::ConversationKey;
 use crate::domain::listing::{Move, Of, Section, Standing};
 use crate::domain::notice::Status;
 
+/// Of each conversation that is listed.
+pub const ENTRIES: usize = 2;
 const END: char = '\t';
 /// Sorts after whatever is in a name.
 const BEYOND: char = '\x7f';
@@ -28,9 +30,10 @@ impl Changes {
     pub fn of(moves: &[Move]) -> Self {
         let mut changes = Self::default();
         for Move { key, from, to } in moves {
-            let [before, after] = [from, to].map(|standing| standing.as_ref().map_or(Vec::new(), |standing| entries(key, standing)));
-            changes.removed.extend(before.iter().filter(|entry| !after.contains(entry)).cloned());
-            changes.added.extend(after.into_iter().filter(|entry| !before.contains(entry)));
+            let [before, after] = [from, to].map(|standing| standing.as_ref().map(|standing| entries(key, standing)));
+            let stays = |entry: &String, other: &Option<[String; ENTRIES]>| other.as_ref().is_some_and(|other| other.contains(entry));
+            changes.removed.extend(before.iter().flatten().filter(|entry| !stays(entry, &after)).cloned());
+            changes.added.extend(after.iter().flatten().filter(|entry| !stays(entry, &before)).cloned());
         }
         changes
     }
@@ -44,10 +47,10 @@ fn letter(status: Status) -> char {
     }
 }
 
-fn entries(key: &ConversationKey, standing: &Standing) -> Vec<String> {
+fn entries(key: &ConversationKey, standing: &Standing) -> [String; ENTRIES] {
     let whose = standing.assignee.as_deref().map_or(Of::Nobody, |id| Of::Agent(id.into()));
     let entry = |of: &Of| start(key.workspace(), standing.status, of) + key.conversation();
-    vec![entry(&Of::Anybody), entry(&whose)]
+    [entry(&Of::Anybody), entry(&whose)]
 }
 
 /// What every entry of a section begins with.
@@ -122,10 +125,10 @@ mod tests {
                 is_from && *entry < *below
             })
         };
-        let ids = ["a", "a-b", "a.b", "ab", "a:", "b", "~"];
+        let ids = ["a", "a-b", "a.b", "ab", "a:", "b", "z"];
         let all_of = [None, Some("ana"), Some("ana b"), Some("an"), Some("ana/c")];
         let all = |of: Option<&str>, id: &str| {
-            [Status::Open, Status::Closed].map(|status| (entries(&key_like(id), &standing(status, of).unwrap()), status))
+            [Status::Open, Status::Closed].map(|status| (entries(&key(id), &standing(status, of).unwrap()), status))
         };
         for prefix in ["", "a", "ab"] {
             for (section_of, whose) in
@@ -149,11 +152,6 @@ mod tests {
                 assert!(!holds(&anybody, None, &entries[1]), "{entries:?}");
             }
         }
-    }
-
-    /// `~` is in no name, and sorts after whatever is.
-    fn key_like(id: &str) -> ConversationKey {
-        key(if id == "~" { "z" } else { id })
     }
 
     #[test]

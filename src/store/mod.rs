@@ -14,12 +14,12 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use crate::domain::kept::TextChange;
-use crate::domain::listing::{Move, Section};
+use crate::domain::listing::SectionQuery;
 use crate::domain::report::{Day, GroupBy, Rollup};
 use crate::domain::writing::Said;
-use crate::domain::{Conversation, ConversationKey, Notice, PartitionCount, PartitionId, Settings, Timestamp};
+use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
 
+pub mod batch;
 pub mod cluster;
 #[cfg(feature = "faults")]
 pub mod crash;
@@ -31,6 +31,7 @@ pub mod record;
 pub mod redis;
 pub mod ring;
 
+pub use batch::{Batch, Lists, Notification, RollupWrite, RowChange, RowWrite, THINNED_MAX};
 pub use cluster::{ClusterView, Hint, Holder, Member, NodeRecord};
 pub use entry::{DeadLetterAction, Entry, LogEntry, LogId, Mark, Marks, Unreadable};
 
@@ -131,16 +132,9 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<DueKey>, StoreError>>;
 
-    /// The conversations of a workspace that stand in any of these sections, in order of id, strictly after `after`, each once, at
-    /// most `limit`. `None`: the partition's lists are not whole ([`Lists`]), look at its rows.
-    fn listed(
-        &self,
-        partition: PartitionId,
-        workspace: Box<str>,
-        sections: Arc<[Section]>,
-        after: Option<ConversationKey>,
-        limit: usize,
-    ) -> BoxFuture<'_, Result<Option<Vec<ConversationKey>>, StoreError>>;
+    /// The conversations that stand in any of these sections, in order of id. `None`: the partition's lists are not whole
+    /// ([`Lists`]), look at its rows.
+    fn listed(&self, partition: PartitionId, query: SectionQuery) -> BoxFuture<'_, Result<Option<Vec<ConversationKey>>, StoreError>>;
 
     /// A partition's rows in order of key, strictly after `after`, of one workspace or of all, at most `limit`. Rows that
     /// cannot be read are left out. For lists that people look at: a store may have to look at every row.
@@ -330,109 +324,8 @@ pub struct Claim {
     pub settings: Vec<(Box<str>, Settings)>,
     /// Whether the last commit called the lists whole, or there was none.
     pub lists_whole: bool,
-}
-
-/// One atomic change of a partition.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Batch {
-    pub id: CommitId,
-    pub based_on: CommitId,
-    /// Everything in the log up to here is applied with this batch.
-    pub checkpoint: LogId,
-    /// At most one a conversation.
-    pub rows: Vec<RowWrite>,
-    /// Numbered from the last number on, without a gap.
-    pub notifications: Vec<Notification>,
-    /// Notifications numbered below this are no longer kept.
-    pub trim_notifications_below: u64,
-    pub dead: Vec<DeadLetter>,
-    pub dead_removed: Vec<LogId>,
-    pub settings: Vec<(Box<str>, Settings)>,
-    /// The latest deadline of the auto-closes in this batch: refused unless the store's clock is past it and no entry
-    /// after `checkpoint` was accepted at or before it (D1, D2).
-    pub not_before: Option<Timestamp>,
-    /// Marks an entry as being tried alone; `None` clears the mark.
-    pub trying: Option<(LogId, u32)>,
-    /// What came of entries of this batch, for whoever waits to hear.
-    pub marks: Vec<(LogId, Mark)>,
-    /// At most one a workspace and day.
-    pub rollups: Vec<RollupWrite>,
-    /// Texts of messages that are kept, or are not any more, in their order.
-    pub texts: Vec<(ConversationKey, TextChange)>,
-    /// Conversations that stand elsewhere in lists from now on, at most once each.
-    pub moves: Vec<Move>,
-    pub lists: Lists,
-}
-
-/// What a commit says of a partition's lists. Those that the last commit did not call whole are not to be read: that was of a build
-/// that knows none, or they are being made anew.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Lists {
-    /// A conversation may be missing, or stand where it does not belong.
-    #[default]
-    Doubtful,
-    /// The same, and all are taken out before those of this commit are put in.
-    Emptied,
-    /// With this commit each conversation is where it stands, and nowhere else.
-    Whole,
-}
-
-impl Batch {
-    /// An empty batch that changes nothing but the head of the chain.
-    pub fn new(based_on: CommitId, checkpoint: LogId) -> Self {
-        Self {
-            id: CommitId(crate::chance::unique()),
-            based_on,
-            checkpoint,
-            rows: Vec::new(),
-            notifications: Vec::new(),
-            trim_notifications_below: 0,
-            dead: Vec::new(),
-            dead_removed: Vec::new(),
-            settings: Vec::new(),
-            not_before: None,
-            trying: None,
-            marks: Vec::new(),
-            rollups: Vec::new(),
-            texts: Vec::new(),
-            moves: Vec::new(),
-            lists: Lists::default(),
-        }
-    }
-}
-
-#[derive(Clone, PartialEq, Debug)]
-pub struct RowWrite {
-    pub key: ConversationKey,
-    /// When the stored row was to be looked at, as loaded or last committed: where the index has it.
-    pub indexed_at: Option<Timestamp>,
-    pub change: RowChange,
-}
-
-#[derive(Clone, PartialEq, Debug)]
-pub enum RowChange {
-    Put {
-        conversation: Arc<Conversation>,
-        look_at: Option<Timestamp>,
-    },
-    /// Retention took it.
-    Remove,
-}
-
-/// What reports count of a workspace's day, as it is from now on; `None`: no longer kept.
-#[derive(Clone, PartialEq, Debug)]
-pub struct RollupWrite {
-    pub workspace: Box<str>,
-    pub day: Day,
-    pub rollup: Option<Arc<Rollup>>,
-}
-
-#[derive(Clone, PartialEq, Debug)]
-pub struct Notification {
-    pub number: u64,
-    /// The number of this conversation's notification before this one, if it is still kept.
-    pub previous: Option<u64>,
-    pub notice: Notice,
+    /// How many conversations stand in lists, whole or not.
+    pub listed: u64,
 }
 
 #[derive(Clone, PartialEq, Debug, Default)]

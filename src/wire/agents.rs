@@ -74,6 +74,10 @@ pub fn parse_new(body: &[u8]) -> Result<Agent, CommandProblem> {
     if !is_printable(&id) || is_dots(&id) {
         return Err(CommandProblem::Invalid(Fault::NotPrintable { member: "id" }));
     }
+    // `assignee=none` asks for those that nobody has.
+    if id == "none" {
+        return Err(CommandProblem::Invalid(Fault::WrongType { member: "id", expected: "another text than `none`" }));
+    }
     Ok(Agent { id: id.into(), name: person(name)?, avatar_url: avatar_url.map(picture).transpose()?, available })
 }
 

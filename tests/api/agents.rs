@@ -36,6 +36,8 @@ async fn l1_agents_are_listed_by_name_and_found_by_the_beginnings_of_its_words()
         assert_eq!(app.get(&format!("{AGENTS}?{bad}")).await.status, 400, "{bad}");
     }
     assert_eq!(names(&app.get("/v1/workspaces/other/agents").await), [""; 0], "of this workspace alone");
+    let nobody = ask(&app, Method::POST, AGENTS, json!({"id": "none", "name": "N"})).await;
+    assert_eq!(nobody.status, 422, "that is how one asks for conversations of nobody: {}", nobody.json);
     app.stop().await;
 }
 

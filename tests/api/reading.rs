@@ -118,6 +118,8 @@ async fn filters_that_make_no_sense() {
         ("due_before=tomorrow", "invalid-parameter"),
         ("after=%20", "invalid-parameter"),
         ("after=c-1&due_before=2026-11-22T11:00:00Z", "invalid-parameter"),
+        ("after=1795000000000:c-1&due_before=2026-11-22T11:00:00Z", "invalid-parameter"),
+        ("after=1795000000000/c-1", "invalid-parameter"),
         ("q=a&q=b", "doubled-parameter"),
     ] {
         let answer = app.get(&format!("/v1/workspaces/acme/conversations?{query}")).await;

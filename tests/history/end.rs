@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use adjourn::domain::listing::{Of, Section, Standing};
+use adjourn::domain::listing::{Of, Section, SectionQuery, Standing};
 use adjourn::domain::notice::Status;
 use adjourn::domain::report::{Day, Rollup};
 use adjourn::domain::{
@@ -187,19 +187,22 @@ fn state_is_the_log(world: &World, journal: &Journal) -> Vec<Violation> {
     found
 }
 
+/// Of each status, and within it each agent's and nobody's.
 fn lists_are_the_rows(world: &World, partition: PartitionId, stored: &[(ConversationKey, Conversation)]) -> Vec<Violation> {
-    let section = |status: &Status| Section { status: *status, of: Of::Anybody, prefix: "".into() };
+    let standings: Vec<(&ConversationKey, Standing)> = stored.iter().filter_map(|(key, row)| Some((key, Standing::of(row)?))).collect();
+    let agents: BTreeSet<&str> = standings.iter().filter_map(|(_, standing)| standing.assignee.as_deref()).collect();
+    let whose = [Of::Anybody, Of::Nobody].into_iter().chain(agents.into_iter().map(|id| Of::Agent(id.into())));
+    let sections =
+        whose.flat_map(|of| Status::ALL.iter().map(move |status| Section { status: *status, of: of.clone(), prefix: "".into() }));
     let differs = |section: Section| {
-        let listed = world.ground.store.listed(partition, WORKSPACE.into(), [section.clone()].into(), None, usize::MAX);
-        let listed = listed.now_or_never().unwrap().unwrap();
-        let stands =
-            |(key, row): &&(ConversationKey, Conversation)| Standing::of(row).is_some_and(|standing| section.holds(key, &standing));
-        let rows: Vec<ConversationKey> = stored.iter().filter(stands).map(|(key, _)| key.clone()).collect();
-        let says =
-            || violates(Law::ListedWhereItStands, format!("{partition}, {:?}: listed are {listed:?}, there are {rows:?}", section.status));
+        let query = SectionQuery { workspace: WORKSPACE.into(), sections: [section.clone()].into(), after: None, limit: usize::MAX };
+        let listed = world.ground.store.listed(partition, query).now_or_never().unwrap().unwrap();
+        let stands = |(key, standing): &&(&ConversationKey, Standing)| section.holds(key, standing);
+        let rows: Vec<ConversationKey> = standings.iter().filter(stands).map(|(key, _)| (*key).clone()).collect();
+        let says = || violates(Law::ListedWhereItStands, format!("{partition}, {section:?}: listed are {listed:?}, there are {rows:?}"));
         (listed.as_ref() != Some(&rows)).then(says)
     };
-    Status::ALL.iter().map(section).filter_map(differs).collect()
+    sections.filter_map(differs).collect()
 }
 
 /// L14: what reports count is what the log comes to, whoever counted, died, or counted again.

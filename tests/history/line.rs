@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use adjourn::clock::Clock;
-use adjourn::domain::listing::Section;
+use adjourn::domain::listing::SectionQuery;
 use adjourn::domain::report::{Day, GroupBy, Rollup};
 use adjourn::domain::writing::Said;
 use adjourn::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
@@ -339,15 +339,8 @@ impl Store for Line {
         self.ask(self.store().due(partition, until, after, limit))
     }
 
-    fn listed(
-        &self,
-        partition: PartitionId,
-        workspace: Box<str>,
-        sections: Arc<[Section]>,
-        after: Option<ConversationKey>,
-        limit: usize,
-    ) -> Answer<'_, Option<Vec<ConversationKey>>> {
-        self.ask(self.store().listed(partition, workspace, sections, after, limit))
+    fn listed(&self, partition: PartitionId, query: SectionQuery) -> Answer<'_, Option<Vec<ConversationKey>>> {
+        self.ask(self.store().listed(partition, query))
     }
 
     fn scan(

@@ -11,6 +11,7 @@ mod full;
 mod gone_back;
 mod ground;
 mod kinds;
+mod lists;
 mod lost;
 mod meddled;
 mod outside;

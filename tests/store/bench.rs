@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use adjourn::clock::{Clock, ManualClock};
 use adjourn::domain::event::MessageSource;
-use adjourn::domain::listing::{Of, Section};
+use adjourn::domain::listing::{Of, Section, SectionQuery};
 use adjourn::domain::notice::{Cause, Status};
 use adjourn::domain::report::Day;
 use adjourn::domain::*;
@@ -182,11 +182,18 @@ impl Bench {
             parts.push(format!("{:?}", store.applied_settings(partition, "acme".into()).await.unwrap()));
             let days = store.rollups_before(partition, Day(i32::MAX), MANY).await.unwrap();
             parts.push(format!("{days:?} {:?}", store.rollups(partition, "acme".into(), (0..3).map(Day).collect(), None).await.unwrap()));
-            let lists = [("a", Of::Anybody), ("a", Of::Nobody), ("a", Of::Agent("ana".into())), ("ab", Of::Anybody), ("acme", Of::Anybody)];
+            let agent = |id: &str| Of::Agent(id.into());
+            let lists = [
+                ("a", Of::Anybody),
+                ("a", Of::Nobody),
+                ("a", agent("ana")),
+                ("a", agent("ana b")),
+                ("ab", Of::Anybody),
+                ("acme", Of::Anybody),
+            ];
             for (workspace, of) in lists {
-                let section = |status: &Status| Section { status: *status, of: of.clone(), prefix: "".into() };
-                let sections = Status::ALL.iter().map(section).collect();
-                parts.push(format!("{:?}", store.listed(partition, workspace.into(), sections, None, MANY).await.unwrap()));
+                let sections: Vec<Section> = Status::ALL.iter().map(|status| section(*status, of.clone())).collect();
+                parts.push(format!("{:?}", store.listed(partition, whole(workspace, &sections)).await.unwrap()));
             }
             let checkpoint = store.stats().await.unwrap()[usize::from(partition.0)].checkpoint;
             parts.push(format!("{:?}", self.read(partition, checkpoint).await));
@@ -254,6 +261,15 @@ pub fn put_version(key_text: &str, version: u64, indexed_at: Option<i64>, look_a
 
 pub fn remove(key_text: &str, indexed_at: Option<i64>) -> RowWrite {
     RowWrite { key: key(key_text), indexed_at: indexed_at.map(at), change: RowChange::Remove }
+}
+
+pub fn section(status: Status, of: Of) -> Section {
+    Section { status, of, prefix: "".into() }
+}
+
+/// All of these sections.
+pub fn whole(workspace: &str, sections: &[Section]) -> SectionQuery {
+    SectionQuery { workspace: workspace.into(), sections: sections.into(), after: None, limit: MANY }
 }
 
 pub fn notification(number: u64, previous: Option<u64>) -> Notification {

@@ -72,9 +72,9 @@ doctored! {
     };
     what_reports_count_is_lost: Held, commit: |batch| batch.rollups.clear();
     a_move_is_lost: Held, commit: |batch| drop(batch.moves.pop());
-    a_place_is_not_left: Held, commit: |batch| batch.moves.iter_mut().for_each(|moved| moved.from = None);
+    a_place_is_not_left: Answered, commit: |batch| batch.moves.iter_mut().for_each(|moved| moved.from = None);
     lists_are_called_whole_and_are_not: Held, commit: |batch| batch.lists = Lists::Whole;
-    lists_are_never_emptied: Held, commit: |batch| if batch.lists == Lists::Emptied { batch.lists = Lists::Doubtful };
+    lists_are_never_thinned: Answered, commit: |batch| if batch.lists == Lists::Thinned { batch.lists = Lists::Doubtful };
     the_checkpoint_is_ahead: Held, commit: |batch| batch.checkpoint.seq += 1;
     an_entry_is_another: Held, append: |entries| entries.iter_mut().for_each(|(_, taken)| *taken = entry("e1"));
     entries_change_places: Held, append: |entries| entries.reverse();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use adjourn::domain::conversation::{Assignment, Closing};
 use adjourn::domain::event::{Assignee, AssigneeKind, ClosingSource};
-use adjourn::domain::listing::{Move, Of, Section, Standing};
+use adjourn::domain::listing::{Move, Of, Section, SectionQuery, Standing};
 use adjourn::domain::notice::Status;
 use adjourn::domain::order::{Border, Position};
 use adjourn::domain::*;
@@ -51,16 +51,13 @@ pub fn stands(batch: &mut Batch, name: &str, from: Option<Standing>, to: Option<
     batch.lists = Lists::Whole;
 }
 
-pub fn section(status: Status, of: Of) -> Section {
-    Section { status, of, prefix: "".into() }
-}
-
 fn of(agent: &str) -> Of {
     Of::Agent(agent.into())
 }
 
 async fn listed(bench: &Bench, workspace: &str, sections: &[Section], after: Option<&str>, limit: usize) -> Option<Vec<String>> {
-    let listed = bench.store().listed(P, workspace.into(), sections.into(), after.map(key), limit).await.unwrap();
+    let query = SectionQuery { workspace: workspace.into(), sections: sections.into(), after: after.map(key), limit };
+    let listed = bench.store().listed(P, query).await.unwrap();
     listed.map(|keys| keys.iter().map(|key| key.conversation().to_owned()).collect())
 }
 
@@ -100,7 +97,7 @@ pub async fn a_list_has_who_stands_in_it_in_order(mut bench: Bench) {
         assert_eq!(open(Of::Nobody, None, 9).await, some(&["a-b"]));
         assert_eq!(listed(&bench, "acme-2", &[section(Status::Open, of("ana"))], None, 9).await, some(&["a"]));
         assert_eq!(listed(&bench, "acm", &[section(Status::Open, Of::Anybody)], None, 9).await, some(&[]));
-        let other = bench.store().listed(OTHER, "acme".into(), [section(Status::Open, Of::Anybody)].into(), None, 9).await.unwrap();
+        let other = bench.store().listed(OTHER, whole("acme", &[section(Status::Open, Of::Anybody)])).await.unwrap();
         assert_eq!(other, Some(vec![]), "partitions keep their own");
         bench.reopen().await;
     }
@@ -168,29 +165,41 @@ pub async fn lists_are_whole_only_after_a_commit_that_says_so(bench: Bench) {
     assert_eq!(listed(&bench, "acme", &open, None, 9).await, some(&["a", "a-b", "a.b", "b"]));
 }
 
-pub async fn emptied_lists_begin_anew(bench: Bench) {
+pub async fn thinned_lists_begin_anew(bench: Bench) {
     let mut owner = bench.claim().await;
     furnished(&bench, &mut owner).await;
     let mut other = bench.claim_of(OTHER).await;
-    furnished_elsewhere(&bench, &mut other).await;
-    let anew = |batch: &mut Batch| {
-        batch.lists = Lists::Emptied;
-        batch.moves.push(Move { key: key("acme/b"), from: None, to: standing(Status::Open, Some("ana")) });
-    };
-    bench.commit(&mut owner, anew).await.unwrap();
+    bench.commit(&mut other, |batch| stands(batch, "acme/z", None, standing(Status::Open, None))).await.unwrap();
+    let claimed = async || bench.store().seize(P, Member::default()).await.unwrap();
+    assert_eq!(claimed().await.listed, 7);
+    let mut owner = bench.claim().await;
+    bench.commit(&mut owner, |batch| batch.lists = Lists::Thinned).await.unwrap();
     let open = [section(Status::Open, Of::Anybody)];
     assert_eq!(listed(&bench, "acme", &open, None, 9).await, None);
-    let rest = [("acme/a", Some("ana b")), ("acme/a-b", None), ("acme/a.b", Some("ana"))];
-    let rest = rest.into_iter().map(|(name, agent)| Move { key: key(name), from: None, to: standing(Status::Open, agent) });
+    let after = claimed().await;
+    assert_eq!((after.lists_whole, after.listed), (false, 0));
+    let mut owner = bench.claim().await;
+    let open_ones = [("acme/b", Some("ana")), ("acme/a", Some("ana b")), ("acme/a-b", None), ("acme/a.b", Some("ana"))];
+    let open_ones = open_ones.into_iter().map(|(name, agent)| Move { key: key(name), from: None, to: standing(Status::Open, agent) });
     let others = [("acme/c", Status::Closed), ("acme/d", Status::Snoozed), ("acme-2/a", Status::Open)];
     let others = others.into_iter().map(|(name, status)| Move { key: key(name), from: None, to: standing(status, Some("ana")) });
-    let moves: Vec<Move> = rest.chain(others).collect();
+    let moves: Vec<Move> = open_ones.chain(others).collect();
     bench.commit(&mut owner, |batch| (batch.lists, batch.moves) = (Lists::Whole, moves)).await.unwrap();
     assert_eq!(listed(&bench, "acme", &open, None, 9).await, some(&["a", "a-b", "a.b", "b"]));
-    let beside = bench.store().listed(OTHER, "acme".into(), open.into(), None, 9).await.unwrap();
+    let beside = bench.store().listed(OTHER, whole("acme", &open)).await.unwrap();
     assert_eq!(beside, Some(vec![key("acme/z")]), "others keep theirs");
 }
 
-async fn furnished_elsewhere(bench: &Bench, owner: &mut Owner) {
-    bench.commit(owner, |batch| stands(batch, "acme/z", None, standing(Status::Open, None))).await.unwrap();
+pub async fn a_commit_thins_lists_by_so_many_at_most(bench: Bench) {
+    let mut owner = bench.claim().await;
+    let many = THINNED_MAX + 3;
+    let fill = |batch: &mut Batch| (0..many).for_each(|n| stands(batch, &format!("acme/{n}"), None, standing(Status::Open, None)));
+    bench.commit(&mut owner, fill).await.unwrap();
+    let left = async || bench.store().seize(P, Member::default()).await.unwrap().listed;
+    assert_eq!(left().await, many as u64);
+    for expected in [3, 0] {
+        let mut owner = bench.claim().await;
+        bench.commit(&mut owner, |batch| batch.lists = Lists::Thinned).await.unwrap();
+        assert_eq!(left().await, expected);
+    }
 }

@@ -323,13 +323,14 @@ impl Pair {
     /// Says where the rows of the batch go, at times where others belong that are not there; and that all are where they stand,
     /// where they are.
     fn list(&self, batch: &mut Batch, dice: &mut Rng) {
-        batch.lists = if dice.one_in(12) { Lists::Emptied } else { Lists::Doubtful };
-        let mut listed = if batch.lists == Lists::Emptied { BTreeMap::new() } else { self.listed.clone() };
+        batch.lists = if dice.one_in(12) { Lists::Thinned } else { Lists::Doubtful };
+        let mut listed = if batch.lists == Lists::Thinned { BTreeMap::new() } else { self.listed.clone() };
         let mut standings = self.standings.clone();
         follow(&mut standings, batch);
         let touched: BTreeSet<ConversationKey> = batch.rows.iter().map(|write| write.key.clone()).collect();
         let others = standings.keys().filter(|_| dice.one_in(2)).cloned();
-        for key in touched.iter().cloned().chain(others).collect::<BTreeSet<_>>() {
+        let moved: BTreeSet<ConversationKey> = touched.into_iter().chain(others).collect();
+        for key in moved.into_iter().filter(|_| batch.lists != Lists::Thinned) {
             let (from, to) = (listed.remove(&key), standings.get(&key).cloned());
             listed.extend(to.clone().map(|to| (key.clone(), to)));
             if from != to {
@@ -373,7 +374,7 @@ impl Pair {
     fn remember(&mut self, batch: &Batch) {
         self.head = batch.id;
         follow(&mut self.standings, batch);
-        if batch.lists == Lists::Emptied {
+        if batch.lists == Lists::Thinned {
             self.listed.clear();
         }
         for Move { key, to, .. } in &batch.moves {

@@ -55,11 +55,12 @@ fn list_query(parameters: &Parameters) -> Result<ListQuery, Problem> {
     Ok(ListQuery { after, ..query })
 }
 
-/// Where a list goes on, as `next` says it: an id, after an instant in ms and a colon where the list is in order of time.
+/// Where a list goes on, as `next` says it: an id, after an instant in ms and a slash, which is in no id, where the list is in order
+/// of time.
 fn cursor(place: ListPlace) -> String {
     match place.at {
         None => place.conversation.into(),
-        Some(at) => format!("{}:{}", at.as_millis(), place.conversation),
+        Some(at) => format!("{}/{}", at.as_millis(), place.conversation),
     }
 }
 
@@ -67,7 +68,7 @@ fn cursor(place: ListPlace) -> String {
 fn place(text: &str, is_by_time: bool) -> Option<ListPlace> {
     let (at, id) = match is_by_time {
         false => (None, text),
-        true => text.split_once(':').and_then(|(at, id)| Some((Some(Timestamp::from_millis(at.parse().ok()?)), id)))?,
+        true => text.split_once('/').and_then(|(at, id)| Some((Some(Timestamp::from_millis(at.parse().ok()?)), id)))?,
     };
     is_name(id).then(|| ListPlace { at, conversation: id.into() })
 }

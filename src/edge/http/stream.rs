@@ -24,9 +24,6 @@ use crate::domain::{Notice, NoticeKind};
 use crate::store::Notification;
 use crate::wire::CloudEvent;
 
-/// Named by the contract, not yet sent by anybody: asking for them is no mistake.
-const TYPES_TO_COME: [&str; 1] = ["adjourn.closing_note.failed.v1"];
-
 /// # Errors
 /// 400 for a filter or a cursor that makes no sense, 503 when too many streams are open.
 pub async fn follow(edge: web::Data<Edge>, request: HttpRequest) -> Result<HttpResponse, Problem> {
@@ -77,10 +74,7 @@ struct Filter {
 impl Filter {
     fn of(parameters: &Parameters) -> Result<Self, Problem> {
         let workspace = parameters.get("workspace").map(workspace_of).transpose()?.map(Into::into);
-        let known = |name: &str| {
-            let made = NoticeKind::ALL.iter().map(|kind| kind.as_str());
-            made.chain(TYPES_TO_COME).find(|known| *known == name.trim())
-        };
+        let known = |name: &str| NoticeKind::ALL.iter().map(|kind| kind.as_str()).find(|known| *known == name.trim());
         let expected = "a list of notification types, such as adjourn.conversation.closed.v1,adjourn.timer.armed.v1";
         let types = parameters.read("types", expected, |text| text.split(',').map(known).collect())?;
         Ok(Self { workspace, types: types.unwrap_or_default() })

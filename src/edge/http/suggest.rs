@@ -4,10 +4,10 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use super::body::Body;
+use super::body::json_if_any;
 use super::conversations::unknown;
 use super::query::Parameters;
-use super::{COMMAND_BYTES_MAX, Edge, Problem, key_of};
+use super::{Edge, Problem, key_of};
 use crate::actors::notes::SuggestRefused;
 use crate::domain::ConversationKey;
 use crate::domain::writing::WriteError;
@@ -35,7 +35,7 @@ pub async fn suggest(
 ) -> Result<HttpResponse, Problem> {
     let key = key_of(&path.0, &path.1)?;
     Parameters::of(&request, &[])?;
-    parse_nothing(&Body::new(&request, payload, &edge, COMMAND_BYTES_MAX).await?.whole().await?)?;
+    parse_nothing(&json_if_any(&edge, &request, payload).await?)?;
     let proposal = edge.node.suggest(&key, &*edge.writer).await.map_err(|refused| problem(&key, refused))?;
     let (category, summary) = (proposal.category.as_deref(), proposal.summary.as_deref());
     Ok(HttpResponse::Ok().json(SuggestionView { category, summary, writer: edge.writer.name() }))

@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
-use super::super::lists::Changes;
-use super::super::{Batch, CommitId, Lists, LogId, Notification, RollupWrite, RowChange, RowWrite};
+use super::super::lists::{Changes, ENTRIES};
+use super::super::{Batch, CommitId, Lists, LogId, Notification, RollupWrite, RowChange, RowWrite, THINNED_MAX};
 use super::tables::{self, Writes};
 use crate::domain::kept::TextChange;
 use crate::domain::{PartitionId, Timestamp};
@@ -107,6 +107,7 @@ impl Prepared {
             + self.rollups.len()
             + self.texts.len()
             + self.lists.len()
+            + if self.lists_are == Lists::Thinned { THINNED_MAX * ENTRIES } else { 0 }
     }
 
     fn row(&mut self, partition: PartitionId, row: &RowWrite) {

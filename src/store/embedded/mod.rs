@@ -14,7 +14,6 @@
 //! After a failed write the store answers `Unavailable` until it is opened again: nobody knows what a disk holds that
 //! failed an `fsync`.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -25,10 +24,10 @@ use tokio::sync::Semaphore;
 
 use super::{
     Applied, Barrier, Batch, Claim, ClusterView, DeadLetter, Document, DueKey, Entry, Hint, Holder, Lease, Loaded, LogEntry, LogId, Member,
-    NodeRecord, NotificationPage, PartitionStats, Place, Shelf, Store, StoreError, Walked,
+    NodeRecord, NotificationPage, PartitionStats, Place, Shelf, Store, StoreError, Walked, lists,
 };
 use crate::clock::SharedClock;
-use crate::domain::listing::Section;
+use crate::domain::listing::SectionQuery;
 use crate::domain::report::{Day, GroupBy, Rollup};
 use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
@@ -51,7 +50,9 @@ mod tail;
 #[cfg(test)]
 mod tests;
 mod writer;
+mod writes;
 
+pub use open::OpenError;
 pub use segment::read_log;
 
 use batch::Prepared;
@@ -95,33 +96,6 @@ pub struct EmbeddedOptions {
 impl EmbeddedOptions {
     pub fn new(clock: SharedClock) -> Self {
         Self { partitions: None, clock, cache_bytes: 64 << 20, backlog_max: 100_000, log_retention: false, segment_bytes: 64 << 20 }
-    }
-}
-
-/// Why a store did not open, and what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("another adjourn process is using {}: stop it, or give this one a directory of its own", dir.display())]
-    InUse { dir: PathBuf },
-    #[error("{} has {stored} partitions, {asked} were asked for: the number is fixed when a store is created, so ask for {stored} or for none", dir.display())]
-    Partitions { dir: PathBuf, stored: u16, asked: u16 },
-    #[error("{} has format {found}, this version reads format {}: use the version of adjourn that wrote it, or a newer one", file.display(), open::FORMAT)]
-    Format { file: PathBuf, found: u64 },
-    #[error("{} is damaged at byte {offset}, and sound entries follow: restore the directory from a backup, or move it away to begin anew", file.display())]
-    Damaged { file: PathBuf, offset: u64 },
-    #[error("{} belongs to another store: a log and a state file only fit the pair they were written as; restore both from one backup", file.display())]
-    ForeignSegment { file: PathBuf },
-    #[error("{} holds a log but no state: restore state.redb from a backup, or move the directory away to begin anew", dir.display())]
-    StateMissing { dir: PathBuf },
-    #[error("cannot {action} {}: {cause}", path.display())]
-    Io { action: &'static str, path: PathBuf, cause: io::Error },
-    #[error("the state file {} cannot be used: {cause}", path.display())]
-    State { path: PathBuf, cause: redb::Error },
-}
-
-impl OpenError {
-    fn io(action: &'static str, path: &Path, cause: io::Error) -> Self {
-        Self::Io { action, path: path.to_owned(), cause }
     }
 }
 
@@ -287,6 +261,7 @@ impl Store for EmbeddedStore {
                 numbered_from: 1,
                 settings,
                 lists_whole: state.lists_whole(),
+                listed: state.list_entries.div_ceil(lists::ENTRIES as u64),
             })
         }
         .boxed()
@@ -359,17 +334,10 @@ impl Store for EmbeddedStore {
         async move { self.ask(Some(partition), 0, move |db| reads::due(db, partition, until, after.as_ref(), limit)).await }.boxed()
     }
 
-    fn listed(
-        &self,
-        partition: PartitionId,
-        workspace: Box<str>,
-        sections: Arc<[Section]>,
-        after: Option<ConversationKey>,
-        limit: usize,
-    ) -> BoxFuture<'_, Result<Option<Vec<ConversationKey>>, StoreError>> {
+    fn listed(&self, partition: PartitionId, query: SectionQuery) -> BoxFuture<'_, Result<Option<Vec<ConversationKey>>, StoreError>> {
         // Names that stand side by side: as cheap as a few rows.
-        let listed = move |db: &Database| reads::listed(db, partition, &workspace, &sections, after.as_ref(), limit);
-        async move { self.ask(Some(partition), limit / NAMES_A_ROW, listed).await }.boxed()
+        let rows = query.limit * query.sections.len() / NAMES_A_ROW;
+        async move { self.ask(Some(partition), rows, move |db| reads::listed(db, partition, &query)).await }.boxed()
     }
 
     fn scan(

@@ -1,6 +1,7 @@
 //! How a store comes up: lock, state file, log, threads, in this order; each step trusts only the ones before it.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
 use redb::{Database, ReadableTable};
@@ -11,14 +12,40 @@ use super::partition::PartitionState;
 use super::solo::Solo;
 use super::writer::{Heads, Writer};
 use super::{
-    DirectoryLock, EmbeddedOptions, EmbeddedStore, Files, Health, OpenError, PAGES_AT_ONCE, PARTITIONS_DEFAULT, log_dir, reads, segment,
-    tables,
+    DirectoryLock, EmbeddedOptions, EmbeddedStore, Files, Health, PAGES_AT_ONCE, PARTITIONS_DEFAULT, log_dir, reads, segment, tables,
 };
 use crate::domain::PartitionCount;
 use crate::faults;
 
 /// The format of the directory: state file, keys and segments together.
 pub const FORMAT: u64 = 1;
+
+/// Why a store did not open, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("another adjourn process is using {}: stop it, or give this one a directory of its own", dir.display())]
+    InUse { dir: PathBuf },
+    #[error("{} has {stored} partitions, {asked} were asked for: the number is fixed when a store is created, so ask for {stored} or for none", dir.display())]
+    Partitions { dir: PathBuf, stored: u16, asked: u16 },
+    #[error("{} has format {found}, this version reads format {}: use the version of adjourn that wrote it, or a newer one", file.display(), FORMAT)]
+    Format { file: PathBuf, found: u64 },
+    #[error("{} is damaged at byte {offset}, and sound entries follow: restore the directory from a backup, or move it away to begin anew", file.display())]
+    Damaged { file: PathBuf, offset: u64 },
+    #[error("{} belongs to another store: a log and a state file only fit the pair they were written as; restore both from one backup", file.display())]
+    ForeignSegment { file: PathBuf },
+    #[error("{} holds a log but no state: restore state.redb from a backup, or move the directory away to begin anew", dir.display())]
+    StateMissing { dir: PathBuf },
+    #[error("cannot {action} {}: {cause}", path.display())]
+    Io { action: &'static str, path: PathBuf, cause: io::Error },
+    #[error("the state file {} cannot be used: {cause}", path.display())]
+    State { path: PathBuf, cause: redb::Error },
+}
+
+impl OpenError {
+    pub(super) fn io(action: &'static str, path: &Path, cause: io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), cause }
+    }
+}
 
 /// What is fixed when a store is created.
 struct Fixed {

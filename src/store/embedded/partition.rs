@@ -27,6 +27,8 @@ pub struct PartitionState {
     pub dead_letters: u64,
     /// The last commit that called the lists whole.
     pub whole_at: CommitId,
+    /// Entries in them.
+    pub list_entries: u64,
 }
 
 impl PartitionState {
@@ -57,7 +59,7 @@ impl PartitionState {
     }
 
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(160);
+        let mut out = Vec::with_capacity(161);
         out.push(VERSION);
         let (trying, tries) = self.trying.map_or((LogId::ZERO, 0), |(id, tries)| (id, tries));
         let flags = u64::from(self.nonce.is_some()) | u64::from(self.trying.is_some()) << 1;
@@ -81,6 +83,7 @@ impl PartitionState {
             self.dead_letters,
             low(self.whole_at),
             high(self.whole_at),
+            self.list_entries,
         ];
         words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
         out
@@ -93,12 +96,12 @@ impl PartitionState {
         let mut words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
         match *version {
             VERSION => {}
-            WITHOUT_LISTS => words.extend([0, 0]),
+            WITHOUT_LISTS => words.extend([0; 3]),
             _ => return None,
         }
-        let words: [u64; 19] = words.try_into().ok()?;
+        let words: [u64; 20] = words.try_into().ok()?;
         let [flags, epoch, nonce, head_low, head_high, ms, seq, last, oldest, attempts, words @ ..] = words;
-        let [trying_ms, trying_seq, tries, closed_at_ms, conversations, timers, dead_letters, whole_low, whole_high] = words;
+        let [trying_ms, trying_seq, tries, closed_at_ms, conversations, timers, dead_letters, whole_low, whole_high, entries] = words;
         rest.is_empty().then_some(Self {
             epoch,
             nonce: (flags & 1 != 0).then_some(nonce),
@@ -113,6 +116,7 @@ impl PartitionState {
             timers,
             dead_letters,
             whole_at: commit(whole_low, whole_high),
+            list_entries: entries,
         })
     }
 }
@@ -149,18 +153,19 @@ mod tests {
             timers: 13,
             dead_letters: 14,
             whole_at: CommitId(u128::MAX - 5),
+            list_entries: 24,
         };
         assert!(full.lists_whole());
         for state in [full, PartitionState::default()] {
             assert_eq!(PartitionState::decode(&state.encode()), Some(state));
         }
         assert_eq!(PartitionState::decode(&full.encode()[1..]), None);
-        assert_eq!(PartitionState::decode(&[3; 153]), None);
+        assert_eq!(PartitionState::decode(&[3; 161]), None);
         assert_eq!(PartitionState::decode(&[2; 137]), None);
 
         let before = [&[1], &full.encode()[1..137]].concat();
         let read = PartitionState::decode(&before).unwrap();
-        assert_eq!(read, PartitionState { whole_at: CommitId(0), ..full });
+        assert_eq!(read, PartitionState { whole_at: CommitId(0), list_entries: 0, ..full });
         assert!(!read.lists_whole(), "a build that knows no lists has written it");
         assert!(
             PartitionState::decode(&[&[1], &PartitionState::default().encode()[1..137]].concat()).unwrap().lists_whole(),

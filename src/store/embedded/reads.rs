@@ -7,7 +7,7 @@ use redb::{Database, ReadableDatabase, ReadableTable};
 use super::super::{DeadLetter, Document, DueKey, Loaded, LogId, Notification, NotificationPage, StoreError, Unreadable, lists};
 use super::partition::PartitionState;
 use super::tables;
-use crate::domain::listing::Section;
+use crate::domain::listing::SectionQuery;
 use crate::domain::report::{Day, GroupBy, Rollup};
 use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, PartitionId, Settings, Timestamp};
@@ -92,14 +92,8 @@ pub fn due(db: &Database, partition: PartitionId, until: Timestamp, after: Optio
     Ok(due)
 }
 
-pub fn listed(
-    db: &Database,
-    partition: PartitionId,
-    workspace: &str,
-    sections: &[Section],
-    after: Option<&ConversationKey>,
-    limit: usize,
-) -> Read<Option<Vec<ConversationKey>>> {
+pub fn listed(db: &Database, partition: PartitionId, query: &SectionQuery) -> Read<Option<Vec<ConversationKey>>> {
+    let SectionQuery { workspace, sections, after, limit } = query;
     let txn = db.begin_read()?;
     if !partition_state(&txn.open_table(tables::PARTITIONS)?, partition)?.lists_whole() {
         return Ok(None);
@@ -111,16 +105,16 @@ pub fn listed(
         key
     };
     let mut found = Vec::new();
-    for section in sections {
-        let Some((from, below)) = lists::range(workspace, section, after) else { continue };
+    for section in sections.iter() {
+        let Some((from, below)) = lists::range(workspace, section, after.as_ref()) else { continue };
         let (from, below) = (from.map(place), place(below));
-        for entry in table.range::<&[u8]>((from.as_ref().map(Vec::as_slice), Bound::Excluded(below.as_slice())))?.take(limit) {
+        for entry in table.range::<&[u8]>((from.as_ref().map(Vec::as_slice), Bound::Excluded(below.as_slice())))?.take(*limit) {
             let entry = entry?.0;
             let name = std::str::from_utf8(&entry.value()[2..]).ok();
             found.extend(name.and_then(|name| lists::conversation(workspace, name)));
         }
     }
-    Ok(Some(lists::merged(found, limit)))
+    Ok(Some(lists::merged(found, *limit)))
 }
 
 pub fn scan(

@@ -23,6 +23,7 @@ use super::order::TooEarly;
 use super::partition::PartitionState;
 use super::put::{self, Put};
 use super::tables::{self, Writes};
+use super::writes;
 use crate::domain::PartitionId;
 use crate::faults;
 
@@ -135,11 +136,11 @@ struct Group {
     touched: BTreeSet<PartitionId>,
 }
 
-struct Commit {
-    partition: PartitionId,
-    batch: Box<Prepared>,
+pub struct Commit {
+    pub partition: PartitionId,
+    pub batch: Box<Prepared>,
     /// Notifications numbered in here are no longer kept.
-    trimmed: std::ops::Range<u64>,
+    pub trimmed: std::ops::Range<u64>,
     answer: Answer<()>,
 }
 
@@ -275,11 +276,14 @@ impl WriterThread {
         let txn = self.db.begin_write()?;
         let index = self.write_states(&txn, &group.commits)?;
         self.write_deadlines(&txn, &group.commits, &index)?;
-        write_notifications(&txn, &group.commits)?;
+        writes::notifications(&txn, &group.commits)?;
         self.write_dead_letters(&txn, &group.commits)?;
-        write_settings(&txn, group)?;
-        write_others(&txn, &group.commits)?;
-        write_lists(&txn, &group.commits)?;
+        writes::seldom(&txn, &group.commits)?;
+        for (partition, more) in writes::lists(&txn, &group.commits)? {
+            let entries = &mut self.state(partition).list_entries;
+            *entries = entries.saturating_add_signed(more);
+        }
+        put::write(&txn, &mut group.puts)?;
         let mut table = txn.open_table(tables::PARTITIONS)?;
         for partition in &group.touched {
             table.insert(partition.0, self.partitions[usize::from(partition.0)].encode().as_slice())?;
@@ -339,7 +343,7 @@ impl WriterThread {
         let mut table = txn.open_table(tables::DEAD_LETTERS)?;
         for commit in commits {
             let letters = &mut self.partitions[usize::from(commit.partition.0)].dead_letters;
-            *letters = letters.saturating_add_signed(put_all(&mut table, &commit.batch.dead_letters)?);
+            *letters = letters.saturating_add_signed(writes::put_all(&mut table, &commit.batch.dead_letters)?);
         }
         Ok(())
     }
@@ -411,74 +415,6 @@ impl Request {
             Self::Claim { .. } | Self::Release { .. } | Self::Put(_) => 1,
         }
     }
-}
-
-/// Writes in order of key; answers by how many rows the table grew.
-fn put_all(table: &mut redb::Table<'_, &'static [u8], &'static [u8]>, writes: &Writes) -> Result<i64, redb::Error> {
-    let mut more = 0;
-    for (key, value) in writes.iter() {
-        match value {
-            Some(value) => more += i64::from(table.insert(key, value)?.is_none()),
-            None => more -= i64::from(table.remove(key)?.is_some()),
-        }
-    }
-    Ok(more)
-}
-
-fn write_notifications(txn: &WriteTransaction, commits: &[Commit]) -> Result<(), redb::Error> {
-    let mut table = txn.open_table(tables::NOTIFICATIONS)?;
-    for commit in commits {
-        put_all(&mut table, &commit.batch.notifications)?;
-        for number in commit.trimmed.clone() {
-            table.remove(tables::notification_key(commit.partition, number).as_slice())?;
-        }
-    }
-    Ok(())
-}
-
-fn write_settings(txn: &WriteTransaction, group: &mut Group) -> Result<(), redb::Error> {
-    if group.commits.iter().any(|commit| !commit.batch.settings.is_empty()) {
-        let mut table = txn.open_table(tables::APPLIED_SETTINGS)?;
-        for commit in &group.commits {
-            put_all(&mut table, &commit.batch.settings)?;
-        }
-    }
-    put::write(txn, &mut group.puts)
-}
-
-/// Into tables that most commits leave alone.
-fn write_others(txn: &WriteTransaction, commits: &[Commit]) -> Result<(), redb::Error> {
-    let tables: [(_, fn(&Prepared) -> &Writes); 2] = [(tables::ROLLUPS, |batch| &batch.rollups), (tables::TEXTS, |batch| &batch.texts)];
-    for (table, writes) in tables {
-        if commits.iter().all(|commit| writes(&commit.batch).is_empty()) {
-            continue;
-        }
-        let mut table = txn.open_table(table)?;
-        for commit in commits {
-            put_all(&mut table, writes(&commit.batch))?;
-        }
-    }
-    Ok(())
-}
-
-fn write_lists(txn: &WriteTransaction, commits: &[Commit]) -> Result<(), redb::Error> {
-    if commits.iter().all(|commit| commit.batch.lists.is_empty() && commit.batch.lists_are != Lists::Emptied) {
-        return Ok(());
-    }
-    let mut table = txn.open_table(tables::LISTS)?;
-    for commit in commits {
-        if commit.batch.lists_are == Lists::Emptied {
-            let (start, end) = (tables::partition_start(commit.partition), tables::partition_end(commit.partition));
-            table.retain_in::<&[u8], _>(start.as_slice()..end.as_slice(), |_, ()| false)?;
-        }
-        for (key, value) in commit.batch.lists.iter() {
-            match value {
-                Some(_) => table.insert(key, ())?.is_some(),
-                None => table.remove(key)?.is_some(),
-            };
-        }
-    }
-    Ok(())
 }
 
 fn too_early(early: &TooEarly) -> StoreError {

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::cluster::Registry;
 use super::{record, *};
 use crate::clock::SharedClock;
-use crate::domain::listing::Section;
+use crate::domain::listing::SectionQuery;
 use crate::domain::report::{Day, GroupBy, Rollup};
 use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
@@ -295,15 +295,8 @@ impl Store for MemoryStore {
         self.ask(partition, move |partition| partition.due(until, after, limit))
     }
 
-    fn listed(
-        &self,
-        partition: PartitionId,
-        workspace: Box<str>,
-        sections: Arc<[Section]>,
-        after: Option<ConversationKey>,
-        limit: usize,
-    ) -> BoxFuture<'_, Result<Option<Vec<ConversationKey>>, StoreError>> {
-        self.ask(partition, move |partition| partition.listed(&workspace, &sections, after, limit))
+    fn listed(&self, partition: PartitionId, query: SectionQuery) -> BoxFuture<'_, Result<Option<Vec<ConversationKey>>, StoreError>> {
+        self.ask(partition, move |partition| partition.listed(&query))
     }
 
     fn scan(

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::domain::kept::TextChange;
-use crate::domain::listing::{Move, Section, Standing};
+use crate::domain::listing::{Move, SectionQuery, Standing};
 use crate::domain::report::{Day, GroupBy, Rollup};
 use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, Notice, PartitionId, Settings, Timestamp};
@@ -136,6 +136,7 @@ impl Partition {
             numbered_from: self.numbered_from.max(1),
             settings: self.settings.iter().map(|(workspace, settings)| (workspace.clone(), settings.clone())).collect(),
             lists_whole: self.whole_at == self.head,
+            listed: self.lists.len() as u64,
         })
     }
 
@@ -266,7 +267,7 @@ impl Partition {
     fn list(&mut self, batch: &Batch) {
         match batch.lists {
             Lists::Doubtful => {}
-            Lists::Emptied => self.lists.clear(),
+            Lists::Thinned => (0..THINNED_MAX).for_each(|_| drop(self.lists.pop_first())),
             Lists::Whole => self.whole_at = batch.id,
         }
         for Move { key, from, to } in &batch.moves {
@@ -323,17 +324,11 @@ impl Partition {
         wanted.take(limit).map(|(key, row)| (key.clone(), (*row.conversation).clone())).collect()
     }
 
-    pub fn listed(
-        &self,
-        workspace: &str,
-        sections: &[Section],
-        after: Option<ConversationKey>,
-        limit: usize,
-    ) -> Option<Vec<ConversationKey>> {
-        let later = self.lists.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
-        let fits = |key: &ConversationKey, standing: &Standing| sections.iter().any(|section| section.holds(key, standing));
-        let wanted = later.filter(|(key, standing)| key.workspace() == workspace && fits(key, standing));
-        (self.whole_at == self.head).then(|| wanted.map(|(key, _)| key.clone()).take(limit).collect())
+    pub fn listed(&self, query: &SectionQuery) -> Option<Vec<ConversationKey>> {
+        let later = self.lists.range((query.after.clone().map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
+        let fits = |key: &ConversationKey, standing: &Standing| query.sections.iter().any(|section| section.holds(key, standing));
+        let wanted = later.filter(|(key, standing)| key.workspace() == &*query.workspace && fits(key, standing));
+        (self.whole_at == self.head).then(|| wanted.map(|(key, _)| key.clone()).take(query.limit).collect())
     }
 
     pub fn walk(&self, place: Option<&Place>, limit: usize) -> Walked {

@@ -10,8 +10,8 @@ use crate::domain::kept::TextChange;
 use crate::domain::report::Day;
 use crate::domain::writing::Said;
 use crate::domain::{ConversationKey, Timestamp};
-use crate::store::lists::Changes;
-use crate::store::{Batch, DeadLetter, Lease, Lists, LogId, Mark, Notification, RollupWrite, RowChange, record};
+use crate::store::lists::{Changes, ENTRIES};
+use crate::store::{Batch, DeadLetter, Lease, Lists, LogId, Mark, Notification, RollupWrite, RowChange, THINNED_MAX, record};
 use crate::wire::CloudEvent;
 
 /// How a batch is to be written.
@@ -114,9 +114,9 @@ fn arguments(keys: &Keys, lease: Lease, batch: &Batch, mode: CommitMode) -> Args
     args.number(texts.removes.len());
     let listed = Changes::of(&batch.moves);
     args.push(match batch.lists {
-        Lists::Doubtful => "",
-        Lists::Emptied => "emptied",
-        Lists::Whole => "whole",
+        Lists::Doubtful => String::new(),
+        Lists::Thinned => (THINNED_MAX * ENTRIES).to_string(),
+        Lists::Whole => "whole".to_owned(),
     });
     args.number(listed.added.len());
     args.number(listed.removed.len());

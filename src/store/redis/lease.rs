@@ -12,6 +12,7 @@ use super::scripts::NUMBERS_A_MILLISECOND;
 use super::value::{bytes, list, log_id, number, odd, pairs, text};
 use super::{Inner, heads};
 use crate::domain::{PartitionCount, PartitionId, Settings, Timestamp};
+use crate::store::lists::ENTRIES;
 use crate::store::{Barrier, Batch, Claim, CommitId, Holder, Lease, LogId, Member, StoreError, record};
 
 /// Under which primary each partition was claimed here. After a change of primary what its owner has in memory may be
@@ -48,6 +49,7 @@ struct Claimed {
     settings: Vec<(Box<str>, Settings)>,
     repair: Repair,
     lists_whole: bool,
+    listed: u64,
 }
 
 impl Inner {
@@ -74,9 +76,10 @@ impl Inner {
         if self.options.durability.replicas == 0 {
             self.heads.raise(partition, claimed.last_notification);
         } // else when the replicas are known to have it: by the next commit, or the next look at the heads
-        let Claimed { epoch, head, checkpoint, last_notification, numbered_from, attempts, trying, settings, lists_whole, .. } = claimed;
+        let Claimed { epoch, head, checkpoint, last_notification, numbered_from, attempts, trying, settings, lists_whole, listed, .. } =
+            claimed;
         let lease = Lease { partition, epoch, nonce: token };
-        Ok(Claim { lease, head, checkpoint, last_notification, attempts, trying, numbered_from, settings, lists_whole })
+        Ok(Claim { lease, head, checkpoint, last_notification, attempts, trying, numbered_from, settings, lists_whole, listed })
     }
 
     /// What was claimed under another primary is to be claimed and loaded anew. Answers the generation to send under: the
@@ -186,6 +189,8 @@ impl Claimed {
                 made: list(next()?)?.iter().filter_map(|place| usize::try_from(number(place)?.checked_sub(1)?).ok()).collect(),
             },
             lists_whole: number(&next()?)? == 1,
+            // One element has no name.
+            listed: number(&next()?)?.saturating_sub(1).div_ceil(ENTRIES as u64),
         };
         Some(claimed)
     }

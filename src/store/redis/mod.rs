@@ -24,6 +24,7 @@ pub mod hold;
 mod keys;
 mod lease;
 pub mod link;
+mod lists;
 mod memory;
 mod nodes;
 mod open;

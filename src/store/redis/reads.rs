@@ -1,7 +1,5 @@
 //! What is asked of the rows, the index, the outbox, the settings and the dead letters.
 
-use std::ops::Bound;
-
 use redis::{Cmd, ToRedisArgs, Value};
 
 use super::commit::{mark, rollup_field, rollup_of, sortable, text_field, unsortable};
@@ -10,13 +8,12 @@ use super::link::Answers;
 use super::scripts::NUMBERS_A_MILLISECOND;
 use super::value::{bytes, entries, field, list, log_id, number, odd, pairs, text};
 use super::{Inner, row};
-use crate::domain::listing::Section;
 use crate::domain::report::{Day, GroupBy, Rollup};
 use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, PartitionId, Settings, Timestamp};
 use crate::store::{
     Applied, DeadLetter, Document, DueKey, Loaded, LogId, Notification, NotificationPage, PartitionStats, Place, Shelf, StoreError,
-    Unreadable, Walked, lists, record,
+    Unreadable, Walked, record,
 };
 
 /// The element of hashes and sorted sets that is there so that none of them is missing.
@@ -164,37 +161,6 @@ impl Inner {
         let mut count = cmd("ZCOUNT", &self.keys.of(partition).deadlines);
         count.arg("-inf").arg(until.as_millis());
         number(&self.ask(partition, count).await?).ok_or_else(|| odd("a count"))
-    }
-
-    pub async fn listed(
-        &self,
-        partition: PartitionId,
-        workspace: &str,
-        sections: &[Section],
-        after: Option<&ConversationKey>,
-        limit: usize,
-    ) -> Result<Option<Vec<ConversationKey>>, StoreError> {
-        let of = self.keys.of(partition);
-        let mut whole = cmd("HMGET", &of.lease);
-        whole.arg(&["commit", "lists"]);
-        let ranges = sections.iter().filter_map(|section| {
-            let (from, below) = lists::range(workspace, section, after)?;
-            let mut range = cmd("ZRANGEBYLEX", &of.lists);
-            range.arg(lex(from)).arg(format!("({below}")).arg("LIMIT").arg(0).arg(limit);
-            Some(range)
-        });
-        let mut answers = self.ask_all(partition, std::iter::once(whole).chain(ranges).collect()).await?.into_iter();
-        let commits = answers.next().and_then(list).unwrap_or_default();
-        let [commit, whole_at] = [0, 1].map(|at| commits.get(at).and_then(text).unwrap_or("0"));
-        if commit != whole_at {
-            return Ok(None);
-        }
-        let mut found = Vec::new();
-        for entries in answers {
-            let entries = list(entries).ok_or_else(|| odd("entries of a list"))?;
-            found.extend(entries.iter().filter_map(|entry| lists::conversation(workspace, text(entry)?)));
-        }
-        Ok(Some(lists::merged(found, limit)))
     }
 
     /// Looks at the names of all rows, which have no order in Redis: some 2 ms of it for 16,000 of them.
@@ -457,15 +423,6 @@ impl Inner {
             last_notification,
             oldest_notification: entries(first)?.first().map_or(last_notification + 1, |(id, _)| id.ms),
         })
-    }
-}
-
-/// The end of a range of text, as Redis takes it.
-fn lex(end: Bound<String>) -> String {
-    match end {
-        Bound::Included(text) => format!("[{text}"),
-        Bound::Excluded(text) => format!("({text}"),
-        Bound::Unbounded => "-".to_owned(),
     }
 }
 

@@ -20,7 +20,8 @@ pub struct Scripts {
     /// Effect: a new token; counts the attempt where entries wait; makes the partition's keys that are not there; numbers on
     /// behind what somebody else wrote into the notifications.
     /// Answer: epoch, commit, checkpoint, last number, numbered from, attempts, trying, settings applied, whether the index is
-    /// to be made anew, which keys (counted from 1) were made, 1 when the lists are whole.
+    /// to be made anew, which keys (counted from 1) were made, 1 when the lists are whole, how many elements
+    /// they have.
     pub claim: Script,
     /// KEYS lease, states, deadlines, events, notifications, settings, dead, letters, marks, rollups, texts, lists.
     /// ARGV as `arguments` in `commit` pushes them.
@@ -34,6 +35,9 @@ pub struct Scripts {
     pub barrier: Script,
     /// KEYS deadlines. ARGV until, instant, member, limit. Answer: members and scores strictly after (instant, member).
     pub due: Script,
+    /// KEYS lease, lists. ARGV limit; then of each range where it begins and ends. Answer: nothing where the lists are not whole;
+    /// else of each range its first entries, taken together.
+    pub listed: Script,
     /// KEYS a hash of documents. ARGV field, version expected, document; then another field (empty: none) and its document, written
     /// with it. Answer: 1 when it was replaced.
     pub put_document: Script,
@@ -62,6 +66,7 @@ impl Scripts {
             release: plain(include_str!("script/release.lua")),
             barrier: plain(include_str!("script/barrier.lua")),
             due: plain(include_str!("script/due.lua")),
+            listed: plain(include_str!("script/listed.lua")),
             put_document: plain(include_str!("script/put_document.lua")),
             heartbeat: roomy(include_str!("script/heartbeat.lua")),
             leave: plain(include_str!("script/leave.lua")),
@@ -69,8 +74,8 @@ impl Scripts {
     }
 
     /// For connections to bring along.
-    pub fn all(&self) -> [&Script; 9] {
-        let Self { claim, commit, renew, release, barrier, due, put_document, heartbeat, leave } = self;
-        [claim, commit, renew, release, barrier, due, put_document, heartbeat, leave]
+    pub fn all(&self) -> [&Script; 10] {
+        let Self { claim, commit, renew, release, barrier, due, listed, put_document, heartbeat, leave } = self;
+        [claim, commit, renew, release, barrier, due, listed, put_document, heartbeat, leave]
     }
 }

@@ -7,7 +7,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 
 use super::RedisStore;
 use super::tail::Tail;
-use crate::domain::listing::Section;
+use crate::domain::listing::SectionQuery;
 use crate::domain::report::{Day, GroupBy, Rollup};
 use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
@@ -107,15 +107,8 @@ impl Store for RedisStore {
         self.inner.due(partition, until, after, limit).boxed()
     }
 
-    fn listed(
-        &self,
-        partition: PartitionId,
-        workspace: Box<str>,
-        sections: Arc<[Section]>,
-        after: Option<ConversationKey>,
-        limit: usize,
-    ) -> Answer<'_, Option<Vec<ConversationKey>>> {
-        async move { self.inner.listed(partition, &workspace, &sections, after.as_ref(), limit).await }.boxed()
+    fn listed(&self, partition: PartitionId, query: SectionQuery) -> Answer<'_, Option<Vec<ConversationKey>>> {
+        async move { self.inner.listed(partition, &query).await }.boxed()
     }
 
     fn scan(

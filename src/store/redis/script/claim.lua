@@ -12,7 +12,8 @@ if not checkpoint:match('^%d+%-%d+$') then return redis.error_reply('TAMPERED th
 for _, stream in ipairs({ KEYS[2], KEYS[3], KEYS[4] }) do redis.call('XLEN', stream) end
 local rows = redis.call('HLEN', KEYS[5])
 local settings = redis.call('HGETALL', KEYS[6])
-for _, set in ipairs({ KEYS[7], KEYS[8], KEYS[9], KEYS[12] }) do redis.call('ZCARD', set) end
+for i = 7, 9 do redis.call('ZCARD', KEYS[i]) end
+local listed = redis.call('ZCARD', KEYS[12])
 for i = 10, 11 do redis.call('HLEN', KEYS[i]) end
 local missing, is = {}, {}
 for i, key in ipairs(KEYS) do
@@ -49,8 +50,9 @@ last, from = string.format('%.0f', last), string.format('%.0f', from)
 -- An index that was lost is made anew from the rows; one without rows is good for nothing.
 local reindex = held[13] or (is[5] and not is[7] and rows > 1 and '1') or ''
 
--- Lists that the last commit did not call whole, and those that somebody deleted, are none to be read.
-local whole = (held[15] or '0') == (held[6] or '0') and (is[12] or rows <= 1)
+-- Lists that the last commit did not call whole, and those that somebody deleted, or whose rows or whose word for it, are not.
+local whole
+if (held[6] or '0') == '0' then whole = rows <= 1 and listed <= 1 else whole = held[15] == held[6] and is[12] and is[5] end
 
 redis.call('HDEL', KEYS[1], '-') -- allowed when memory is full, and with it what follows
 redis.call('HSET', KEYS[1], 'epoch', epoch, 'nonce', ARGV[1], 'node', ARGV[2], 'instance', ARGV[3], 'primary', ARGV[4],
@@ -73,4 +75,4 @@ for i = 10, 11 do
   if not is[i] then redis.call('HSET', KEYS[i], '', '') end
 end
 if not is[12] then redis.call('ZADD', KEYS[12], 0, '') end
-return { epoch, held[6] or '0', checkpoint, last, from, attempts, held[11] or '', settings, reindex, missing, whole and 1 or 0 }
+return { epoch, held[6] or '0', checkpoint, last, from, attempts, held[11] or '', settings, reindex, missing, whole and 1 or 0, listed }

@@ -108,10 +108,8 @@ chunks(tonumber(ARGV[21]), 2, function(from, to) redis.call('HSET', KEYS[10], un
 chunks(tonumber(ARGV[22]), 1, function(from, to) redis.call('HDEL', KEYS[10], unpack(ARGV, from, to)) end)
 chunks(tonumber(ARGV[23]), 2, function(from, to) redis.call('HSET', KEYS[11], unpack(ARGV, from, to)) end)
 chunks(tonumber(ARGV[24]), 1, function(from, to) redis.call('HDEL', KEYS[11], unpack(ARGV, from, to)) end)
-if ARGV[25] == 'emptied' then
-  redis.call('DEL', KEYS[12])
-  redis.call('ZADD', KEYS[12], 0, '')
-end
+-- Behind the one without a name, which stays.
+if ARGV[25] ~= '' and ARGV[25] ~= 'whole' then redis.call('ZREMRANGEBYRANK', KEYS[12], 1, ARGV[25]) end
 chunks(tonumber(ARGV[27]), 1, function(from, to) redis.call('ZREM', KEYS[12], unpack(ARGV, from, to)) end)
 chunks(tonumber(ARGV[26]), 2, function(from, to) redis.call('ZADD', KEYS[12], unpack(ARGV, from, to)) end)
 -- Letters: how many, then what is removed, then what is added.
