@@ -84,16 +84,16 @@ impl From<StoreError> for MoveRefused {
 
 impl Node {
     pub fn name(&self) -> &str {
-        &self.standing().member.node
+        &self.presence().member.node
     }
 
     fn seen(&self) -> Arc<Seen> {
-        self.standing().seen.borrow().clone()
+        self.presence().seen.borrow().clone()
     }
 
     /// Whether this node is giving everything away.
     pub fn is_leaving(&self) -> bool {
-        self.standing().is_leaving()
+        self.presence().is_leaving()
     }
 
     /// Whether it has its name, and has looked at the cluster.
@@ -103,7 +103,7 @@ impl Node {
 
     /// Resolves when another live process turns out to have this node's name: this one gives everything away and should end.
     pub async fn name_is_lost(&self) {
-        self.standing().name_is_lost().await;
+        self.presence().name_is_lost().await;
     }
 
     /// Partitions whose shard is running, of all.
@@ -134,7 +134,7 @@ impl Node {
 
     /// Why this node's signs of life are not taken, if they are not.
     pub fn unheard(&self) -> Option<Box<str>> {
-        self.standing().unheard.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.presence().unheard.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     /// Why nothing closes at present ([`Store::held`](crate::store::Store::held)).
@@ -197,7 +197,7 @@ impl Node {
             self.can_take(node).await?;
         }
         self.store().pin(partition, to.clone()).await?;
-        self.standing().news.notify_one();
+        self.presence().news.notify_one();
         let arrived = async {
             loop {
                 // Only who has what: each partition's figures are many times as much to read.
@@ -237,7 +237,7 @@ impl Node {
             return Err(MoveRefused::LastNode(node.into()));
         }
         if node == self.name() {
-            self.standing().leave();
+            self.presence().leave();
         }
         self.store().drain(node.into()).await?;
         let waited = Stopwatch::start();
@@ -255,9 +255,9 @@ impl Node {
         if self.store().is_exclusive() {
             return; // there is nobody to give anything to
         }
-        self.standing().leave();
+        self.presence().leave();
         // By another process's name that one would be drained.
-        if self.standing().has_name()
+        if self.presence().has_name()
             && let Err(error) = self.store().drain(self.name().into()).await
         {
             tracing::warn!(%error, "the others do not know that this node leaves");
@@ -277,7 +277,7 @@ impl Node {
         self.drain().await;
         futures_util::future::join_all(self.handles().iter().map(ShardHandle::stop)).await;
         let _ = self.keeper().send(Retire).await;
-        let member = self.standing().member.clone();
+        let member = self.presence().member.clone();
         let left = tokio::time::timeout(self.options().lease, self.store().leave(member)).await;
         if !matches!(left, Ok(Ok(()))) {
             tracing::warn!("the others were not told that this node is gone; they will see it");

@@ -8,7 +8,7 @@ use super::applied::Elsewhere;
 use super::desk::Desk;
 use super::feed::{Cursor, Feed};
 use super::ingest::{Receipt, StoreClock};
-use super::membership::Standing;
+use super::membership::Presence;
 use super::node::NodeActor;
 use super::options::NodeOptions;
 use super::shard::ShardHandle;
@@ -38,7 +38,7 @@ struct Inner {
     /// Reports under way: each reads thousands of sums, over the connection that commits go by.
     reports: tokio::sync::Semaphore,
     lists: tokio::sync::Semaphore,
-    standing: Arc<Standing>,
+    presence: Arc<Presence>,
     keeper: actix::Addr<NodeActor>,
 }
 
@@ -94,7 +94,7 @@ impl Node {
         steady: SharedClock,
         shards: Vec<ShardHandle>,
         options: Arc<NodeOptions>,
-        standing: Arc<Standing>,
+        presence: Arc<Presence>,
         keeper: actix::Addr<NodeActor>,
         desk: Arc<Desk>,
     ) -> Self {
@@ -102,7 +102,7 @@ impl Node {
         let clock = StoreClock::default();
         let reports = tokio::sync::Semaphore::new(super::report::REPORTS_AT_ONCE);
         let lists = tokio::sync::Semaphore::new(super::list::LISTS_AT_ONCE);
-        Self { inner: Arc::new(Inner { store, steady, clock, shards, elsewhere, options, standing, keeper, desk, reports, lists }) }
+        Self { inner: Arc::new(Inner { store, steady, clock, shards, elsewhere, options, presence, keeper, desk, reports, lists }) }
     }
 
     pub(super) fn store(&self) -> &Arc<dyn Store> {
@@ -129,8 +129,8 @@ impl Node {
         &self.inner.reports
     }
 
-    pub(super) fn standing(&self) -> &Standing {
-        &self.inner.standing
+    pub(super) fn presence(&self) -> &Presence {
+        &self.inner.presence
     }
 
     pub(super) fn handles(&self) -> &[ShardHandle] {

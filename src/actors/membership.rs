@@ -49,7 +49,7 @@ pub struct Seen {
 }
 
 /// What a node and its membership tell each other.
-pub struct Standing {
+pub struct Presence {
     pub member: Member,
     /// Readiness fails from here on, and nothing is taken any more.
     leaving: AtomicBool,
@@ -61,7 +61,7 @@ pub struct Standing {
     pub news: Arc<Notify>,
 }
 
-impl Standing {
+impl Presence {
     pub fn new(member: Member) -> Arc<Self> {
         let (seen, name_lost) = (watch::Sender::default(), watch::Sender::default());
         Arc::new(Self { member, leaving: AtomicBool::default(), seen, name_lost, unheard: Mutex::default(), news: Arc::default() })
@@ -103,7 +103,7 @@ pub struct Membership {
     pub options: Arc<NodeOptions>,
     pub shards: Vec<ShardHandle>,
     pub arbiters: Vec<ArbiterHandle>,
-    pub standing: Arc<Standing>,
+    pub presence: Arc<Presence>,
     pub started_at: Timestamp,
     pub beats: Arc<AtomicU64>,
     /// What does not work at present, so that it is said once.
@@ -115,7 +115,7 @@ impl Membership {
         // Heard from here on: what changes while this node looks for the first time is looked at again.
         let hints = self.store.hints();
         if !self.join().await {
-            self.standing.lose_name();
+            self.presence.lose_name();
         }
         tokio::join!(self.show_life(), self.look_round(hints));
     }
@@ -130,7 +130,7 @@ impl Membership {
 
     fn record(&self) -> NodeRecord {
         NodeRecord {
-            member: self.standing.member.clone(),
+            member: self.presence.member.clone(),
             address: self.options.address.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
             started_at: self.started_at,
@@ -166,11 +166,11 @@ impl Membership {
         }
         let (mut watched, mut since) = (None, Stopwatch::start());
         loop {
-            let Some(standing) = self.earlier_process().await else { continue };
-            let over = standing.as_ref().map(|record| record.member.instance);
-            match (&standing, &watched) {
+            let Some(earlier) = self.earlier_process().await else { continue };
+            let over = earlier.as_ref().map(|record| record.member.instance);
+            match (&earlier, &watched) {
                 (Some(now), Some(before)) if now != before => return false,
-                (Some(_), None) => (watched, since) = (standing, Stopwatch::start()),
+                (Some(_), None) => (watched, since) = (earlier, Stopwatch::start()),
                 (Some(_), Some(_)) if since.elapsed() < self.options.lease / 2 => {}
                 _ if self.take_name(over).await => return true,
                 _ => {}
@@ -181,7 +181,7 @@ impl Membership {
 
     /// Whoever has this node's name, itself excepted; the outer `None`: the store did not say.
     async fn earlier_process(&self) -> Option<Option<NodeRecord>> {
-        let member = &self.standing.member;
+        let member = &self.presence.member;
         match self.ask(self.store.cluster()).await {
             Ok(view) => {
                 self.say("looking at the cluster", None::<&StoreError>);
@@ -209,11 +209,11 @@ impl Membership {
     async fn show_life(&self) {
         let mut pace = tokio::time::interval(self.pace());
         pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while !*self.standing.name_lost.borrow() {
+        while !*self.presence.name_lost.borrow() {
             pace.tick().await;
             if self.threads_answer().await && !self.beat().await {
-                tracing::error!(node = %self.standing.member.node, "another live process has this node's name");
-                self.standing.lose_name();
+                tracing::error!(node = %self.presence.member.node, "another live process has this node's name");
+                self.presence.lose_name();
             }
         }
     }
@@ -236,11 +236,11 @@ impl Membership {
         let beaten = self.ask(self.store.heartbeat(self.record(), None)).await;
         self.say("the heartbeat", beaten.as_ref().err());
         let unheard = beaten.as_ref().err().map(|error| error.to_string().into());
-        *self.standing.unheard.lock().unwrap_or_else(PoisonError::into_inner) = unheard;
+        *self.presence.unheard.lock().unwrap_or_else(PoisonError::into_inner) = unheard;
         if self.store.is_exclusive() && beaten.as_ref().is_ok_and(|kept| !kept) {
             // Whoever it is has lost the store to this process.
-            let standing = self.earlier_process().await.flatten();
-            self.take_name(standing.map(|record| record.member.instance)).await;
+            let earlier = self.earlier_process().await.flatten();
+            self.take_name(earlier.map(|record| record.member.instance)).await;
             return true;
         }
         beaten.unwrap_or(true)
@@ -290,9 +290,9 @@ impl Membership {
             tokio::select! {
                 biased;
                 () = &mut pause => return BTreeSet::new(),
-                () = self.standing.news.notified() => return BTreeSet::new(),
+                () = self.presence.news.notified() => return BTreeSet::new(),
                 hint = hints.recv() => match hint {
-                    Ok(Hint::Released { to: Some(to), .. }) if to != self.standing.member.node => {} // that is its business
+                    Ok(Hint::Released { to: Some(to), .. }) if to != self.presence.member.node => {} // that is its business
                     Ok(hint) => return self.hear(hint).into_iter().collect(),
                     Err(RecvError::Lagged(_)) => return BTreeSet::new(),
                     Err(RecvError::Closed) => {
@@ -307,7 +307,7 @@ impl Membership {
     /// What was given to this node it takes without looking: the claim is good only if nobody else has it.
     fn hear(&self, hint: Hint) -> Option<PartitionId> {
         match hint {
-            Hint::Released { partition, to: Some(to) } if to == self.standing.member.node && !self.standing.is_leaving() => {
+            Hint::Released { partition, to: Some(to) } if to == self.presence.member.node && !self.presence.is_leaving() => {
                 let told = Instruction { order: Order::Take { over: None }, heard: Some(Stopwatch::start()) };
                 self.shards.get(usize::from(partition.0)).into_iter().for_each(|shard| shard.obey(told.clone()));
                 None
@@ -319,11 +319,11 @@ impl Membership {
 
     /// True when some partitions are yet to be given to others.
     async fn act(&self, view: &ClusterView, watch: &mut Watch, heard: impl Fn(PartitionId) -> Option<Stopwatch>) -> bool {
-        let (me, lease, alone) = (&self.standing.member, self.options.lease, self.store.is_exclusive());
+        let (me, lease, alone) = (&self.presence.member, self.options.lease, self.store.is_exclusive());
         if view.draining.contains(&me.node) {
-            self.standing.leave();
+            self.presence.leave();
         }
-        let is_leaving = self.standing.is_leaving();
+        let is_leaving = self.presence.is_leaving();
         let lost: BTreeSet<Box<str>> = view.nodes.iter().map(|n| &n.member.node).filter(|n| watch.nodes.of(n) >= lease).cloned().collect();
         let nodes = if alone { self.alone() } else { takers(view, &lost) };
         let desired = placed(view, &nodes);
@@ -361,12 +361,12 @@ impl Membership {
 
     /// On a store that is this process's own there is nobody else, whatever it remembers of others.
     fn alone(&self) -> Vec<&str> {
-        if self.standing.is_leaving() { Vec::new() } else { vec![&*self.standing.member.node] }
+        if self.presence.is_leaving() { Vec::new() } else { vec![&*self.presence.member.node] }
     }
 
     fn publish(&self, view: &ClusterView, lost: BTreeSet<Box<str>>, mine: Vec<bool>) {
         let now = self.steady.now();
-        let before = self.standing.seen.borrow().clone();
+        let before = self.presence.seen.borrow().clone();
         let mut seen = Seen { joined: true, lost, ..Seen::default() };
         for (place, shard) in self.shards.iter().enumerate() {
             let partition = shard.partition;
@@ -383,7 +383,7 @@ impl Membership {
             }
         }
         seen.settled = before.settled || seen.missing.is_empty();
-        self.standing.seen.send_replace(Arc::new(seen));
+        self.presence.seen.send_replace(Arc::new(seen));
     }
 
     /// Every node does this; taking away what is gone already does no harm.

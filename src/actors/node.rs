@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use super::conversation::StepFn;
 use super::desk::Desk;
 use super::handle::Node;
-use super::membership::{Membership, Standing};
+use super::membership::{Membership, Presence};
 use super::options::NodeOptions;
 use super::shard::{AppliedNames, ShardActor, ShardHandle, ShardParts, Status};
 use crate::clock::SharedClock;
@@ -94,7 +94,7 @@ pub fn start_with(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptio
     let arbiters: Vec<Arbiter> = (0..options.arbiters).map(|_| Arbiter::with_tokio_rt(runtime)).collect();
     let handles: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
     let member = Member { node: options.node.clone(), instance: crate::chance::token() };
-    let (standing, options) = (Standing::new(member.clone()), Arc::new(options));
+    let (presence, options) = (Presence::new(member.clone()), Arc::new(options));
     let (live, names) = (Arc::new(AtomicUsize::new(0)), Arc::new(AppliedNames::new()));
     let at_once = if store.is_exclusive() { Semaphore::MAX_PERMITS } else { LARGE_TURNS_MAX };
     let turns: Vec<Arc<Semaphore>> = (0..handles.len().max(1)).map(|_| Arc::new(Semaphore::new(at_once))).collect();
@@ -112,7 +112,7 @@ pub fn start_with(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptio
             live: live.clone(),
             names: names.clone(),
             status: status.clone(),
-            news: standing.news.clone(),
+            news: presence.news.clone(),
             turns: turns[partition.0 as usize % turns.len()].clone(),
             suspects: suspects.clone(),
             desk: desk.clone(),
@@ -130,13 +130,13 @@ pub fn start_with(store: Arc<dyn Store>, steady: SharedClock, options: NodeOptio
         options: options.clone(),
         shards: shard_handles.clone(),
         arbiters: handles,
-        standing: standing.clone(),
+        presence: presence.clone(),
         beats: Arc::default(),
         trouble: Arc::default(),
     };
     let running = actix::spawn(membership.clone().run());
     let keeper = NodeActor { shards, arbiters, membership, running }.start();
-    Node::new(store, steady, shard_handles, options, standing, keeper, desk)
+    Node::new(store, steady, shard_handles, options, presence, keeper, desk)
 }
 
 /// An Arbiter's runtime, with few threads for what a store reads off it: one store reads one file, and each thread keeps

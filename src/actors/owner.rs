@@ -28,6 +28,9 @@ const READ_WAIT: Duration = Duration::from_secs(60);
 /// On a full node, who is due within this stays: several ticks, so that nobody leaves and is brought back for each.
 pub(super) const AT_ONCE: Span = Span::from_secs(10);
 
+/// Claims that met the same backlog, from which on an entry of it is suspected of killing its node: one may be chance, and two.
+const SUSPECT_FROM_CLAIM: u32 = 3;
+
 pub struct Owner<'a> {
     pub(super) parts: &'a ShardParts,
     pub(super) lease: Lease,
@@ -69,7 +72,7 @@ impl<'a> Owner<'a> {
         survived: Option<(LogId, u32)>,
     ) -> Self {
         // What a batch may have held when the owner before died, counted from the same checkpoint (DESIGN.md, "Poison").
-        let suspicious = claim.attempts >= 3 || claim.trying.is_some();
+        let suspicious = claim.attempts >= SUSPECT_FROM_CLAIM || claim.trying.is_some();
         claim.settings.iter().for_each(|(workspace, settings)| parts.desk.heard(workspace, settings));
         let applying = Applying::left_over(parts, &claim.settings);
         let listing = Listing::of(parts, &claim);

@@ -144,8 +144,8 @@ impl Requests {
         let mut applied = self.applied.borrow_mut();
         let Some(progress) = applied.as_mut() else { return };
         progress.checkpoint = checkpoint;
-        for (id, why) in marks {
-            progress.marks.insert(id, why);
+        for (id, mark) in marks {
+            progress.marks.insert(id, mark);
             progress.order.push_back(id);
         }
         while progress.order.len() > MARKS_REMEMBERED {

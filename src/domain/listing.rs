@@ -28,12 +28,9 @@ impl Standing {
     }
 }
 
+/// Not as it is at some instant, as a snapshot has it: lists change with what is committed.
 fn status(conversation: &Conversation) -> Status {
-    match (conversation.is_open(), conversation.told.snoozed_until) {
-        (false, _) => Status::Closed,
-        (true, Some(_)) => Status::Snoozed,
-        (true, None) => Status::Open,
-    }
+    Status::of(conversation.is_open(), conversation.told.snoozed_until)
 }
 
 /// A conversation that stands elsewhere than before.

@@ -120,6 +120,16 @@ named! {
     Status { Open = "open", Snoozed = "snoozed", Closed = "closed" }
 }
 
+impl Status {
+    pub fn of(is_open: bool, snoozed_until: Option<Timestamp>) -> Self {
+        match (is_open, snoozed_until) {
+            (false, _) => Self::Closed,
+            (true, Some(_)) => Self::Snoozed,
+            (true, None) => Self::Open,
+        }
+    }
+}
+
 /// A conversation as everybody outside sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Snapshot {
@@ -152,11 +162,7 @@ impl Snapshot {
     pub fn of(conversation: &Conversation, settings: &Settings, now: Timestamp) -> Self {
         let closing = conversation.closing.as_ref();
         let snoozed_until = conversation.snooze().holds_at(now);
-        let status = match (conversation.is_open(), snoozed_until) {
-            (false, _) => Status::Closed,
-            (true, Some(_)) => Status::Snoozed,
-            (true, None) => Status::Open,
-        };
+        let status = Status::of(conversation.is_open(), snoozed_until);
         let scheduled = match closing {
             Some(closing) => closing.auto.as_ref().map(|auto: &AutoClosing| auto.deadline),
             None => deadline(conversation, settings).ok().map(|d| d.at),

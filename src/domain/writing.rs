@@ -8,7 +8,7 @@ use super::time::{Span, Timestamp};
 /// Messages that a note is written from: the latest (L11).
 pub const MESSAGES_MAX: usize = 100;
 /// Bytes of their texts together, the latest again: some 15,000 words, which small models can still read.
-pub const TEXT_BYTES_MAX: usize = 64 * 1024;
+pub const TRANSCRIPT_BYTES_MAX: usize = 64 * 1024;
 /// Longest wait that a server can ask for before a note is tried again: a slip of its pen would put it off for a century.
 pub const AGAIN_MAX: Span = Span::from_hours(1);
 
@@ -43,10 +43,10 @@ impl fmt::Debug for Said {
 pub struct Transcript(Vec<Said>);
 
 impl Transcript {
-    /// Of these, oldest first, the latest [`MESSAGES_MAX`] with at most [`TEXT_BYTES_MAX`] of text. The first one that has not
+    /// Of these, oldest first, the latest [`MESSAGES_MAX`] with at most [`TRANSCRIPT_BYTES_MAX`] of text. The first one that has not
     /// enough room ends what is kept: a conversation with a hole in it reads like another. Blank ones do not count.
     pub fn latest(messages: Vec<Said>) -> Self {
-        let mut room = TEXT_BYTES_MAX;
+        let mut room = TRANSCRIPT_BYTES_MAX;
         let mut kept: Vec<Said> = Vec::new();
         for mut said in messages.into_iter().rev().filter(|said| !said.text.trim().is_empty()).take(MESSAGES_MAX) {
             // The very last message is kept as far as it goes, rather than nothing at all.
@@ -137,14 +137,14 @@ mod tests {
 
     #[test]
     fn l11_texts_are_bounded_together_and_none_is_missing_in_between() {
-        let half = "x".repeat(TEXT_BYTES_MAX / 2);
+        let half = "x".repeat(TRANSCRIPT_BYTES_MAX / 2);
         let transcript = Transcript::latest(vec![said("first"), said(&half), said(&half)]);
         assert_eq!(texts(&transcript), [&half, &half]);
         let transcript = Transcript::latest(vec![said("first"), said(&format!("{half}y")), said(&half)]);
         assert_eq!(texts(&transcript), [&half]);
         // Three bytes a character, of which a third is left over.
-        let long = Transcript::latest(vec![said("first"), said(&"€".repeat(TEXT_BYTES_MAX))]);
-        assert_eq!(texts(&long), ["€".repeat(TEXT_BYTES_MAX / 3)]);
+        let long = Transcript::latest(vec![said("first"), said(&"€".repeat(TRANSCRIPT_BYTES_MAX))]);
+        assert_eq!(texts(&long), ["€".repeat(TRANSCRIPT_BYTES_MAX / 3)]);
     }
 
     #[test]

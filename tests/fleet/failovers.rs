@@ -44,7 +44,7 @@ async fn fleet_fails_over(run: Run, plan: Plan, rng: Rng, rounds: Range<u64>) {
         let gone = Instant::now();
         done.rounds += 1;
         done.hits += u64::from(under_way);
-        fleet.sentinels().wait_for_new_primary(old);
+        fleet.sentinels().wait_for_new_primary(old, how);
         longest = longest.max(gone.elapsed());
         pause(fleet.rng.below(500)).await;
         fleet.sentinels().bring_back(old, how);

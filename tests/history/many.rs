@@ -19,7 +19,8 @@ pub struct Found {
 /// Runs seeds from `from` on, at most `count`, until one fails. `prepare` is called on each thread before its first.
 pub fn histories(from: u64, count: u64, shows: bool, prepare: impl Fn() + Sync) -> Found {
     let (next, found) = (AtomicU64::new(from), Mutex::new(Found::default()));
-    let step = (count / 20).max(1);
+    // Often enough to be watched for hours.
+    let step = (count / 20).clamp(1, 500);
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use redis::{RedisResult, Value, cmd};
 use tempfile::TempDir;
@@ -24,6 +25,7 @@ const DOWN_AFTER_MS: u32 = 500;
 const DOWN_AFTER_WHILE_CALM_MS: u32 = 120_000;
 /// An attempt that came to nothing is made again after twice this.
 const FAILOVER_TIMEOUT_MS: u32 = 2_000;
+const ASKED_AGAIN_AFTER: Duration = Duration::from_millis(3 * FAILOVER_TIMEOUT_MS as u64);
 /// What Sentinel does every so often, in milliseconds: seconds by default.
 const PERIODS: &[(&str, u32)] = &[("ping-period", 100), ("info-period", 200), ("publish-period", 200), ("ask-period", 200)];
 
@@ -106,15 +108,24 @@ impl Sentinels {
         match how {
             Failover::Kill => self.server(old).kill(),
             Failover::Stop => self.server(old).stop(),
-            Failover::Asked => cmd("SENTINEL").arg("FAILOVER").arg(NAME).exec(&mut connection_to(self.sentinels[0].port)).unwrap(),
+            Failover::Asked => self.ask_for_failover().unwrap(),
         }
         old
     }
 
+    fn ask_for_failover(&self) -> RedisResult<()> {
+        cmd("SENTINEL").arg("FAILOVER").arg(NAME).exec(&mut connection_to(self.sentinels[0].port))
+    }
+
     /// Waits until every sentinel names another primary than `old`, and that one believes it too.
-    pub fn wait_for_new_primary(&self, old: u16) -> u16 {
-        let mut new = None;
+    pub fn wait_for_new_primary(&self, old: u16, how: Failover) -> u16 {
+        let (mut new, mut asked) = (None, Instant::now());
         wait_until("there is a new primary", || {
+            // One that was given up, for a replica that took its time on a busy machine, is nobody's to try again: the old one lives.
+            if how == Failover::Asked && asked.elapsed() > ASKED_AGAIN_AFTER {
+                let _ = self.ask_for_failover(); // refused where it is under way after all
+                asked = Instant::now();
+            }
             new = self.primary().filter(|port| *port != old && role(*port).is_some_and(|role| role == "master"));
             new.is_some()
         });

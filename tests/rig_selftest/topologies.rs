@@ -26,7 +26,7 @@ fn another_primary_takes_over_whatever_happens_to_the_first() {
         let ports: Vec<u16> = sentinels.ports().collect();
         wait_until("every replica has it", || ports.iter().all(|port| get(*port).as_ref() == Some(&value)));
         assert_eq!(sentinels.failover(how), first);
-        let new = sentinels.wait_for_new_primary(first);
+        let new = sentinels.wait_for_new_primary(first, how);
         assert_ne!(new, first, "{how:?}");
         assert_eq!(get(new), Some(value.clone()), "{how:?}");
         set(new, "written").unwrap();

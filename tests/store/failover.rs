@@ -31,7 +31,7 @@ async fn a_log_is_not_followed_on_a_primary_that_was_replaced() {
     let mut zombie = TcpStream::connect(loopback(old)).unwrap();
     let key = format!("adjourn:{{p{}}}:events", P.0);
     write!(zombie, "*5\r\n$4\r\nXADD\r\n${}\r\n{key}\r\n$1\r\n*\r\n$1\r\nx\r\n$1\r\ny\r\n", key.len()).unwrap();
-    redis.wait_for_new_primary(old);
+    redis.wait_for_new_primary(old, Failover::Stop);
     let asked = std::time::Instant::now();
     while let Err(error) = store.seize(P, Member::default()).await {
         assert!(asked.elapsed() < PATIENCE, "the new primary is not found: {error}");

@@ -16,6 +16,7 @@ mod ear;
 mod failover;
 mod lists;
 mod log;
+mod marks;
 mod model;
 mod nodes;
 mod on_redis;
@@ -28,7 +29,6 @@ mod rng;
 mod rollups;
 mod rows;
 mod settings;
-mod unchanged;
 mod walks;
 
 use bench::Bench;
@@ -120,10 +120,10 @@ macro_rules! suite {
             rollups::texts_are_kept_by_slot_and_go,
             walks::a_walk_comes_by_every_row_and_ends,
             walks::a_walk_misses_no_row_that_stays_while_others_come_and_go,
-            unchanged::applied_tells_how_far_a_partition_is,
-            unchanged::repeats_are_told_from_what_changed_something,
-            unchanged::why_an_entry_changed_nothing_is_told,
-            unchanged::the_last_thousand_repeats_are_known,
+            marks::applied_tells_how_far_a_partition_is,
+            marks::repeats_are_told_from_what_changed_something,
+            marks::why_an_entry_changed_nothing_is_told,
+            marks::the_last_thousand_repeats_are_known,
             outbox::notifications_read_back_in_order,
             outbox::a_gap_in_the_numbers_is_refused,
             outbox::what_was_trimmed_is_told,

@@ -305,8 +305,8 @@ impl Pair {
         batch.notifications = (0..dice.below(3)).map(|n| notification(first + n, dice.one_in(2).then_some(first))).collect();
         batch.trim_notifications_below = dice.below(stats.last_notification + 3);
         batch.dead = log[..reach].iter().filter(|_| dice.one_in(9)).map(|entry| dead_letter(entry.id)).collect();
-        let mut unchanged = |entry: &LogEntry| dice.one_in(3).then(|| (entry.id, Mark::of(dice.below(11) as u8)));
-        batch.marks = log[..reach].iter().filter_map(&mut unchanged).collect();
+        let mut mark = |entry: &LogEntry| dice.one_in(3).then(|| (entry.id, Mark::of(dice.below(11) as u8)));
+        batch.marks = log[..reach].iter().filter_map(&mut mark).collect();
         batch.settings = dice.one_in(6).then(|| ("acme".into(), settings(dice.below(9)))).into_iter().collect();
         let days = dice.one_in(3).then(|| write("acme", dice.below(3) as i32, (!dice.one_in(4)).then_some(dice.below(9) as u32)));
         batch.rollups = days.into_iter().collect();

@@ -138,8 +138,8 @@ fn arguments(keys: &Keys, lease: Lease, batch: &Batch, mode: CommitMode) -> Args
         args.push(entry);
     }
     push_letters(&mut args, batch);
-    for (id, why) in &batch.marks {
-        args.push(score(*id, *why));
+    for (id, mark) in &batch.marks {
+        args.push(score(*id, *mark));
         args.push(id.to_string());
     }
     args
@@ -183,11 +183,11 @@ fn push_letters(args: &mut Args, batch: &Batch) {
 
 /// Where an entry stands among those that have a mark: by its time, and within the millisecond by the mark. Exact: 41 bits and
 /// eight behind the point.
-fn score(id: LogId, why: Mark) -> String {
-    (id.ms as f64 + f64::from(why.code()) / 256.0).to_string()
+fn score(id: LogId, mark: Mark) -> String {
+    (id.ms as f64 + f64::from(mark.code()) / 256.0).to_string()
 }
 
-/// Reads why from what [`score`] gave.
+/// Reads the mark from what [`score`] gave.
 pub fn mark(score: &str) -> Option<Mark> {
     let score: f64 = score.parse().ok()?;
     Some(Mark::of((score.fract() * 256.0) as u8))

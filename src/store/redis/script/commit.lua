@@ -129,9 +129,9 @@ for i = 0, added - 1 do
   redis.call('ZADD', KEYS[8], 0, id .. '/' .. entry)
 end
 at = at + 1 + 4 * added
-local unchanged = tonumber(ARGV[17])
-if unchanged > 0 then
-  chunks(unchanged, 2, function(from, to) redis.call('ZADD', KEYS[9], unpack(ARGV, from, to)) end)
+local marks = tonumber(ARGV[17])
+if marks > 0 then
+  chunks(marks, 2, function(from, to) redis.call('ZADD', KEYS[9], unpack(ARGV, from, to)) end)
   redis.call('ZREMRANGEBYRANK', KEYS[9], 1, -2001)
 end
 if onward and ARGV[18] == '' then
