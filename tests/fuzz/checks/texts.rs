@@ -66,7 +66,8 @@ pub fn store_url(data: &[u8]) {
         Err(_) => return,
     };
     let Some(secret) = target.login.password.as_ref().map(|secret| secret.reveal().to_owned()) else { return };
-    let shown = format!("{target} {target:?}");
+    // Nor does a star of what stands in its place, with what stands beside that.
+    let shown = format!("{target} {target:?}").replace(MASK, " ");
     // One that is a part of something else that is shown says nothing.
     let without = shown_without_password(text);
     let is_telling = |others: String| !others.contains(&secret) && !MASK.contains(&secret);
