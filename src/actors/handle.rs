@@ -1,8 +1,10 @@
 //! A handle to the node: what the edge may ask of it. Cheap to clone; nobody outside holds a store, a shard or a state.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::future::try_join_all;
 
 use super::applied::Elsewhere;
 use super::desk::Desk;
@@ -173,29 +175,43 @@ impl Node {
 
     /// Many conversations as they stand, in order of key; those never opened are left out. Each partition is asked once for
     /// its rows and once for each workspace's settings, all partitions at the same time.
-    pub async fn conversations(&self, keys: Vec<ConversationKey>) -> Result<Vec<(ConversationKey, Snapshot)>, StoreError> {
+    pub async fn conversations(&self, mut keys: Vec<ConversationKey>) -> Result<Vec<(ConversationKey, Snapshot)>, StoreError> {
         let now = self.store().clock().await?;
-        let mut by_partition: BTreeMap<PartitionId, Vec<ConversationKey>> = BTreeMap::new();
-        keys.into_iter().for_each(|key| by_partition.entry(self.partition(&key)).or_default().push(key));
-        let asked = by_partition.into_iter().map(|(partition, keys)| async move {
-            let rows = self.store().load(partition, keys.clone()).await?;
-            let mut settings: BTreeMap<Box<str>, Settings> = BTreeMap::new();
-            let mut found = Vec::with_capacity(keys.len());
-            for (key, row) in keys.into_iter().zip(rows) {
-                let Some(conversation) = readable(&key, row)?.filter(|c| c.episode > 0) else { continue };
-                if !settings.contains_key(key.workspace()) {
-                    settings.insert(key.workspace().into(), self.settings_applied(partition, key.workspace()).await?);
-                }
-                if let Some(settings) = settings.get(key.workspace()) {
-                    let snapshot = Snapshot::of(&conversation, settings, now);
-                    found.push((key, snapshot));
-                }
-            }
-            Ok::<_, StoreError>(found)
+        keys.sort_unstable();
+        let rows = self.load_all(&keys).await?;
+        let mut opened = Vec::with_capacity(keys.len());
+        for (key, row) in keys.into_iter().zip(rows) {
+            opened.extend(readable(&key, row)?.filter(|conversation| conversation.episode > 0).map(|conversation| (key, conversation)));
+        }
+        let of = |key: &ConversationKey| (self.partition(key), Box::<str>::from(key.workspace()));
+        let places: BTreeSet<(PartitionId, Box<str>)> = opened.iter().map(|(key, _)| of(key)).collect();
+        let applied = places.into_iter().map(|(partition, workspace)| async move {
+            let settings = self.settings_applied(partition, &workspace).await?;
+            Ok::<_, StoreError>(((partition, workspace), settings))
         });
-        let mut all: Vec<_> = futures_util::future::try_join_all(asked).await?.into_iter().flatten().collect();
-        all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        Ok(all)
+        let settings: BTreeMap<(PartitionId, Box<str>), Settings> = try_join_all(applied).await?.into_iter().collect();
+        let shown = |(key, conversation): (ConversationKey, Box<Conversation>)| {
+            let snapshot = Snapshot::of(&conversation, settings.get(&of(&key))?, now);
+            Some((key, snapshot))
+        };
+        Ok(opened.into_iter().filter_map(shown).collect())
+    }
+
+    /// The rows of these, in their order. Each partition is asked once, all at the same time.
+    pub(super) async fn load_all(&self, keys: &[ConversationKey]) -> Result<Vec<Loaded>, StoreError> {
+        let mut by_partition: BTreeMap<PartitionId, (Vec<usize>, Vec<ConversationKey>)> = BTreeMap::new();
+        for (place, key) in keys.iter().enumerate() {
+            let (places, of_it) = by_partition.entry(self.partition(key)).or_default();
+            places.push(place);
+            of_it.push(key.clone());
+        }
+        let asked = by_partition.into_iter().map(|(partition, (places, keys))| async move {
+            let rows = self.store().load(partition, keys).await?;
+            Ok::<_, StoreError>(places.into_iter().zip(rows))
+        });
+        let mut rows: Vec<(usize, Loaded)> = try_join_all(asked).await?.into_iter().flatten().collect();
+        rows.sort_unstable_by_key(|(place, _)| *place);
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
 
     /// What holds now of a conversation's timer.
@@ -315,7 +331,7 @@ impl Node {
     /// partitions have applied since: counted from that, the next version would be no news to them.
     async fn newest_settings(&self, workspace: &str, master: &Settings) -> Result<Settings, Unready> {
         let applied = self.store().partitions().all().map(|partition| self.settings_applied(partition, workspace));
-        let applied = futures_util::future::try_join_all(applied).await?;
+        let applied = try_join_all(applied).await?;
         Ok(applied.into_iter().fold(master.clone(), |newest, applied| if applied.outranks(&newest) { applied } else { newest }))
     }
 

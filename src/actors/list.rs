@@ -1,7 +1,7 @@
 //! Lists of conversations, as people look for them (L1): a page at a time, from names that the store keeps in order, so that a page
 //! costs the same however many conversations there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
 
@@ -138,31 +138,20 @@ impl Node {
         workspace: &str,
         settings: &'a mut BTreeMap<PartitionId, Settings>,
     ) -> Result<Vec<Option<(Box<Conversation>, &'a Settings)>>, StoreError> {
-        let mut by_partition: BTreeMap<PartitionId, Vec<(usize, ConversationKey)>> = BTreeMap::new();
-        for (place, name) in names.iter().enumerate() {
-            by_partition.entry(self.partition(&name.key)).or_default().push((place, name.key.clone()));
-        }
-        let unknown = by_partition.keys().filter(|partition| !settings.contains_key(partition)).map(|partition| async move {
-            let applied = self.settings_applied(*partition, workspace).await?;
-            Ok::<_, StoreError>((*partition, applied))
+        let keys: Vec<ConversationKey> = names.iter().map(|name| name.key.clone()).collect();
+        let partitions: BTreeSet<PartitionId> = keys.iter().map(|key| self.partition(key)).collect();
+        let unknown = partitions.into_iter().filter(|partition| !settings.contains_key(partition)).map(|partition| async move {
+            let applied = self.settings_applied(partition, workspace).await?;
+            Ok::<_, StoreError>((partition, applied))
         });
         let known = try_join_all(unknown).await?;
         settings.extend(known);
-        let asked = by_partition.into_iter().map(|(partition, names)| async move {
-            let (places, keys): (Vec<usize>, Vec<ConversationKey>) = names.into_iter().unzip();
-            let rows = self.store().load(partition, keys).await?;
-            Ok::<_, StoreError>((partition, places.into_iter().zip(rows).collect::<Vec<_>>()))
-        });
-        let mut found: Vec<Option<(Box<Conversation>, &Settings)>> = names.iter().map(|_| None).collect();
-        for (partition, rows) in try_join_all(asked).await? {
-            let Some(settings) = settings.get(&partition) else { continue };
-            for (place, row) in rows {
-                if let Loaded::Found { conversation, .. } = row {
-                    found[place] = Some((conversation, settings));
-                }
-            }
-        }
-        Ok(found)
+        let with_settings = |(key, row): (&ConversationKey, Loaded)| match row {
+            Loaded::Found { conversation, .. } => Some((conversation, settings.get(&self.partition(key))?)),
+            Loaded::Missing | Loaded::Corrupt { .. } => None,
+        };
+        let rows = self.load_all(&keys).await?;
+        Ok(keys.iter().zip(rows).map(with_settings).collect())
     }
 }
 
@@ -233,8 +222,7 @@ impl Wanted {
             self.statuses.iter().map(section).collect::<Vec<_>>()
         };
         let mut sections = match &self.named {
-            Named::Anyhow => return all(&self.of, ""),
-            Named::Many(_) | Named::AsAssigned(_) => return all(&self.of, ""),
+            Named::Anyhow | Named::Many(_) | Named::AsAssigned(_) => return all(&self.of, ""),
             Named::Nobody => Vec::new(),
             Named::Agents(ids) => {
                 let meant = ids.iter().filter(|id| self.of.is(Some(id)));

@@ -15,6 +15,11 @@ use crate::domain::notice::Status;
 
 /// Of each conversation that is listed.
 pub const ENTRIES: usize = 2;
+/// How many conversations have so many entries.
+pub fn conversations(entries: u64) -> u64 {
+    entries.div_ceil(ENTRIES as u64)
+}
+
 const END: char = '\t';
 /// Sorts after whatever is in a name.
 const BEYOND: char = '\x7f';

@@ -9,6 +9,16 @@ use crate::ground::eventually;
 use crate::outside::conversations_of;
 use crate::ward::Ward;
 
+/// Of four conversations three are open.
+async fn three_of_four() -> (Ward, Vec<String>) {
+    let ward = Ward::new().await;
+    let names: Vec<String> = conversations_of(P).take(4).collect();
+    for name in &names[..3] {
+        ward.human(name, &format!("h-{name}")).await;
+    }
+    (ward, names)
+}
+
 async fn open_ones(ward: &Ward) -> usize {
     let query = ListQuery { status: Some(Status::Open), limit: 100, ..ListQuery::default() };
     ward.node.list("acme", &query).await.unwrap().items.len()
@@ -20,11 +30,7 @@ async fn are_whole(ward: &Ward) -> bool {
 
 #[actix::test]
 async fn l1_lists_that_somebody_deletes_are_looked_up_in_rows_and_made_anew() {
-    let ward = Ward::new().await;
-    let names: Vec<String> = conversations_of(P).take(4).collect();
-    for name in &names[..3] {
-        ward.human(name, &format!("h-{name}")).await;
-    }
+    let (ward, names) = three_of_four().await;
     assert_eq!((open_ones(&ward).await, are_whole(&ward).await), (3, true));
     ward.run(&["DEL", "adjourn:{p1}:lists"]);
     assert_eq!((open_ones(&ward).await, are_whole(&ward).await), (3, false), "before anything is committed");
@@ -36,11 +42,7 @@ async fn l1_lists_that_somebody_deletes_are_looked_up_in_rows_and_made_anew() {
 /// With the lease goes the word that the lists were whole, and nobody knows what they were.
 #[actix::test]
 async fn l1_lists_of_a_partition_without_its_lease_or_its_rows_are_made_anew() {
-    let ward = Ward::new().await;
-    let names: Vec<String> = conversations_of(P).take(4).collect();
-    for name in &names[..3] {
-        ward.human(name, &format!("h-{name}")).await;
-    }
+    let (ward, names) = three_of_four().await;
     // As if they had been half made when the lease went.
     let entry = format!("acme/o\t{}", names[0]);
     ward.run(&["ZREM", "adjourn:{p1}:lists", &entry]);

@@ -261,7 +261,7 @@ impl Store for EmbeddedStore {
                 numbered_from: 1,
                 settings,
                 lists_whole: state.lists_whole(),
-                listed: state.list_entries.div_ceil(lists::ENTRIES as u64),
+                listed: lists::conversations(state.list_entries),
             })
         }
         .boxed()

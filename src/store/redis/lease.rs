@@ -12,8 +12,7 @@ use super::scripts::NUMBERS_A_MILLISECOND;
 use super::value::{bytes, list, log_id, number, odd, pairs, text};
 use super::{Inner, heads};
 use crate::domain::{PartitionCount, PartitionId, Settings, Timestamp};
-use crate::store::lists::ENTRIES;
-use crate::store::{Barrier, Batch, Claim, CommitId, Holder, Lease, LogId, Member, StoreError, record};
+use crate::store::{Barrier, Batch, Claim, CommitId, Holder, Lease, LogId, Member, StoreError, lists, record};
 
 /// Under which primary each partition was claimed here. After a change of primary what its owner has in memory may be
 /// more than what is stored.
@@ -190,7 +189,7 @@ impl Claimed {
             },
             lists_whole: number(&next()?)? == 1,
             // One element has no name.
-            listed: number(&next()?)?.saturating_sub(1).div_ceil(ENTRIES as u64),
+            listed: lists::conversations(number(&next()?)?.saturating_sub(1)),
         };
         Some(claimed)
     }
