@@ -19,10 +19,16 @@ impl World {
         // back of whoever gave up what was.
         self.eventually(30_000, || self.under_way.get() == 0).await;
         self.settled("after the last fault").await;
+        end::quarantine(self);
         self.dismiss_letters().await;
         // Whoever is late from here on has no excuse (I13).
         let disturbed_for = self.ledger.borrow().disturbed_until - self.now();
         pause(disturbed_for.max(0) as u64 + 1).await;
+        // A node that heard of another primary only now put into the log again what it remembered, poison as well: an operator looks
+        // until there is nothing to see.
+        while self.dismiss_letters().await > 0 {
+            pause(3_000).await;
+        }
         self.pass(4 * 3_600_000);
         let done = self.eventually(20_000, || self.none_due() && self.unapplied() == 0).await;
         if !done {
@@ -120,18 +126,21 @@ impl World {
         true
     }
 
-    /// An operator looks at what was set aside, and gives it up.
-    async fn dismiss_letters(&self) {
-        end::quarantine(self);
+    /// An operator looks at what was set aside, and gives it up: how many there were.
+    async fn dismiss_letters(&self) -> usize {
+        let mut seen = 0;
         for partition in self.ground.store.partitions().all() {
             let letters = self.ground.store.dead_letters(partition, adjourn::store::LogId::ZERO, usize::MAX).await.unwrap();
+            seen += letters.len();
             for letter in letters {
                 let action = adjourn::store::DeadLetterAction::Dismiss;
                 let done = self.some_node(0).act_on_dead_letter(partition, letter.id, action, Duration::from_secs(60)).await;
                 if done.is_err() {
                     self.ground.report(violates(Law::Settles, format!("{} cannot be dismissed: {done:?}", letter.id)));
+                    return 0;
                 }
             }
         }
+        seen
     }
 }
