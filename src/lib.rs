@@ -13,7 +13,8 @@
 //! | [`edge`] | the doors: HTTP, the stream of notifications, the admin port; the writers of closing notes | touches a store or a state |
 //! | [`app`], [`config`], [`telemetry`], [`cli`] | everything is built, started and stopped here | - |
 //!
-//! [`clock`] is the only file that asks the machine for the time, [`chance`] the only one that asks it for chance: a
+//! [`tls`] sets up what is encrypted, in and out. [`clock`] is the only file that asks the machine for the time, [`chance`] the only
+//! one that asks it for chance: a
 //! simulation drives both (`tests/history`). [`faults`] lies under all floors: bugs to plant and places to die at. Without the
 //! feature of that name, which no release build takes, there are none.
 //!
@@ -73,4 +74,5 @@ pub mod edge;
 pub mod faults;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod wire;

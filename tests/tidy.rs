@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["faults"],
     &["domain"],
     &["wire"],
-    &["clock", "chance"],
+    &["clock", "chance", "tls"],
     &["store"],
     &["actors"],
     &["edge"],

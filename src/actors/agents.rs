@@ -1,12 +1,17 @@
-//! A workspace's agents: one document, read and replaced as a whole. No partition judges by it, so a change is done when the store
-//! has it.
+//! A workspace's agents.
 
+use super::documents::Kept;
 use super::handle::Node;
 use crate::domain::agents::{AgentChange, AgentError, Agents};
-use crate::store::{Document, Shelf, StoreError, record};
+use crate::store::{Shelf, StoreError, record};
 
-/// How often a change is tried anew because somebody else's came first: people do this by hand.
-const TRIES_MAX: u32 = 20;
+const AGENTS: Kept<Agents> = Kept {
+    shelf: Shelf::Agents,
+    none: Agents::default,
+    version: |agents| agents.version,
+    encode: record::encode_agents,
+    decode: record::decode_agents,
+};
 
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AgentsRefused {
@@ -22,9 +27,7 @@ impl Node {
     /// # Errors
     /// The store's; `Unreadable` where the document is.
     pub async fn agents(&self, workspace: &str) -> Result<Agents, StoreError> {
-        let Some(document) = self.store().document(Shelf::Agents, workspace.into()).await? else { return Ok(Agents::default()) };
-        let unreadable = |error| StoreError::Unreadable(format!("the agents of {workspace} cannot be read: {error}").into());
-        record::decode_agents(&document.bytes).map_err(unreadable)
+        AGENTS.of(&**self.store(), workspace).await
     }
 
     /// Changes a workspace's agents; answers with all of them when that is durable.
@@ -32,17 +35,10 @@ impl Node {
     /// # Errors
     /// `Invalid`, `VersionMismatch`: nothing was changed. `Store`: `OutcomeUnknown` may be done.
     pub async fn change_agents(&self, workspace: &str, change: AgentChange, expected: Option<u64>) -> Result<Agents, AgentsRefused> {
-        for _ in 0..TRIES_MAX {
-            let before = self.agents(workspace).await?;
-            if expected.is_some_and(|expected| expected != before.version) {
-                return Err(AgentsRefused::VersionMismatch { current: before.version });
-            }
-            let after = before.changed(change.clone())?;
-            let document = Document { version: after.version, bytes: record::encode_agents(&after) };
-            if self.store().put_document(Shelf::Agents, workspace.into(), before.version, document).await? {
-                return Ok(after);
-            }
-        }
-        Err(StoreError::Refused("others changed the same agents all the while".into()).into())
+        let changed = |before: &Agents| match expected {
+            Some(expected) if expected != before.version => Err(AgentsRefused::VersionMismatch { current: before.version }),
+            _ => Ok(before.changed(change.clone())?),
+        };
+        AGENTS.change(&**self.store(), workspace, changed).await
     }
 }

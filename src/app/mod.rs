@@ -10,19 +10,26 @@ use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::actors::writer::NoteWriter;
-use crate::actors::{Node, NodeOptions, node};
+use crate::actors::{Node, NodeOptions, keys, node};
 use crate::clock::{SharedClock, SteadyClock, WallClock};
 use crate::config::Config;
+use crate::edge::http::access::{Gate, OperatorKey};
 use crate::edge::http::admin::Admin;
 use crate::edge::http::{DRAIN_SECS, Edge, Front, Limits, serve_admin, serve_public};
 use crate::edge::writers;
 use crate::telemetry;
+use crate::tls::ServerIdentity;
 use opening::{Held, Opening};
 
 mod opening;
 
 /// For the shards to finish the commits in flight: what is accepted is in the log, so nothing is lost by going without.
 const NODE_STOP: Duration = Duration::from_secs(10);
+
+/// How long the first answers wait for a store that is being opened.
+const AT_HAND: Duration = Duration::from_millis(50);
+/// Between two attempts to read the keys of a store that has just been opened.
+const KEYS_AGAIN: Duration = Duration::from_millis(200);
 
 /// The two clocks a node goes by (D1).
 #[derive(Clone)]
@@ -57,6 +64,11 @@ struct Within {
     options: NodeOptions,
     limits: Limits,
     writer: Arc<dyn NoteWriter>,
+    operator: Option<OperatorKey>,
+    /// It answers others than this machine, which only keys make safe.
+    exposed: Option<SocketAddr>,
+    /// What it shows who connects over TLS.
+    identity: Option<Arc<ServerIdentity>>,
     metrics: PrometheusHandle,
 }
 
@@ -79,19 +91,22 @@ impl App {
         let (admin, admin_addr) = listen("admin_listen", config.admin_listen)?;
         let metrics = telemetry::metrics()?;
         let opening = Opening::begin(&config, clocks.wall)?;
+        let identity = config.tls.map(|(cert, key)| ServerIdentity::load(&cert, &key)).transpose().context("tls")?;
         let mut options = config.node_options;
         if options.address.is_empty() {
             // Of all addresses, none is one: by default a node is named as its machine is.
             let port = public_addr.port();
             let own = if public_addr.ip().is_unspecified() { format!("{}:{port}", options.node) } else { public_addr.to_string() };
-            options.address = format!("http://{own}").into();
+            let scheme = if identity.is_some() { "https" } else { "http" };
+            options.address = format!("{scheme}://{own}").into();
         }
-        let local_only = public_addr.ip().is_loopback() && !config.insecure;
-        let front = Front::new(config.limits.clone(), local_only);
-        let public = serve_public(front.clone(), public)?;
+        let front = Front::new(config.limits.clone(), public_addr.ip().is_loopback() && !config.insecure);
+        let exposed = [public_addr, admin_addr].into_iter().find(|address| !address.ip().is_loopback() && !config.insecure);
+        let public = serve_public(front.clone(), public, identity.as_ref().map(|identity| identity.config()).transpose().context("tls")?)?;
         let admin = serve_admin(Admin::new(front.clone(), metrics.clone()), admin)?;
         let writer = writers::from_config(&config.writer)?;
-        let within = Within { stop_grace: config.stop_grace, steady: clocks.steady, options, limits: config.limits, writer, metrics };
+        let (stop_grace, steady, limits, operator) = (config.stop_grace, clocks.steady, config.limits, config.operator);
+        let within = Within { stop_grace, steady, options, limits, writer, operator, exposed, identity, metrics };
         Ok(Self { opening, front, within, public, admin, public_addr, admin_addr })
     }
 
@@ -114,17 +129,23 @@ impl App {
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let Self { opening, front, within, public, admin, public_addr, admin_addr } = self;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
+        let starting = async { Service::start(opening.finish(&front).await?, &front, within).await };
+        tokio::pin!(shutdown, starting);
+        // Where the store is at hand, nobody is told that it is not open yet.
+        let at_hand = tokio::time::timeout(AT_HAND, &mut starting).await.ok();
         let served = serve(public, admin);
-        tokio::pin!(shutdown, served);
+        tokio::pin!(served);
         tracing::info!(%public_addr, %admin_addr, "listening");
-        let opened = tokio::select! {
-            () = &mut shutdown => Err(Ok(())),
-            ended = &mut served => Err(ended),
-            opened = opening.finish(&front) => opened.map_err(Err),
+        let started = match at_hand {
+            Some(started) => started.map_err(Err),
+            None => tokio::select! {
+                () = &mut shutdown => Err(Ok(())),
+                ended = &mut served => Err(ended),
+                started = &mut starting => started.map_err(Err),
+            },
         };
-        let (held, ended) = match opened {
-            Ok(held) => {
-                let service = Service::start(held, &front, within);
+        let (held, ended) = match started {
+            Ok(service) => {
                 let ended = tokio::select! {
                     () = shutdown => Ok(()),
                     ended = served => ended,
@@ -165,20 +186,36 @@ struct Service {
     edge: Arc<Edge>,
     upkeep: tokio::task::JoinHandle<()>,
     notes: tokio::task::JoinHandle<()>,
+    keys: tokio::task::JoinHandle<()>,
 }
 
 impl Service {
-    fn start(held: Held, front: &Front, within: Within) -> Self {
-        let Within { stop_grace, steady, options, limits, writer, metrics } = within;
+    async fn start(held: Held, front: &Front, within: Within) -> anyhow::Result<Self> {
+        let Within { stop_grace, steady, options, limits, writer, operator, exposed, identity, metrics } = within;
+        let gate = gate(&held, operator).await;
+        if let Some(address) = exposed.filter(|_| gate.is_open()) {
+            held.close().await?;
+            anyhow::bail!(
+                "listen: {address} is not a loopback address, and there are no keys, so that anybody could read and close conversations: \
+                 set keys.operator_file, or create keys while it listens on 127.0.0.1, or --insecure behind something that checks who asks"
+            );
+        }
         let node = node::start(held.store.clone(), steady, options);
-        let edge = Edge::new(node.clone(), limits, writer.clone());
+        let edge = Edge::new(node.clone(), limits, writer.clone(), gate);
         front.open(edge.clone());
         let upkeep = tokio::task::spawn_local(telemetry::upkeep(metrics, node.clone()));
         let notes = tokio::task::spawn_local({
             let node = node.clone();
             async move { node.write_notes(writer).await }
         });
-        Self { stop_grace, held, node, edge, upkeep, notes }
+        let keys = tokio::task::spawn_local({
+            let edge = edge.clone();
+            async move { edge.watch_callers().await }
+        });
+        if let Some(identity) = identity {
+            tokio::task::spawn_local(identity.watch(edge.stopping()));
+        }
+        Ok(Self { stop_grace, held, node, edge, upkeep, notes, keys })
     }
 
     async fn name_is_lost(&self) -> anyhow::Result<()> {
@@ -199,10 +236,22 @@ impl Service {
         public.stop(true).await;
         self.upkeep.abort();
         self.notes.abort(); // what is not written is asked for again
+        let _ = self.keys.await; // what it knows of their use is written down
         if tokio::time::timeout(NODE_STOP, self.node.stop()).await.is_err() {
             tracing::warn!("the shards did not finish in time; what they had not committed is in the log");
         }
         self.held
+    }
+}
+
+/// The keys of the store, without which nobody can be let in or kept out.
+async fn gate(held: &Held, operator: Option<OperatorKey>) -> Gate {
+    loop {
+        match keys::stored(&*held.store).await {
+            Ok((keys, now)) => return Gate::new(operator, keys, now),
+            Err(error) => tracing::warn!(%error, "the keys cannot be read yet; trying again"),
+        }
+        tokio::time::sleep(KEYS_AGAIN).await;
     }
 }
 

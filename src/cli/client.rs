@@ -1,5 +1,6 @@
 //! The service as the client verbs see it: plain HTTP, JSON, problems as one readable line.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -9,6 +10,7 @@ use serde_json::Value;
 
 use super::failure::{Exit, Failure};
 use super::output::note;
+use crate::tls;
 
 /// Longest wait for a connection: the service is near, or it is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,6 +30,9 @@ pub struct Target {
     /// The key to show it
     #[arg(long, env = "ADJOURN_API_KEY", hide_env_values = true, value_name = "KEY")]
     api_key: Option<String>,
+    /// Who may have signed its certificate, PEM [default: the public authorities]
+    #[arg(long, env = "ADJOURN_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
 }
 
 /// Which part of a list.
@@ -74,19 +79,23 @@ pub struct Answer {
 
 impl Client {
     pub fn new(target: &Target) -> Result<Self, Failure> {
-        Self::with(target.url.clone(), target.api_key.clone())
+        Self::with(target.url.clone(), target.api_key.clone(), target.ca_file.as_deref())
     }
 
     /// A client of a service in this process.
     pub fn local(address: std::net::SocketAddr) -> Result<Self, Failure> {
-        Self::with(Url::parse(&format!("http://{address}")).map_err(Failure::failed)?, None)
+        Self::with(Url::parse(&format!("http://{address}")).map_err(Failure::failed)?, None, None)
     }
 
-    fn with(base: Url, api_key: Option<String>) -> Result<Self, Failure> {
-        if base.scheme() != "http" {
-            return Err(Failure::usage(format_args!("{base}: only http:// is spoken here; put TLS in front with a local proxy")));
+    fn with(base: Url, api_key: Option<String>, ca: Option<&Path>) -> Result<Self, Failure> {
+        if !["http", "https"].contains(&base.scheme()) {
+            return Err(Failure::usage(format_args!("{base}: must be an http:// or https:// URL")));
         }
-        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).build().map_err(Failure::failed)?;
+        let http = tls::http(ca)
+            .map_err(|error| Failure::usage(format_args!("--ca-file: {error}")))?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .build()
+            .map_err(Failure::failed)?;
         Ok(Self { http, base, api_key })
     }
 

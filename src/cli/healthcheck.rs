@@ -9,6 +9,7 @@ use clap::Args;
 use super::client::root_cause;
 use super::failure::{Exit, Failure};
 use crate::config::{ConfigArgs, admin_listen};
+use crate::tls;
 
 /// For the whole question: shorter than what orchestrators give a health check.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -27,7 +28,7 @@ pub async fn run(args: HealthcheckArgs) -> Result<(), Failure> {
     let listen = args.config.sources().and_then(admin_listen).map_err(|error| Failure::new(Exit::Usage, error))?;
     let url = format!("http://{}/{}", reachable(&listen), if args.ready { "readyz" } else { "livez" });
     // The service is on this machine, whatever proxy the environment names.
-    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(Failure::failed)?;
+    let client = tls::http(None).map_err(Failure::failed)?.no_proxy().timeout(PATIENCE).build().map_err(Failure::failed)?;
     let answer = client.get(&url).send().await.map_err(|error| Failure::failed(format_args!("{url}: {}", root_cause(&error))))?;
     if answer.status().is_success() { Ok(()) } else { Err(Failure::failed(format_args!("{url}: {}", answer.status()))) }
 }

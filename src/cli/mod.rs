@@ -9,6 +9,7 @@ mod demo;
 mod failure;
 mod healthcheck;
 mod input;
+mod keys;
 mod loadgen;
 mod nodes;
 mod notifications;
@@ -81,6 +82,12 @@ enum Verb {
     /// Look at the nodes, and send one away
     #[command(subcommand)]
     Nodes(nodes::NodesVerb),
+    /// Look at the API keys, and make, replace or end one
+    #[command(subcommand)]
+    Keys(keys::KeysVerb),
+    /// Look at what administrators did
+    #[command(subcommand)]
+    Audit(keys::AuditVerb),
     /// Look at the Redis that is to be the store
     #[command(subcommand)]
     Redis(redis::RedisVerb),
@@ -117,6 +124,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Verb::DeadLetters(verb) => client_runtime(dead_letters::run(verb, format)),
         Verb::Shards(verb) => client_runtime(shards::run(verb, format)),
         Verb::Nodes(verb) => client_runtime(nodes::run(verb, format)),
+        Verb::Keys(verb) => client_runtime(keys::run(verb, format)),
+        Verb::Audit(verb) => client_runtime(keys::audit(verb, format)),
         Verb::Redis(verb) => client_runtime(redis::run(verb, format)),
         Verb::Loadgen(verb) => client_runtime(loadgen::run(verb, format)),
         Verb::Rehearse(args) => rehearse::run(&args, format),

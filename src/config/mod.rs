@@ -2,6 +2,7 @@
 //! checked once; whoever holds a [`Config`] need not look again.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use crate::domain::id::is_name;
 use crate::domain::settings::{APPLY_RATE_MAX, NotesMode, SettingsBounds};
 use crate::domain::{PartitionCount, Settings, Span};
 use crate::edge::http::Limits;
+use crate::edge::http::access::OperatorKey;
 use crate::edge::writers::WriterChoice;
 
 mod args;
@@ -24,7 +26,8 @@ mod writer;
 
 pub use args::ConfigArgs;
 pub use raw::Raw;
-use raw::{RawDefaults, RawLimits, RawLog};
+use raw::{RawDefaults, RawKeys, RawLimits, RawLog, RawTls};
+use secret::secret;
 pub use sources::Sources;
 pub use store::{RedisChoice, StoreChoice};
 
@@ -34,13 +37,20 @@ const REPORT_DAYS_MAX: i32 = 1_100;
 /// The manual of the configuration, and its values.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
 
+/// Shortest key of an operator, in bytes: what somebody thinks of is guessed.
+const OPERATOR_KEY_BYTES_MIN: usize = 32;
+
 /// A checked configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub listen: SocketAddr,
     pub admin_listen: SocketAddr,
-    /// The operator takes the risk of answering anybody.
+    /// The operator takes the risk of answering anybody, where there are no keys.
     pub insecure: bool,
+    /// The operator's key.
+    pub operator: Option<OperatorKey>,
+    /// The certificate of the public port, and its key.
+    pub tls: Option<(PathBuf, PathBuf)>,
     /// For how long a node that leaves others goes on answering.
     pub stop_grace: Duration,
     pub store: StoreChoice,
@@ -101,8 +111,8 @@ impl Config {
     }
 
     fn checked(mut raw: Raw) -> Result<Self, ConfigError> {
-        let listen = address("listen", &raw.listen, raw.insecure)?;
-        let admin_listen = address("admin_listen", &raw.admin_listen, raw.insecure)?;
+        let listen = address("listen", &raw.listen)?;
+        let admin_listen = address("admin_listen", &raw.admin_listen)?;
         let partitions = match raw.partitions {
             None => None,
             Some(count) => {
@@ -111,11 +121,14 @@ impl Config {
         };
         let store = store::choice(&raw)?;
         let writer = writer::choice(&raw.writer)?;
+        let operator = operator(&raw.keys)?;
         raw.hide_secrets(&store);
         Ok(Self {
             listen,
             admin_listen,
             insecure: raw.insecure,
+            operator,
+            tls: tls(&raw.tls)?,
             stop_grace: Duration::from_millis(span("stop_grace", &raw.stop_grace)?.as_millis().unsigned_abs()),
             partitions,
             node_options: node_options(&raw, &store)?,
@@ -141,15 +154,36 @@ pub fn admin_listen(sources: Sources) -> Result<String, ConfigError> {
     Ok(sources.read()?.admin_listen)
 }
 
-fn address(key: &'static str, text: &str, insecure: bool) -> Result<SocketAddr, ConfigError> {
+/// Whether it may answer there at all is settled when the store is open, and says whether there are keys.
+fn address(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
     let text = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
-    let address: SocketAddr = text.parse().map_err(|_| refuse(key, format!("`{text}` must be ADDRESS:PORT, such as 127.0.0.1:8080")))?;
-    if !address.ip().is_loopback() && !insecure {
-        let problem = "is not a loopback address, and no keys are configured, so that anybody could read and close conversations: \
-                       use 127.0.0.1, or --insecure behind something that checks who asks";
-        return Err(refuse(key, format!("{address} {problem}")));
+    text.parse().map_err(|_| refuse(key, format!("`{text}` must be ADDRESS:PORT, such as 127.0.0.1:8080")))
+}
+
+fn tls(raw: &RawTls) -> Result<Option<(PathBuf, PathBuf)>, ConfigError> {
+    let given = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
+    match (given(&raw.cert_file), given(&raw.key_file)) {
+        (Some(cert), Some(key)) => Ok(Some((cert, key))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(refuse("tls.key_file", "must name the key of tls.cert_file")),
+        (None, Some(_)) => Err(refuse("tls.cert_file", "must name the certificate of tls.key_file")),
     }
-    Ok(address)
+}
+
+fn operator(raw: &RawKeys) -> Result<Option<OperatorKey>, ConfigError> {
+    let Some((key, secret)) = secret(["keys.operator", "keys.operator_file"], raw.operator.as_deref(), raw.operator_file.as_deref())?
+    else {
+        return Ok(None);
+    };
+    // What a header cannot carry would let nobody in.
+    let fits = secret.len() >= OPERATOR_KEY_BYTES_MIN && secret.bytes().all(|byte| byte.is_ascii_graphic());
+    if !fits {
+        let problem = format!(
+            "must be at least {OPERATOR_KEY_BYTES_MIN} printable ASCII characters without blanks, such as `openssl rand -hex 32` makes"
+        );
+        return Err(refuse(key, problem));
+    }
+    Ok(Some(OperatorKey::new(&secret)))
 }
 
 fn node_name(raw: &Raw) -> Result<Box<str>, ConfigError> {
@@ -247,6 +281,7 @@ fn limits(raw: &RawLimits) -> Result<Limits, ConfigError> {
         events: at_least("limits.events", raw.events, 1)?,
         line_bytes: at_least("limits.line_bytes", raw.line_bytes, 1_024)?,
         buffered_bytes: at_least("limits.buffered_bytes", raw.buffered_bytes, raw.body_bytes)?,
+        rate: raw.rate,
         streams: raw.streams,
         stall: duration("limits.stall", &raw.stall)?,
         total: duration("limits.total", &raw.total)?,

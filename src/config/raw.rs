@@ -30,6 +30,10 @@ pub struct Raw {
     pub(super) batch_behind: usize,
     pub(super) due_batch: usize,
     pub(super) arbiters: usize,
+    #[serde(default)]
+    pub(super) keys: RawKeys,
+    #[serde(default)]
+    pub(super) tls: RawTls,
     pub(super) durability: RawDurability,
     pub(super) redis: RawRedis,
     pub(super) event_log: EventLog,
@@ -41,6 +45,20 @@ pub struct Raw {
     pub(super) writer: RawWriter,
     pub(super) limits: RawLimits,
     pub(super) log: RawLog,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTls {
+    pub(super) cert_file: Option<PathBuf>,
+    pub(super) key_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawKeys {
+    pub(super) operator: Option<String>,
+    pub(super) operator_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -122,6 +140,7 @@ pub(super) struct RawLimits {
     pub(super) stall: String,
     pub(super) total: String,
     pub(super) apply: String,
+    pub(super) rate: u32,
     pub(super) streams: usize,
     pub(super) keep_alive: String,
     pub(super) backlog: u64,

@@ -48,7 +48,7 @@ impl Raw {
         if let StoreChoice::Redis(redis) = store {
             self.store = redis.target.to_string();
         }
-        for secret in [&mut self.redis.password, &mut self.writer.key] {
+        for secret in [&mut self.redis.password, &mut self.writer.key, &mut self.keys.operator] {
             *secret = secret.take().map(|_| "***".to_owned());
         }
     }

@@ -47,7 +47,10 @@ fn mistakes_are_named() {
     for (key, value, says) in [
         ("lisen", "127.0.0.1:1", "lisen"),
         ("auto_close.min_perod", "1s", "min_perod"),
-        ("listen", "0.0.0.0:8080", "--insecure"),
+        ("keys.operator", "too short", "at least 32"),
+        ("tls.cert_file", "tls.crt", "tls.key_file"),
+        ("tls.key_file", "tls.key", "tls.cert_file"),
+        ("keys.operator", "with blanks in it, and long enough otherwise", "at least 32"),
         ("listen", "8080", "ADDRESS:PORT"),
         ("store", "postgres://localhost", "embedded:DIRECTORY"),
         ("store", "embedded:", "embedded:DIRECTORY"),
@@ -250,5 +253,9 @@ fn no_secret_is_shown() {
 #[test]
 fn the_operator_may_take_the_risk() {
     assert!(load(&[("listen", "0.0.0.0:8080"), ("insecure", "true")]).is_ok());
+    // Whether there are keys, the store says: `tests/start`.
+    assert!(load(&[("listen", "0.0.0.0:8080")]).is_ok_and(|config| config.operator.is_none()));
+    let config = load(&[("keys.operator", "0123456789abcdef0123456789abcdef")]).unwrap();
+    assert!(config.operator.is_some() && !format!("{config:?}").contains("0123456789"));
     assert!(load(&[("listen", "localhost:0"), ("admin_listen", "[::1]:0"), ("partitions", "8")]).is_ok());
 }

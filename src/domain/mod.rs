@@ -9,7 +9,9 @@
 // Not `arithmetic_side_effects` as well: what it finds are counters of 64 bits that go up by one.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
+pub mod access;
 pub mod agents;
+pub mod audit;
 pub mod categories;
 pub mod commands;
 pub mod conversation;

@@ -242,7 +242,16 @@ pub enum Shelf {
     Learnt,
     /// Of the changes of its settings; of the version of the settings it was written with.
     SettingsHistory,
+    /// What administrators did.
+    Audit,
+    /// Who may ask, of all workspaces ([`EVERYWHERE`]).
+    Keys,
+    /// When each key was used last, of all workspaces.
+    KeyUse,
 }
+
+/// Where a document stands that is of no single workspace: a name that none can have.
+pub const EVERYWHERE: &str = "";
 
 impl Shelf {
     /// As it is called in stores.
@@ -251,6 +260,9 @@ impl Shelf {
             Self::Agents => "agents",
             Self::Learnt => "learnt",
             Self::SettingsHistory => "settings_history",
+            Self::Audit => "audit",
+            Self::Keys => "keys",
+            Self::KeyUse => "key_use",
         }
     }
 }

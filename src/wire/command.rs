@@ -237,7 +237,7 @@ pub(super) fn bounded(text: Option<String>, member: &'static str, max: usize) ->
     }
 }
 
-fn unknown(member: &'static str, allowed: impl Iterator<Item = &'static str>) -> CommandProblem {
+pub(super) fn unknown(member: &'static str, allowed: impl Iterator<Item = &'static str>) -> CommandProblem {
     CommandProblem::Invalid(Fault::UnknownValue { member, allowed: allowed.collect::<Vec<_>>().join(", ").into() })
 }
 

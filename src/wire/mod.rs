@@ -12,6 +12,7 @@ pub mod command;
 pub mod conversation;
 pub mod event;
 pub mod history;
+pub mod keys;
 pub mod member;
 pub mod notification;
 pub mod placement;

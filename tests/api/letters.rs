@@ -7,7 +7,6 @@ use adjourn::domain::{Event, PartitionCount};
 use adjourn::store::memory::MemoryStore;
 use adjourn::store::{Entry, Store};
 use adjourn::wire::{Parsed, parse_json};
-use reqwest::Client;
 use serde_json::{Value, json};
 
 use crate::nodes::served;
@@ -31,7 +30,9 @@ async fn dead_letters_come_in_pages_and_none_is_left_out() {
     let partitions = PartitionCount::new(4).unwrap();
     let store = MemoryStore::new(partitions, clock.clone());
     let (node, address) = served("only", store.clone(), &clock);
-    let get = async |query: &str| Answer::of(Client::new().get(format!("http://{address}/v1/dead-letters?{query}"))).await;
+    let get = async |query: &str| {
+        Answer::of(adjourn::tls::http(None).unwrap().build().unwrap().get(format!("http://{address}/v1/dead-letters?{query}"))).await
+    };
     let entries = (0..20).map(|id| parsed(&ahead(id))).map(|event| (event.conversation.partition(partitions), Entry::Event(event)));
     store.append(entries.collect()).await.unwrap();
     while get("limit=500").await.json["items"].as_array().unwrap().len() < 20 {
@@ -66,7 +67,13 @@ async fn a_wait_ends_when_it_said_and_what_was_accepted_stays_so() {
     let store = MemoryStore::new(PartitionCount::new(1).unwrap(), clock.clone());
     let (node, address) = served("only", store.clone(), &clock);
     let post = async |id: &str| {
-        let request = Client::new().post(format!("http://{address}/v1/events")).header("content-type", JSON).header("prefer", "wait=1");
+        let request = adjourn::tls::http(None)
+            .unwrap()
+            .build()
+            .unwrap()
+            .post(format!("http://{address}/v1/events"))
+            .header("content-type", JSON)
+            .header("prefer", "wait=1");
         Answer::of(request.body(message(id, "c-1").to_string())).await
     };
     store.faults().stall_commits(1);

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // clippy.toml excuses test functions, not their helpers
 
+mod access;
 mod acting;
 mod agents;
 mod bad_input;
@@ -17,5 +18,6 @@ mod reading;
 mod reports;
 mod security;
 mod settings;
+mod sockets;
 mod support;
 mod writing;

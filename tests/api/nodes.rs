@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use adjourn::actors::{Node, NodeOptions, node};
 use adjourn::clock::ManualClock;
-use adjourn::domain::PartitionCount;
+use adjourn::domain::access::Keys;
+use adjourn::domain::{PartitionCount, Timestamp};
+use adjourn::edge::http::access::Gate;
 use adjourn::edge::http::{Edge, Front, Limits, serve_public};
 use adjourn::edge::writers::BuiltIn;
 use adjourn::store::memory::MemoryStore;
@@ -32,7 +34,7 @@ impl Pair {
         let store = MemoryStore::new(PartitionCount::new(PARTITIONS).unwrap(), clock.clone());
         store.share();
         let nodes = ["left", "right"].map(|name| served(name, store.clone(), &clock)).into();
-        let pair = Self { nodes, client: Client::builder().no_proxy().build().unwrap() };
+        let pair = Self { nodes, client: adjourn::tls::http(None).unwrap().no_proxy().build().unwrap() };
         let settled = async {
             while !pair.is_settled().await {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -73,8 +75,8 @@ pub fn served(name: &str, store: Arc<MemoryStore>, clock: &Arc<ManualClock>) -> 
     let node = node::start(store, clock.clone(), options);
     let limits = Limits { apply: PATIENCE, ..Limits::default() };
     let front = Front::new(limits.clone(), true);
-    front.open(Edge::new(node.clone(), limits, Arc::new(BuiltIn)));
-    actix_rt::spawn(serve_public(front, listener).unwrap());
+    front.open(Edge::new(node.clone(), limits, Arc::new(BuiltIn), Gate::new(None, Keys::default(), Timestamp::default())));
+    actix_rt::spawn(serve_public(front, listener, None).unwrap());
     (node, address)
 }
 

@@ -71,7 +71,7 @@ impl TestApp {
         let running = tokio::task::spawn_local(app.run_until(async {
             let _ = stopped.await;
         }));
-        let client = Client::builder().no_proxy().build().unwrap();
+        let client = adjourn::tls::http(None).unwrap().no_proxy().build().unwrap();
         Self { public, admin, client, clocks, stop: Some(stop), running, _dir: dir }
     }
 
@@ -177,6 +177,15 @@ impl Answer {
         assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.json);
         assert_eq!(self.json["status"], self.status.as_u16());
         kind(&self.json)
+    }
+}
+
+/// Asks again and again until something holds.
+pub async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    let began = std::time::Instant::now();
+    while !holds().await {
+        assert!(began.elapsed() < std::time::Duration::from_secs(30), "not within half a minute: {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
 

@@ -75,7 +75,7 @@ impl Container {
     /// Whether it answers a GET with 200, within 2 s.
     pub async fn answers(&self, port: u16, path: &str) -> bool {
         let Some(url) = self.url(port) else { return false };
-        let client = reqwest::Client::builder().no_proxy().timeout(ANSWER).build().unwrap();
+        let client = adjourn::tls::http(None).unwrap().no_proxy().timeout(ANSWER).build().unwrap();
         client.get(format!("{url}{path}")).send().await.is_ok_and(|answer| answer.status() == 200)
     }
 

@@ -58,7 +58,7 @@ async fn three_nodes_run_as_nobody_and_write_nowhere() {
 
 /// The three are one service: by way of Redis, not by chance of who was asked.
 async fn told_to_one_it_closes_and_any_other_knows(nodes: &[Container]) {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = adjourn::tls::http(None).unwrap().no_proxy().build().unwrap();
     let [settings, events] = [(0, "/v1/workspaces/acme/settings"), (1, "/v1/events")].map(|(n, path)| nodes[n].url(API).unwrap() + path);
     let on = json!({"auto_close": {"enabled": true, "period": "1s"}}).to_string();
     let told = client.put(settings).header("content-type", "application/json").body(on).send().await.unwrap();

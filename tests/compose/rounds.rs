@@ -139,14 +139,14 @@ async fn strike(fault: Fault, node: &Container, redis: &Container, rng: &mut Rng
 }
 
 async fn switch_on(gates: &[Gate]) {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = adjourn::tls::http(None).unwrap().no_proxy().build().unwrap();
     let settings = json!({"auto_close": {"enabled": true, "period": format!("{}s", PERIOD_MS / 1_000)}});
     rest::put_settings(&client, &[gates[0].url("")], WORKSPACE, &settings).await;
 }
 
 /// Everything due closes, everything told is heard; then what Redis holds.
 async fn come_to_rest(gates: &[Gate], url: &str, listener: &Listener) -> History {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = adjourn::tls::http(None).unwrap().no_proxy().build().unwrap();
     rest::quiet(&client, &gates.iter().map(|gate| gate.url("")).collect::<Vec<_>>(), WORKSPACE, rest::ever).await;
     let options = RedisOptions { keep_log: true, response_timeout: Duration::from_secs(60), ..RedisOptions::new("judge") };
     let store = RedisStore::open(url.parse().unwrap(), options).await.unwrap();

@@ -44,7 +44,7 @@ impl Drop for Chores {
 }
 
 async fn run(url: String, nodes: Vec<String>, answered: Arc<AtomicU64>) {
-    let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(ANSWER).build().unwrap();
+    let client = adjourn::tls::http(None).unwrap().no_proxy().pool_max_idle_per_host(0).timeout(ANSWER).build().unwrap();
     for turn in 0_usize.. {
         let change = json!({"auto_close": {"enabled": turn.is_multiple_of(2)}});
         let said = ask(&client, Method::PUT, format!("{url}/v1/workspaces/{ASIDE}/settings"), Some(&change)).await;

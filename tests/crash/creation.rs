@@ -25,7 +25,7 @@ const STEPS: [&str; 9] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_a_store_whose_creation_died_at_any_step_opens_the_next_time() {
-    let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(15)).build().unwrap();
+    let client = adjourn::tls::http(None).unwrap().no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(15)).build().unwrap();
     for round in 0..number_from("ADJOURN_CRASH_ROUNDS").unwrap_or(1) {
         for step in STEPS {
             let dir = tempfile::tempdir().unwrap();

@@ -59,7 +59,8 @@ impl Stage {
         let count = if redis.is_some() { 2 } else { 1 };
         let mut nodes: Vec<Node> = (1..=count).map(|nth| Node::new(dir.path(), nth, store.clone(), None, setup.clone())).collect();
         nodes.iter_mut().for_each(Node::start);
-        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(15)).build().unwrap();
+        let client =
+            adjourn::tls::http(None).unwrap().no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(15)).build().unwrap();
         for node in &mut nodes {
             node.ready(&client).await;
         }

@@ -100,7 +100,8 @@ impl Fleet {
             }
             node.start();
         }
-        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(15)).build().unwrap();
+        let client =
+            adjourn::tls::http(None).unwrap().no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(15)).build().unwrap();
         for node in &mut nodes {
             node.ready(&client).await;
         }

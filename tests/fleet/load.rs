@@ -94,7 +94,7 @@ impl Load {
 
     /// For a scenario's own events, beside all the rest.
     pub fn sender(&self) -> Sender {
-        let client = reqwest::Client::builder().no_proxy().timeout(ANSWER).build().unwrap();
+        let client = adjourn::tls::http(None).unwrap().no_proxy().timeout(ANSWER).build().unwrap();
         Sender { client, doors: self.doors.clone(), ledger: self.ledger.clone() }
     }
 
@@ -237,7 +237,7 @@ fn note_sent(ledger: &Mutex<Ledger>, batch: &[Message]) {
 }
 
 async fn produce(mut maker: Maker, doors: Vec<Door>, ledger: Arc<Mutex<Ledger>>, stop: Arc<AtomicBool>) {
-    let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(ANSWER).build().unwrap();
+    let client = adjourn::tls::http(None).unwrap().no_proxy().pool_max_idle_per_host(0).timeout(ANSWER).build().unwrap();
     let mut at = maker.rng.below(doors.len() as u64) as usize;
     while !stop.load(Ordering::SeqCst) {
         tokio::time::sleep(PACE).await;

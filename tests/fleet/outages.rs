@@ -97,7 +97,8 @@ impl Alone {
             lost += lose_power(&mut node, &mut rng);
         }
         node.start();
-        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(15)).build().unwrap();
+        let client =
+            adjourn::tls::http(None).unwrap().no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(15)).build().unwrap();
         node.ready(&client).await;
         let period_ms = 1_000 * rng.between(1, 3);
         let settings = json!({"auto_close": {"enabled": true, "period": format!("{}s", period_ms / 1_000)}});
@@ -223,7 +224,7 @@ fn lose_power(node: &mut Node, rng: &mut Rng) -> Lost {
 }
 
 fn client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().build().unwrap()
+    adjourn::tls::http(None).unwrap().no_proxy().build().unwrap()
 }
 
 /// The answer's status; `None`: there was none.

@@ -46,7 +46,7 @@ impl Drop for Listener {
 }
 
 async fn listen(urls: Vec<String>, quiet: Duration, heard: Arc<Mutex<Heard>>) {
-    let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+    let client = adjourn::tls::http(None).unwrap().no_proxy().pool_max_idle_per_host(0).build().unwrap();
     let mut last_id = "0".to_owned();
     for url in urls.iter().cycle() {
         let asked = client.get(url).header("last-event-id", &last_id).send();

@@ -23,7 +23,8 @@ pub struct Service {
 impl Service {
     pub fn new(dir: &Path) -> Self {
         // A connection to a process that died must not hold up the question whether the next one is there.
-        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(30)).build().unwrap();
+        let client =
+            adjourn::tls::http(None).unwrap().no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(30)).build().unwrap();
         Self { dir: dir.to_owned(), port: free_port(), admin_port: free_port(), client, running: None }
     }
 

@@ -108,7 +108,7 @@ async fn adjourn_itself_goes_by_the_clock() {
     command.arg("--store").arg(format!("embedded:{}", dir.path().join("store").display())).args(["--partitions", "1"]);
     clock.preload(&mut command);
     let node = Process::start(command, &dir.path().join("log"));
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = adjourn::tls::http(None).unwrap().no_proxy().build().unwrap();
     let ready =
         async || client.get(format!("http://127.0.0.1:{admin_port}/readyz")).send().await.is_ok_and(|answer| answer.status() == 200);
     let asked = Stopwatch::start();

@@ -27,7 +27,7 @@ impl Service {
         command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--store", store]);
         command.args(["--set", "log.format=json", "--set", "auto_close.min_period=1s"]).args(more).envs(environment.iter().copied());
         let process = Process::start(command, &dir.path().join("log"));
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
+        let client = adjourn::tls::http(None).unwrap().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
         let mut service = Self { process, dir, client, public: String::new(), admin: String::new() };
         wait_until("the log says where it listens", || {
             let log = service.log();

@@ -1,6 +1,6 @@
 //! What a workspace has one document of on a shelf: replaced as a whole, by whoever saw the latest.
 
-use adjourn::store::{Document, Shelf};
+use adjourn::store::{Document, EVERYWHERE, Shelf};
 
 use crate::bench::*;
 
@@ -20,6 +20,23 @@ pub async fn a_document_changes_only_from_the_version_named(bench: Bench) {
     assert!(put(1, document(10, "")).await);
     assert!(!put(1, document(2, "c")).await);
     assert_eq!((stored("acme").await, stored("other").await), (Some(document(10, "")), None));
+}
+
+/// Each by itself, of one workspace, and of none.
+pub async fn shelves_do_not_meet(bench: Bench) {
+    let store = bench.store();
+    let shelves = [Shelf::Agents, Shelf::Learnt, Shelf::Audit, Shelf::Keys, Shelf::KeyUse];
+    for (n, shelf) in shelves.into_iter().enumerate() {
+        for workspace in ["acme", EVERYWHERE] {
+            let document = document(1, &format!("{n} of {workspace}"));
+            assert!(store.put_document(shelf, workspace.into(), 0, document).await.unwrap(), "{shelf:?} of `{workspace}`");
+        }
+    }
+    for (n, shelf) in shelves.into_iter().enumerate() {
+        for workspace in ["acme", EVERYWHERE] {
+            assert_eq!(store.document(shelf, workspace.into()).await.unwrap(), Some(document(1, &format!("{n} of {workspace}"))));
+        }
+    }
 }
 
 pub async fn of_two_who_saw_the_same_document_one_replaces_it(bench: Bench) {

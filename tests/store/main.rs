@@ -140,6 +140,7 @@ macro_rules! suite {
             settings::a_history_survives_and_is_no_settings,
             documents::a_document_changes_only_from_the_version_named,
             documents::of_two_who_saw_the_same_document_one_replaces_it,
+            documents::shelves_do_not_meet,
             documents::documents_survive_and_are_no_settings,
             dead::letters_are_listed_oldest_first,
             dead::a_letter_goes_when_it_is_removed,

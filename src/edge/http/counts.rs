@@ -11,3 +11,8 @@ pub fn accepted(events: u64) {
 pub fn rejected(kind: &'static str) {
     counter!("adjourn_events_rejected_total", "reason" => kind).increment(1);
 }
+
+/// A request without a key that is good.
+pub fn refused(reason: &'static str) {
+    counter!("adjourn_requests_unauthorized_total", "reason" => reason).increment(1);
+}

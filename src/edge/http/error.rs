@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header;
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
@@ -33,7 +33,7 @@ pub struct Problem {
     detail: Cow<'static, str>,
     action: Cow<'static, str>,
     retry_after_secs: Option<u32>,
-    allow: Option<&'static str>,
+    allow: Option<Box<str>>,
     /// The rest of the request cannot be read sensibly: the connection ends with this answer.
     close: bool,
     more: Map<String, Value>,
@@ -65,10 +65,10 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not-found", what, "Check the path and the ids in it.")
     }
 
-    pub fn method_not_allowed(allow: &'static str) -> Self {
+    pub fn method_not_allowed(allow: &str) -> Self {
         let action = format!("Use one of {allow}.");
         let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this path does not take this method", action);
-        Self { allow: Some(allow), ..problem }
+        Self { allow: Some(allow.into()), ..problem }
     }
 
     /// One event, in a body of several, that cannot be taken.
@@ -83,6 +83,15 @@ impl Problem {
     pub fn with(mut self, member: &'static str, value: Value) -> Self {
         self.more.insert(member.to_owned(), value);
         self
+    }
+
+    /// Come back after so many seconds.
+    pub fn after(self, seconds: u32) -> Self {
+        Self { retry_after_secs: Some(seconds), ..self }
+    }
+
+    pub const fn retry_after_secs(&self) -> Option<u32> {
+        self.retry_after_secs
     }
 
     pub fn with_status(self, status: StatusCode) -> Self {
@@ -158,8 +167,11 @@ impl ResponseError for Problem {
         if let Some(seconds) = self.retry_after_secs {
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }
-        if let Some(allow) = self.allow {
-            response.insert_header((header::ALLOW, HeaderValue::from_static(allow)));
+        if let Some(allow) = self.allow.as_deref() {
+            response.insert_header((header::ALLOW, allow));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, r#"Bearer realm="adjourn""#));
         }
         // Texts and numbers only: there is nothing in it that could fail.
         let mut response = response.body(serde_json::to_vec(&self.document()).unwrap_or_default());

@@ -1,5 +1,7 @@
 //! `POST /v1/events`: five forms of one thing. Each event stands for itself; what is accepted is durable before the answer.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -8,10 +10,12 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::access::{Caller, caller, foreign};
 use super::body::{Body, refuse_unread};
 use super::error::Document;
 use super::lines::{Line, Lines};
 use super::media::{self, Form};
+use super::rates::{Rates, too_fast};
 use super::{Edge, Problem, counts};
 use crate::actors::{Node, Receipt, Unready, Verdict, meter};
 use crate::domain::{ConversationKey, Event, Snapshot};
@@ -31,7 +35,8 @@ pub async fn post(edge: web::Data<Edge>, request: HttpRequest, mut payload: web:
         Err(problem) => Err(refuse_unread(&mut payload, &edge.limits, problem).await),
     };
     let batch = read.inspect_err(|problem| counts::rejected(problem.kind()))?;
-    let outcome = batch.ingest(&edge.node).await.map_err(Problem::from).inspect_err(|problem| counts::rejected(problem.kind()))?;
+    let outcome =
+        batch.ingest(&edge.node, &edge.rates).await.map_err(Problem::from).inspect_err(|problem| counts::rejected(problem.kind()))?;
     outcome.count();
     outcome.answer(&edge.node, media::wait(request.headers())).await
 }
@@ -39,7 +44,7 @@ pub async fn post(edge: web::Data<Edge>, request: HttpRequest, mut payload: web:
 async fn read(form: Form, edge: &Edge, request: &HttpRequest, payload: web::Payload) -> Result<Batch, Problem> {
     let mut body = Body::new(request, payload, edge, edge.limits.body_bytes).await?;
     let max = edge.limits.events;
-    let mut batch = Batch::default();
+    let mut batch = Batch { caller: Some(caller(request)?), ..Batch::default() };
     match form {
         Form::Lines => {
             let mut lines = Lines::new(edge.limits.line_bytes);
@@ -62,6 +67,8 @@ async fn read(form: Form, edge: &Edge, request: &HttpRequest, payload: web::Payl
 /// The events of one request, as far as they could be read.
 #[derive(Default)]
 struct Batch {
+    /// Events of workspaces that are none of its are refused, each by itself.
+    caller: Option<Arc<Caller>>,
     /// Read so far, good or bad: the next one's index.
     count: usize,
     events: Vec<Event>,
@@ -87,6 +94,13 @@ struct Rejected {
     problem: Problem,
 }
 
+impl Rejected {
+    /// The same event may be taken later.
+    fn is_passing(&self) -> bool {
+        self.problem.retry_after_secs().is_some()
+    }
+}
+
 impl Batch {
     fn line(&mut self, line: Line, edge: &Edge) -> Result<(), Problem> {
         let max = edge.limits.events;
@@ -109,6 +123,9 @@ impl Batch {
         let index = self.count;
         self.count += 1;
         match parsed {
+            Ok(Parsed::Event(event)) if !self.may_send(&event) => {
+                self.rejected.push(Rejected { index, problem: foreign(), id: Some(event.name.id().into()) });
+            }
             Ok(Parsed::Event(event)) => {
                 self.names.push(Name { index, id: event.name.id().into(), conversation: event.conversation.clone() });
                 self.events.push(event);
@@ -121,8 +138,32 @@ impl Batch {
         }
     }
 
-    async fn ingest(self, node: &Node) -> Result<Outcome, StoreError> {
-        let Self { count, events, names, ignored, mut rejected, alone, room } = self;
+    fn may_send(&self, event: &Event) -> bool {
+        self.caller.as_ref().is_some_and(|caller| caller.reach.includes(event.conversation.workspace()))
+    }
+
+    /// Takes out those that come faster than their workspace may send.
+    fn slow_down(&mut self, rates: &Rates) {
+        let waits = rates.take(self.events.iter().map(|event| event.conversation.workspace()));
+        if waits.is_empty() {
+            return;
+        }
+        let waits: BTreeMap<Box<str>, Duration> = waits.into_iter().map(|(workspace, wait)| (workspace.into(), wait)).collect();
+        let (names, events) = (std::mem::take(&mut self.names), std::mem::take(&mut self.events));
+        for (name, event) in names.into_iter().zip(events) {
+            match waits.get(event.conversation.workspace()) {
+                Some(wait) => self.rejected.push(Rejected { index: name.index, id: Some(name.id), problem: too_fast(*wait) }),
+                None => {
+                    self.names.push(name);
+                    self.events.push(event);
+                }
+            }
+        }
+    }
+
+    async fn ingest(mut self, node: &Node, rates: &Rates) -> Result<Outcome, StoreError> {
+        self.slow_down(rates);
+        let Self { caller: _, count, events, names, ignored, mut rejected, alone, room } = self;
         let verdicts = if events.is_empty() { Vec::new() } else { node.ingest(events).await? };
         drop(room);
         let mut receipts = Vec::with_capacity(verdicts.len());
@@ -224,7 +265,13 @@ impl Outcome {
         let problem = match self.rejected.pop() {
             Some(only) if self.alone => only.problem,
             // The list could be read: however unreadable its one event is, that one was rejected by itself.
-            Some(only) if self.count == 1 => only.problem.with_status(StatusCode::UNPROCESSABLE_ENTITY),
+            Some(only) if self.count == 1 && !only.is_passing() => only.problem.with_status(StatusCode::UNPROCESSABLE_ENTITY),
+            Some(last) if self.rejected.iter().all(|rejected| rejected.problem.kind() == last.problem.kind()) && last.is_passing() => {
+                // Nothing is wrong with any of them: the longest wait lets all of them in.
+                let waits = self.rejected.iter().chain([&last]).filter_map(|rejected| rejected.problem.retry_after_secs());
+                let wait = waits.max().unwrap_or(1);
+                last.problem.after(wait)
+            }
             _ => {
                 let detail = format!("none of the {} events could be taken", self.count);
                 let action = "Nothing was accepted: `rejected` says of each what to correct.";

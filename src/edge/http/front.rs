@@ -20,13 +20,18 @@ pub struct Front {
     /// Why there is no edge yet.
     missing: Mutex<Arc<str>>,
     limits: Limits,
-    /// Only requests that name this machine itself are answered: no keys exist, and the port is on loopback.
-    pub local_only: bool,
+    /// The port is on loopback, for this machine alone unless there are keys.
+    loopback: bool,
 }
 
 impl Front {
-    pub fn new(limits: Limits, local_only: bool) -> Arc<Self> {
-        Arc::new(Self { edge: OnceLock::new(), missing: Mutex::new("it is being opened".into()), limits, local_only })
+    pub fn new(limits: Limits, loopback: bool) -> Arc<Self> {
+        Arc::new(Self { edge: OnceLock::new(), missing: Mutex::new("it is being opened".into()), limits, loopback })
+    }
+
+    /// Only requests that name this machine itself are answered: the port is on loopback, and no keys are asked for.
+    pub fn is_local_only(&self) -> bool {
+        self.loopback && self.edge().is_none_or(|edge| edge.gate.is_open())
     }
 
     /// From here on requests are answered. Once is enough.
@@ -63,6 +68,10 @@ pub async fn enter(
         let problem = refuse_unread(&mut request.extract::<web::Payload>().await?, &front.limits, problem).await;
         return Ok(request.into_response(problem.error_response()));
     };
+    if let Err(problem) = edge.admit(&request) {
+        let problem = refuse_unread(&mut request.extract::<web::Payload>().await?, &front.limits, problem).await;
+        return Ok(request.into_response(problem.error_response()));
+    }
     let mut found = Extensions::new();
     found.insert(edge.clone());
     request.add_data_container(Rc::new(found));

@@ -1,6 +1,6 @@
 //! Before any handler: who may ask, and under which id the answer is found in the log.
 //!
-//! Without keys the port is on loopback, and every web page the operator visits runs on the same machine. A page cannot
+//! Without keys ([`super::access`]) the port is on loopback, and every web page the operator visits runs on the same machine. A page cannot
 //! choose its `Host` or its `Origin`, so these two tell a page from a program (DNS rebinding, cross-site writes).
 
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, ResponseError, web};
+use actix_web::{Error, HttpMessage, ResponseError, web};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -19,10 +19,14 @@ use crate::domain::id::is_printable;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Under which the log has a request.
+pub struct RequestId(pub Box<str>);
+
 /// # Errors
 /// Whatever comes from below; a refusal of its own is an answer, not an error.
 pub async fn observe(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
     let id = request_id(&request);
+    request.extensions_mut().insert(RequestId(id.to_str().unwrap_or_default().into()));
     // The path names ids; the query may hold text somebody searched for, and stays out.
     let span = tracing::info_span!("request", id = %id.to_str().unwrap_or_default(), method = %request.method(), path = request.path());
     let answered = async move {
@@ -56,10 +60,9 @@ fn request_id(request: &ServiceRequest) -> HeaderValue {
 fn refusal(request: &ServiceRequest) -> Option<Problem> {
     let text = |name| request.headers().get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
     let host = text(header::HOST).unwrap_or_default();
-    let local_only = request.app_data::<web::Data<Front>>().is_none_or(|front| front.local_only);
+    let local_only = request.app_data::<web::Data<Front>>().is_none_or(|front| front.is_local_only());
     if local_only && !names_loopback(host) {
-        let action =
-            "Ask for localhost, 127.0.0.1 or [::1]; to serve other names, start with --insecure behind a proxy that checks who asks.";
+        let action = "Ask for localhost, 127.0.0.1 or [::1]; to serve other names, create a key, or start with --insecure behind a proxy that checks who asks.";
         let detail = "the Host of this request is not this machine";
         return Some(Problem::new(StatusCode::MISDIRECTED_REQUEST, "foreign-host", detail, action));
     }

@@ -1,9 +1,10 @@
 //! The HTTP API (CONTRACT.md): its routes, its bounds, and the start of its two servers.
 //!
 //! ```text
-//! guard (who may ask) ─▶ events ─▶ body ─▶ wire ─▶ node.ingest          error: every refusal, as a problem document
-//!                     ├▶ conversations, why, forecast, acting, agents, settings, categories, dead_letters, topology, nodes
-//!                     └▶ stream: notifications as server-sent events     admin: health and metrics, on a port of its own
+//! guard ─▶ front ─▶ access (who may ask) ─▶ events ─▶ body ─▶ wire ─▶ node.ingest     error: every refusal, as a problem document
+//!   routes: every path, with who may      ├▶ conversations, why, forecast, acting, agents, settings, categories, …
+//!                                         └▶ stream: notifications as server-sent events
+//! admin: health and metrics, on a port of its own
 //! ```
 
 use std::io;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, ServiceConfig};
+use actix_web::web;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError, Route, guard as guards};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -24,9 +25,11 @@ use crate::actors::writer::NoteWriter;
 use crate::domain::ConversationKey;
 use crate::domain::id::is_name;
 
+pub mod access;
 pub mod acting;
 pub mod admin;
 pub mod agents;
+pub mod audit;
 pub mod body;
 pub mod categories;
 pub mod conversations;
@@ -37,11 +40,14 @@ pub mod events;
 pub mod forecast;
 pub mod front;
 pub mod guard;
+pub mod keys;
 pub mod lines;
 pub mod media;
 pub mod nodes;
 pub mod query;
+pub mod rates;
 pub mod reports;
+pub mod routes;
 pub mod running;
 pub mod settings;
 pub mod stream;
@@ -50,9 +56,11 @@ pub mod topology;
 pub mod unread;
 pub mod why;
 
+use access::Gate;
 use body::Buffers;
 pub use error::Problem;
 pub use front::Front;
+use rates::Rates;
 
 /// How long an idle connection is kept: longer than the usual proxy keeps its own, so that it is the proxy that closes.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -76,6 +84,8 @@ pub struct Limits {
     pub line_bytes: usize,
     /// Of all bodies being read at a time, in bytes: the bound of one says nothing about a thousand.
     pub buffered_bytes: usize,
+    /// Of one workspace, a second; 0: any number.
+    pub rate: u32,
     /// Server-sent event streams open at a time.
     pub streams: usize,
     /// Between two pieces of a body.
@@ -95,6 +105,7 @@ impl Default for Limits {
             events: 10_000,
             line_bytes: 256 * 1024,
             buffered_bytes: 256 * 1024 * 1024,
+            rate: 0,
             streams: 1_000,
             stall: Duration::from_secs(5),
             total: Duration::from_secs(30),
@@ -110,16 +121,24 @@ pub struct Edge {
     pub limits: Limits,
     /// Who writes closing notes.
     pub writer: Arc<dyn NoteWriter>,
+    /// Who may ask.
+    pub gate: Gate,
+    /// How fast.
+    rates: Rates,
+    /// The audit log is written by one at a time: the others would come too late, and try again.
+    deeds: tokio::sync::Mutex<()>,
     streams: Arc<Semaphore>,
     buffers: Arc<Buffers>,
     stopping: CancellationToken,
 }
 
 impl Edge {
-    pub fn new(node: Node, limits: Limits, writer: Arc<dyn NoteWriter>) -> Arc<Self> {
+    pub fn new(node: Node, limits: Limits, writer: Arc<dyn NoteWriter>, gate: Gate) -> Arc<Self> {
         let streams = Arc::new(Semaphore::new(limits.streams));
         let buffers = Arc::new(Buffers::new(limits.buffered_bytes));
-        Arc::new(Self { node, limits, writer, streams, buffers, stopping: CancellationToken::new() })
+        let rates = Rates::new(&limits);
+        let (deeds, stopping) = (tokio::sync::Mutex::default(), CancellationToken::new());
+        Arc::new(Self { node, limits, writer, gate, rates, deeds, streams, buffers, stopping })
     }
 
     /// From here on readiness fails, events are refused and streams end.
@@ -127,24 +146,39 @@ impl Edge {
         self.stopping.cancel();
     }
 
+    /// When it stops.
+    pub fn stopping(&self) -> CancellationToken {
+        self.stopping.clone()
+    }
+
     pub fn is_stopping(&self) -> bool {
         self.stopping.is_cancelled()
     }
+
+    /// Keeps what it knows of who asks up to date, until the service stops.
+    pub async fn watch_callers(&self) {
+        self.gate.watch(&self.node, &self.rates, self.stopping.clone()).await;
+    }
 }
 
-/// The public API on this listener. The server runs when it is awaited.
+/// The public API on this listener, over TLS where it is set up. The server runs when it is awaited.
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub fn serve_public(front: Arc<Front>, listener: TcpListener) -> io::Result<Server> {
+pub fn serve_public(front: Arc<Front>, listener: TcpListener, tls: Option<rustls::ServerConfig>) -> io::Result<Server> {
     let front = web::Data::from(front);
     let app = move || {
         let app = App::new().app_data(front.clone()).wrap(from_fn(front::enter)).wrap(from_fn(guard::observe)).wrap(from_fn(unread::hold));
-        app.configure(public_routes)
+        app.configure(routes::configure)
     };
     // Without delay: a notification is a small write behind another one, and would wait for the first to be acknowledged,
     // which some clients put off by 40 ms.
-    let server = HttpServer::new(app).tcp_nodelay(true).listen(listener)?.keep_alive(KEEP_ALIVE);
+    let server = HttpServer::new(app).tcp_nodelay(true);
+    let server = match tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls)?,
+        None => server.listen(listener)?,
+    };
+    let server = server.keep_alive(KEEP_ALIVE).tls_handshake_timeout(HEAD_TIMEOUT);
     let server = server.client_request_timeout(HEAD_TIMEOUT).client_disconnect_timeout(DISCONNECT_TIMEOUT);
     Ok(server.shutdown_timeout(DRAIN_SECS).disable_signals().run())
 }
@@ -155,107 +189,13 @@ pub fn serve_public(front: Arc<Front>, listener: TcpListener) -> io::Result<Serv
 /// When the listener cannot be used.
 pub fn serve_admin(admin: Arc<admin::Admin>, listener: TcpListener) -> io::Result<Server> {
     let admin = web::Data::from(admin);
-    let app =
-        move || App::new().app_data(admin.clone()).wrap(from_fn(unread::hold)).configure(admin::routes).default_service(web::to(no_route));
+    let app = move || {
+        App::new().app_data(admin.clone()).wrap(from_fn(unread::hold)).configure(admin::routes).default_service(web::to(routes::no_route))
+    };
     // Probes come every few seconds: one thread is plenty.
     let server = HttpServer::new(app).workers(1).listen(listener)?.keep_alive(KEEP_ALIVE);
     let server = server.client_request_timeout(HEAD_TIMEOUT).client_disconnect_timeout(DISCONNECT_TIMEOUT);
     Ok(server.shutdown_timeout(1).disable_signals().run())
-}
-
-fn public_routes(config: &mut ServiceConfig) {
-    let no_path = |_, _: &HttpRequest| Problem::not_found("there is nothing at this path").into();
-    config
-        .app_data(web::PathConfig::default().error_handler(no_path))
-        .service(resource("/v1/events", "POST, OPTIONS", [web::post().to(events::post)]))
-        .service(resource("/v1/workspaces/{workspace}/conversations", "GET, HEAD, OPTIONS", [get().to(conversations::list)]))
-        .service(resource("/v1/workspaces/{workspace}/conversations/{conversation}", "GET, HEAD, OPTIONS", [get().to(conversations::one)]))
-        .service(resource(
-            "/v1/workspaces/{workspace}/conversations/{conversation}/events",
-            "GET, HEAD, OPTIONS",
-            [get().to(conversations::events)],
-        ))
-        .service(resource("/v1/workspaces/{workspace}/conversations/{conversation}/why", "GET, HEAD, OPTIONS", [get().to(why::why)]))
-        .service(resource(
-            "/v1/workspaces/{workspace}/conversations/{conversation}/close",
-            "POST, OPTIONS",
-            [web::post().to(acting::close)],
-        ))
-        .service(resource("/v1/workspaces/{workspace}/conversations/{conversation}/open", "POST, OPTIONS", [web::post().to(acting::open)]))
-        .service(resource(
-            "/v1/workspaces/{workspace}/conversations/{conversation}/assignee",
-            "PUT, DELETE, OPTIONS",
-            [web::put().to(acting::assign), web::delete().to(acting::unassign)],
-        ))
-        .service(resource(
-            "/v1/workspaces/{workspace}/conversations/{conversation}/snooze",
-            "PUT, DELETE, OPTIONS",
-            [web::put().to(acting::snooze), web::delete().to(acting::unsnooze)],
-        ))
-        .service(resource(
-            "/v1/workspaces/{workspace}/conversations/{conversation}/block",
-            "PUT, DELETE, OPTIONS",
-            [web::put().to(acting::block), web::delete().to(acting::unblock)],
-        ))
-        .service(resource(
-            "/v1/workspaces/{workspace}/conversations/{conversation}/hold",
-            "PUT, DELETE, OPTIONS",
-            [web::put().to(acting::hold), web::delete().to(acting::end_hold)],
-        ))
-        .service(resource(
-            "/v1/workspaces/{workspace}/conversations/{conversation}/exemption",
-            "PUT, DELETE, OPTIONS",
-            [web::put().to(acting::exempt), web::delete().to(acting::end_exemption)],
-        ))
-        .service(resource(
-            "/v1/workspaces/{workspace}/conversations/{conversation}/closing-note/suggest",
-            "POST, OPTIONS",
-            [web::post().to(suggest::suggest)],
-        ))
-        .service(resource(
-            "/v1/workspaces/{workspace}/conversations/{conversation}/closing-note",
-            "PUT, OPTIONS",
-            [web::put().to(acting::note)],
-        ))
-        .service(resource("/v1/workspaces/{workspace}/reports/conversations", "GET, HEAD, OPTIONS", [get().to(reports::conversations)]))
-        .service(resource("/v1/workspaces/{workspace}/forecast", "GET, HEAD, OPTIONS", [get().to(forecast::get)]))
-        .service(resource(
-            "/v1/workspaces/{workspace}/agents",
-            "GET, HEAD, POST, OPTIONS",
-            [get().to(agents::list), web::post().to(agents::add)],
-        ))
-        .service(resource(
-            "/v1/workspaces/{workspace}/agents/{agent}",
-            "GET, HEAD, PATCH, DELETE, OPTIONS",
-            [get().to(agents::one), web::patch().to(agents::update), web::delete().to(agents::remove)],
-        ))
-        .service(resource(
-            "/v1/workspaces/{workspace}/categories",
-            "GET, HEAD, POST, OPTIONS",
-            [get().to(categories::list), web::post().to(categories::add)],
-        ))
-        .service(resource(
-            "/v1/workspaces/{workspace}/categories/{category}",
-            "PATCH, DELETE, OPTIONS",
-            [web::patch().to(categories::describe), web::delete().to(categories::remove)],
-        ))
-        .service(resource(
-            "/v1/workspaces/{workspace}/settings",
-            "GET, HEAD, PUT, OPTIONS",
-            [get().to(settings::get), web::put().to(settings::put)],
-        ))
-        .service(resource("/v1/workspaces/{workspace}/settings/history", "GET, HEAD, OPTIONS", [get().to(settings::history)]))
-        .service(resource("/v1/workspaces/{workspace}/settings/apply-to-running", "POST, OPTIONS", [web::post().to(running::apply)]))
-        .service(resource("/v1/notifications", "GET, OPTIONS", [web::get().to(stream::follow)]))
-        .service(resource("/v1/dead-letters", "GET, HEAD, OPTIONS", [get().to(dead_letters::list)]))
-        .service(resource("/v1/dead-letters/{partition}/{id}", "DELETE, OPTIONS", [web::delete().to(dead_letters::dismiss)]))
-        .service(resource("/v1/dead-letters/{partition}/{id}/replay", "POST, OPTIONS", [web::post().to(dead_letters::replay)]))
-        .service(resource("/v1/topology", "GET, HEAD, OPTIONS", [get().to(topology::topology)]))
-        .service(resource("/v1/shards", "GET, HEAD, OPTIONS", [get().to(topology::shards)]))
-        .service(resource("/v1/shards/{partition}/move", "POST, OPTIONS", [web::post().to(topology::move_shard)]))
-        .service(resource("/v1/nodes", "GET, HEAD, OPTIONS", [get().to(nodes::list)]))
-        .service(resource("/v1/nodes/{node}/drain", "POST, OPTIONS", [web::post().to(nodes::drain)]))
-        .default_service(web::to(no_route));
 }
 
 /// A path with its methods; OPTIONS tells them, any other method is refused with them.
@@ -273,10 +213,6 @@ fn resource(path: &str, allow: &'static str, routes: impl IntoIterator<Item = Ro
 /// GET, and HEAD for the same answer without its body.
 fn get() -> Route {
     web::route().guard(guards::Any(guards::Get()).or(guards::Head()))
-}
-
-async fn no_route() -> HttpResponse {
-    Problem::not_found("there is nothing at this path").error_response()
 }
 
 /// A workspace's name from the path.

@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use super::access::caller;
 use super::body::Body;
 use super::conversations::{Items, etag};
 use super::query::Parameters;
@@ -58,7 +59,7 @@ pub async fn history(edge: web::Data<Edge>, request: HttpRequest, workspace: web
     Ok(HttpResponse::Ok().json(Items { items: page.into_iter().map(ChangeView::new).collect(), next }))
 }
 
-/// `by`: who asks. A parameter, for the body of a PUT is the settings, and a DELETE has none.
+/// `by`: who asks; the name of its key, where nobody else is named. A parameter, for the body of a PUT is the settings, and a DELETE has none.
 ///
 /// # Errors
 /// 400 for another parameter, or a name too long.
@@ -66,7 +67,8 @@ pub fn by_of(request: &HttpRequest) -> Result<Option<Box<str>>, Problem> {
     let read = |text: &str| (text.chars().count() <= PERSON_CHARS_MAX).then(|| text.trim().into());
     let expected = format!("a name of at most {PERSON_CHARS_MAX} characters");
     let by: Option<Box<str>> = Parameters::of(request, &["by"])?.read("by", &expected, read)?;
-    Ok(by.filter(|by| !by.is_empty()))
+    let by = by.filter(|by| !by.is_empty());
+    Ok(by.or_else(|| caller(request).ok().and_then(|caller| caller.name().map(Into::into))))
 }
 
 fn shown(settings: &Settings) -> HttpResponse {

@@ -2,7 +2,7 @@
 //! else than where it was sent. What it says of a failure has no part of question, answer or key in it.
 
 use std::future::poll_fn;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,12 @@ use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, Heade
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use reqwest::Url;
-use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+
+use crate::tls::{self, TlsError};
 
 /// Of an answer: a note is a kilobyte, and some models think aloud before it.
 pub const ANSWER_BYTES_MAX: usize = 256 * 1024;
@@ -44,10 +43,8 @@ impl Key {
 pub enum PostError {
     #[error("{0}")]
     Url(&'static str),
-    #[error("cannot use {path}: {wrong}")]
-    Authority { path: PathBuf, wrong: Box<str> },
-    #[error("TLS cannot be set up: {0}")]
-    Tls(#[from] rustls::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// A server that can be asked.
@@ -92,7 +89,7 @@ impl Post {
             "http" => None,
             "https" => {
                 let name = ServerName::try_from(host.to_owned()).map_err(|_| PostError::Url("the host of the URL has no valid name"))?;
-                Some((TlsConnector::from(Arc::new(tls(authority)?)), name))
+                Some((TlsConnector::from(Arc::new(tls::client(authority, None)?)), name))
             }
             _ => return Err(PostError::Url("only http:// and https:// are spoken here")),
         };
@@ -194,22 +191,6 @@ async fn whole(mut body: Incoming) -> hyper::Result<Option<Vec<u8>>> {
         read.extend_from_slice(&data);
     }
     Ok(Some(read))
-}
-
-fn tls(authority: Option<&Path>) -> Result<ClientConfig, PostError> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions()?;
-    Ok(builder.with_root_certificates(roots(authority)?).with_no_client_auth())
-}
-
-fn roots(authority: Option<&Path>) -> Result<RootCertStore, PostError> {
-    let Some(path) = authority else { return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() }) };
-    let wrong = |wrong: String| PostError::Authority { path: path.to_owned(), wrong: wrong.into() };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))? {
-        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-        roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
-    }
-    if roots.is_empty() { Err(wrong("there is no certificate in it".to_owned())) } else { Ok(roots) }
 }
 
 #[cfg(test)]

@@ -22,7 +22,9 @@ mod said;
 #[cfg(test)]
 mod tests;
 
+use crate::domain::access::{KeyUse, Keys};
 use crate::domain::agents::Agents;
+use crate::domain::audit::AuditLog;
 use crate::domain::history::SettingsHistory;
 use crate::domain::report::{GroupBy, Rollup};
 use crate::domain::writing::Said;
@@ -148,6 +150,36 @@ pub fn encode_history(history: &SettingsHistory) -> Vec<u8> {
 /// # Errors
 /// [`RecordError`]: these bytes are no history that this build can read.
 pub fn decode_history(bytes: &[u8]) -> Result<SettingsHistory, RecordError> {
+    decode(bytes)
+}
+
+pub fn encode_keys(keys: &Keys) -> Vec<u8> {
+    encode(keys, 256 * keys.all.len())
+}
+
+/// # Errors
+/// [`RecordError`]: these bytes are no keys that this build can read.
+pub fn decode_keys(bytes: &[u8]) -> Result<Keys, RecordError> {
+    decode(bytes)
+}
+
+pub fn encode_key_use(used: &KeyUse) -> Vec<u8> {
+    encode(used, 24 * used.last.len())
+}
+
+/// # Errors
+/// [`RecordError`]: these bytes do not say when keys were used.
+pub fn decode_key_use(bytes: &[u8]) -> Result<KeyUse, RecordError> {
+    decode(bytes)
+}
+
+pub fn encode_audit(log: &AuditLog) -> Vec<u8> {
+    encode(log, 128 * log.deeds.len())
+}
+
+/// # Errors
+/// [`RecordError`]: these bytes are no audit log that this build can read.
+pub fn decode_audit(bytes: &[u8]) -> Result<AuditLog, RecordError> {
     decode(bytes)
 }
 

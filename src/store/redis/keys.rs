@@ -7,6 +7,8 @@
 //! | `{prefix}:settings` | hash | workspace -> version `:` master settings document; workspace `/history` -> version `:` their history |
 //! | `{prefix}:agents` | hash | workspace -> version `:` its agents |
 //! | `{prefix}:learnt` | hash | workspace -> version `:` what the writer of notes has learnt |
+//! | `{prefix}:audit` | hash | workspace -> version `:` what administrators did |
+//! | `{prefix}:access` | hash | `keys/` -> version `:` the API keys; `key_use/` -> version `:` when each was used last |
 //! | `{prefix}:nodes` | hash | `node/NAME`, `pulse/NAME`, `drain/NAME`, `pin/PARTITION` |
 //! | `{prefix}:signals` | channel | what is new and worth a look: notifications, entries, nodes |
 //! | `{prefix}:{in}:events` | stream | events of producers that cannot hash, until they are moved |
@@ -37,6 +39,8 @@ pub struct Keys {
     pub nodes: Box<str>,
     agents: Box<str>,
     learnt: Box<str>,
+    audit: Box<str>,
+    access: Box<str>,
     /// Where producers that cannot hash put their events.
     pub unpartitioned: Box<str>,
     /// Where nodes tell each other what is worth a look.
@@ -66,6 +70,8 @@ impl Keys {
             nodes: format!("{prefix}:nodes").into(),
             agents: format!("{prefix}:agents").into(),
             learnt: format!("{prefix}:learnt").into(),
+            audit: format!("{prefix}:audit").into(),
+            access: format!("{prefix}:access").into(),
             unpartitioned: format!("{prefix}:{{in}}:events").into(),
             signals: format!("{prefix}:signals").into(),
             partitions: partitions.all().map(|partition| PartitionKeys::new(prefix, partition)).collect(),
@@ -79,6 +85,8 @@ impl Keys {
             Shelf::Agents => (&self.agents, workspace.into()),
             Shelf::Learnt => (&self.learnt, workspace.into()),
             Shelf::SettingsHistory => (&self.settings, format!("{workspace}/history").into()),
+            Shelf::Audit => (&self.audit, workspace.into()),
+            Shelf::Keys | Shelf::KeyUse => (&self.access, format!("{}/{workspace}", shelf.as_str()).into()),
         }
     }
 
@@ -145,7 +153,17 @@ mod tests {
                 assert!(all.insert(key.clone()), "{key} twice");
             }
         }
-        for key in [&keys.settings, &keys.nodes, &keys.agents, &keys.learnt, &keys.unpartitioned, &keys.signals, &meta("adjourn")] {
+        for key in [
+            &keys.settings,
+            &keys.nodes,
+            &keys.agents,
+            &keys.learnt,
+            &keys.audit,
+            &keys.access,
+            &keys.unpartitioned,
+            &keys.signals,
+            &meta("adjourn"),
+        ] {
             assert!(all.insert(key.clone()), "{key} twice");
         }
     }

@@ -55,6 +55,15 @@ pub fn agents(data: &[u8]) {
     check(data, record::decode_agents, record::encode_agents);
 }
 
+pub fn keys(data: &[u8]) {
+    check(data, record::decode_keys, record::encode_keys);
+    check(data, record::decode_key_use, record::encode_key_use);
+}
+
+pub fn audit(data: &[u8]) {
+    check(data, record::decode_audit, record::encode_audit);
+}
+
 pub fn rollup(data: &[u8]) {
     check(data, record::decode_rollup, record::encode_rollup);
     if let Ok(whole) = record::decode_rollup(data) {

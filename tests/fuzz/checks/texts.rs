@@ -1,10 +1,13 @@
 //! Texts that clients and operators write: cursors, settings, instants, durations, the store's URL.
 
 use adjourn::actors::Cursor;
+use adjourn::domain::access::{KEY_NAME_CHARS_MAX, KEY_WORKSPACES_MAX, Reach};
+use adjourn::domain::id::is_name;
 use adjourn::domain::settings::SettingsBounds;
 use adjourn::domain::{Settings, Span};
 use adjourn::store::LogId;
 use adjourn::store::redis::Target;
+use adjourn::wire::keys::parse_new;
 use adjourn::wire::settings::parse_change;
 use adjourn::wire::{SettingsView, time as instants};
 
@@ -35,6 +38,18 @@ pub fn settings(data: &[u8]) {
             assert_eq!(Settings { version: settings.version, ..again }, settings);
         }
         Ok(Err(refused)) => presentable(&refused.to_string()),
+        Err(problem) => presentable(&problem.to_string()),
+    }
+}
+
+/// What a new key is to be: whatever was taken can be kept.
+pub fn new_key(data: &[u8]) {
+    match parse_new(data) {
+        Ok(wanted) => {
+            assert!(!wanted.scopes.is_empty() && !wanted.name.is_empty() && wanted.name.chars().count() <= KEY_NAME_CHARS_MAX);
+            let Reach::Only(workspaces) = wanted.reach else { return };
+            assert!((1..=KEY_WORKSPACES_MAX).contains(&workspaces.len()) && workspaces.iter().all(|workspace| is_name(workspace)));
+        }
         Err(problem) => presentable(&problem.to_string()),
     }
 }

@@ -1,11 +1,13 @@
 //! Values for the property tests: conversations that lived through a soup of events, and ones that never could.
 
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use crate::domain::access::{Key, Keys, Reach, Scope, Secret};
 use crate::domain::agents::{Agent, Agents};
+use crate::domain::audit::{AuditLog, Deed};
 use crate::domain::categories::Category;
 use crate::domain::commands::*;
 use crate::domain::conversation::*;
@@ -241,6 +243,31 @@ fn event_kind(time: BoxedStrategy<Timestamp>) -> BoxedStrategy<EventKind> {
         3 => select(vec![EventKind::Unassigned, EventKind::Unsnoozed, EventKind::Blocked, EventKind::Unblocked]),
     ]
     .boxed()
+}
+
+pub fn keys() -> impl Strategy<Value = Keys> {
+    let secret = (text(), timestamp(), of(timestamp())).prop_map(|(digest, created_at, until)| Secret { digest, created_at, until });
+    let reach = prop_oneof![Just(Reach::All), btree_set(text(), 0..3).prop_map(Reach::Only)];
+    let times = (timestamp(), of(timestamp()), of(timestamp()));
+    let key = (text(), text(), btree_set(select(Scope::ALL.to_vec()), 0..4), reach, times, vec(secret, 0..3)).prop_map(
+        |(id, name, scopes, reach, (created_at, expires_at, revoked_at), secrets)| Key {
+            id,
+            name,
+            scopes,
+            reach,
+            created_at,
+            expires_at,
+            revoked_at,
+            secrets,
+        },
+    );
+    (any::<u64>(), vec(key, 0..4)).prop_map(|(version, all)| Keys { version, all })
+}
+
+pub fn audit_log() -> impl Strategy<Value = AuditLog> {
+    let deed = (any::<u64>(), timestamp(), of((text(), text())), (text(), text(), text()), of(any::<u16>()))
+        .prop_map(|(number, at, by, (method, path, request_id), status)| Deed { number, at, by, method, path, request_id, status });
+    (any::<u64>(), vec(deed, 0..4)).prop_map(|(version, deeds)| AuditLog { version, deeds })
 }
 
 pub fn agents() -> impl Strategy<Value = Agents> {

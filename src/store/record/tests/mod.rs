@@ -66,6 +66,17 @@ proptest! {
     }
 
     #[test]
+    fn any_keys_read_back(keys in any::keys()) {
+        check(&keys);
+        check_damage(&keys);
+    }
+
+    #[test]
+    fn any_audit_log_reads_back(log in any::audit_log()) {
+        check(&log);
+    }
+
+    #[test]
     fn any_text_reads_back(said in any::said()) {
         check(&said);
         check_damage(&said);
