@@ -65,6 +65,7 @@ pub fn metrics() -> anyhow::Result<PrometheusHandle> {
 fn describe() {
     describe_counter!("adjourn_events_accepted_total", "Events made durable, or known to be, by the door they came through");
     describe_counter!("adjourn_events_rejected_total", "Events and requests refused, by the kind of their problem");
+    describe_counter!("adjourn_requests_unauthorized_total", "Requests without a key that is good, by why");
     describe_counter!("adjourn_events_ignored_total", "Events of types without a rule, by family");
     describe_gauge!("adjourn_ingest_lag_seconds", "Age of the oldest event not yet applied");
     describe_gauge!("adjourn_timers_armed", "Conversations with something to look at: a deadline or the end of a snooze");

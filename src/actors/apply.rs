@@ -307,12 +307,13 @@ impl Owner<'_> {
     }
 
     fn apply_settings(&mut self, draft: &mut Draft, id: LogId, workspace: Box<str>, settings: &Settings) {
+        let replaces = self.settings_of(&workspace).version == settings.version;
         if !self.adopt_settings(&workspace, settings) {
             return;
         }
         if partition_of(&workspace, self.parts.store.partitions()) == self.parts.partition {
             let settings = Box::new(settings.clone());
-            draft.push(Notice::Settings { workspace: workspace.clone(), at: id.accepted_at(), settings }, None);
+            draft.push(Notice::Settings { workspace: workspace.clone(), at: id.accepted_at(), settings, replaces }, None);
         }
         draft.settings(workspace, settings.clone());
     }

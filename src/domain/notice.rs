@@ -41,6 +41,9 @@ pub enum Notice {
         workspace: Box<str>,
         at: Timestamp,
         settings: Box<Settings>,
+        /// They take the place of others of the same version, which a store that lost its last second had given away: told under
+        /// an id of their own, or whoever knows the others would take these for them.
+        replaces: bool,
     },
 }
 

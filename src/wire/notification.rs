@@ -135,7 +135,7 @@ impl<'a> CloudEvent<'a> {
     pub fn new(notice: &'a Notice) -> Self {
         match notice {
             Notice::Conversation(notice) => Self::of_conversation(notice),
-            Notice::Settings { workspace, at, settings } => Self::of_settings(workspace, *at, settings),
+            Notice::Settings { workspace, at, settings, replaces } => Self::of_settings(workspace, *at, settings, *replaces),
         }
     }
 
@@ -151,12 +151,19 @@ impl<'a> CloudEvent<'a> {
         Self { subject: Some(key.conversation()), ..Self::envelope(&name, *kind, snapshot.version, *at, sequence, data) }
     }
 
-    fn of_settings(workspace: &'a str, at: Timestamp, settings: &'a Settings) -> Self {
+    fn of_settings(workspace: &'a str, at: Timestamp, settings: &'a Settings, replaces: bool) -> Self {
         let version = settings.version;
         let name = Named { workspace, conversation: "", opened_at: None };
         let categories = settings.categories.iter().map(CategoryView::new).collect();
         let data = DataView::Settings { settings: SettingsView::new(settings), categories, cause: CauseView::Settings { version } };
-        Self::envelope(&name, NoticeKind::SettingsChanged, version, at, sequence(Timestamp::from_millis(0), version), data)
+        // Of two of one version the version says nothing: what they say tells them apart.
+        let said = replaces.then(|| serde_json::to_string(&data).unwrap_or_default());
+        let sequence = sequence(Timestamp::from_millis(0), version);
+        let told = Self::envelope(&name, NoticeKind::SettingsChanged, version, at, sequence, data);
+        match said {
+            Some(said) => Self { id: uuid_of(&[&told.id, "/", &said].concat()), ..told },
+            None => told,
+        }
     }
 
     fn envelope(name: &Named<'a>, kind: NoticeKind, version: u64, at: Timestamp, sequence: String, data: DataView<'a>) -> Self {
@@ -190,9 +197,13 @@ impl Named<'_> {
         let opened_at = self.opened_at.map(time::format).unwrap_or_default();
         let mut digits = itoa::Buffer::new();
         let text = [self.workspace, self.conversation, &opened_at, digits.format(version), kind.as_str()].join("/");
-        let id = Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes());
-        id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
+        uuid_of(&text)
     }
+}
+
+fn uuid_of(text: &str) -> String {
+    let id = Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes());
+    id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
 }
 
 /// Sorts as text: a conversation's notifications by version, those of a later life after those of an earlier one.
@@ -354,6 +365,7 @@ mod tests {
             workspace: "acme".into(),
             at: Timestamp::from_millis(0),
             settings: Box::new(Settings { version: 4, ..Settings::default() }),
+            replaces: false,
         };
         let json = serde_json::to_value(CloudEvent::new(&notice)).unwrap();
         assert!(json.get("subject").is_none());
@@ -361,6 +373,19 @@ mod tests {
         assert_eq!(json["data"]["settings"]["auto_close"]["period"], "24h");
         assert_eq!(json["data"]["categories"], json!([]));
         assert_eq!(json["data"]["cause"], json!({"kind": "settings", "version": 4}));
+    }
+
+    /// After a store has lost its last second there may be two of one version: whoever knows the one is to take in the other.
+    #[test]
+    fn settings_in_the_place_of_others_have_an_id_of_their_own() {
+        let told = |period, replaces| {
+            let settings = Box::new(Settings { version: 4, period: Span::from_hours(period), ..Settings::default() });
+            let notice = Notice::Settings { workspace: "acme".into(), at: Timestamp::from_millis(0), settings, replaces };
+            CloudEvent::new(&notice).id
+        };
+        assert_eq!(told(1, false), told(2, false));
+        let ids: std::collections::BTreeSet<String> = [told(1, false), told(1, true), told(2, true)].into();
+        assert_eq!((ids.len(), told(2, true)), (3, told(2, true)));
     }
 
     #[test]

@@ -14,10 +14,13 @@ mod letters;
 mod nodes;
 mod notes;
 mod notifications;
+#[path = "../rig/papers.rs"]
+mod papers;
 mod reading;
 mod reports;
 mod security;
 mod settings;
 mod sockets;
 mod support;
+mod tls;
 mod writing;

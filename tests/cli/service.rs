@@ -290,3 +290,34 @@ fn settings_have_a_history_and_a_period_is_applied_to_running_timers() {
     service.ok(&["categories", "add", "-w", "acme", "Billing", "--by", "cy"]);
     assert_eq!(service.json(&["settings", "history", "-w", "acme", "--limit", "1"])[0]["by"], "cy");
 }
+
+/// The key alone on stdout, for a script to take; from then on nothing goes without one.
+#[test]
+fn row_2_keys_are_made_replaced_and_ended() {
+    let service = Service::start(&[]);
+    let with = |key: &str, arguments: &[&str]| adjourn(&service.url, &[arguments, &["--api-key", key]].concat());
+    let created = adjourn(&service.url, &["keys", "create", "--name", "root", "--scope", "admin,read", "-w", "*"]);
+    let root = created.out.trim().to_owned();
+    assert!(root.starts_with("adj_") && !root.contains('\n') && created.err.contains("shown once"), "{} {}", created.out, created.err);
+    let nobody = adjourn(&service.url, &["keys", "ls"]);
+    assert_eq!(nobody.code, 1);
+    assert!(nobody.err.contains("Unauthorized") && nobody.err.contains("adjourn keys create"), "{}", nobody.err);
+
+    let made = with(&root, &["keys", "create", "--name", "pipeline", "--scope", "ingest", "-w", "acme", "-o", "json"]);
+    let made: Value = serde_json::from_str(&made.out).unwrap();
+    let (id, key) = (made["id"].as_str().unwrap(), made["key"].as_str().unwrap());
+    let refused = with(key, &["settings", "get", "-w", "acme"]);
+    assert!(refused.code == 1 && refused.err.contains("scope admin"), "{}", refused.err);
+    let foreign = with(key, &["conversations", "ls", "-w", "other"]);
+    assert_eq!(foreign.code, 3, "{}", foreign.err);
+    let rotated = with(&root, &["keys", "rotate", id, "--grace", "1h"]);
+    assert!(rotated.out.starts_with("adj_") && rotated.err.contains("good until"), "{}", rotated.err);
+    assert_eq!(with(&root, &["keys", "retire", id]).code, 0);
+    assert_eq!(with(&root, &["keys", "revoke", id]).code, 0);
+    assert_eq!(with(&root, &["keys", "revoke", id]).code, 4);
+    let listed = with(&root, &["keys", "ls"]).out;
+    assert!(listed.contains("pipeline") && listed.contains("revoked") && !listed.contains(&root), "{listed}");
+    let audit = with(&root, &["audit", "ls", "-o", "json"]).out;
+    let audit: Vec<Value> = serde_json::from_str(&audit).unwrap();
+    assert_eq!((audit.len(), &audit[0]["method"], &audit[0]["status"]), (6, &json!("DELETE"), &json!(409)), "{audit:?}");
+}

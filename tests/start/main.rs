@@ -164,3 +164,30 @@ async fn what_producers_put_into_redis_is_counted_as_theirs() {
     }
     service.stop();
 }
+
+/// Nobody outside this machine is answered before there is a key to tell them apart.
+#[tokio::test]
+async fn row_2_other_addresses_need_keys() {
+    let server = Server::start(Options::default());
+    let everywhere = ["--listen", "0.0.0.0:0", "--partitions", "4"];
+    let refused = Service::start(&server.url(), &everywhere, &[]);
+    let said = refused.gave_up();
+    assert!(said.contains("there are no keys") && said.contains("keys.operator_file") && said.contains("--insecure"), "{said}");
+
+    // With the operator's key; and once that has made one, without it.
+    let operator = "an-operators-key-of-32-characters-or-more";
+    let service = Service::start(&server.url(), &everywhere, &[("ADJOURN__KEYS__OPERATOR", operator)]);
+    service.until_ready().await;
+    assert_eq!(service.get("/v1/topology").await.status(), 401);
+    let body = serde_json::json!({"name": "root", "scopes": ["admin", "ingest"], "workspaces": ["*"]});
+    let made = service.asking(reqwest::Method::POST, "/v1/keys", operator).json(&body).send().await.unwrap();
+    assert_eq!(made.status(), 201);
+    let key = made.json::<serde_json::Value>().await.unwrap()["key"].as_str().unwrap().to_owned();
+    assert!(!service.log().contains(operator) && !service.log().contains(&key));
+    service.stop();
+    let service = Service::start(&server.url(), &everywhere, &[]);
+    service.until_ready().await;
+    let topology = service.asking(reqwest::Method::GET, "/v1/topology", &key).send().await.unwrap();
+    assert_eq!(topology.status(), 200);
+    service.stop();
+}

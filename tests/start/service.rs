@@ -24,7 +24,8 @@ impl Service {
     pub fn start(store: &str, more: &[&str], environment: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut command = command(env!("CARGO_BIN_EXE_adjourn"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--store", store]);
+        command.args(["serve", "--admin-listen", "127.0.0.1:0", "--store", store]);
+        command.args(if more.contains(&"--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] });
         command.args(["--set", "log.format=json", "--set", "auto_close.min_period=1s"]).args(more).envs(environment.iter().copied());
         let process = Process::start(command, &dir.path().join("log"));
         let client = adjourn::tls::http(None).unwrap().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
@@ -71,6 +72,11 @@ impl Service {
     pub async fn post_raw(&self, body: String) -> reqwest::Response {
         let post = self.client.post(format!("{}/v1/events", self.public)).header("content-type", "application/cloudevents+json");
         post.header("prefer", "wait=10").body(body).send().await.unwrap()
+    }
+
+    /// A request with a key.
+    pub fn asking(&self, method: reqwest::Method, path: &str, key: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.public)).bearer_auth(key)
     }
 
     pub async fn get(&self, path: &str) -> reqwest::Response {

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // clippy.toml excuses test functions, not their helpers
 
 mod failing;
+#[path = "../rig/papers.rs"]
+mod papers;
 mod real;
 mod stub;
 mod tls;

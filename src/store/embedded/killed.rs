@@ -50,7 +50,7 @@ async fn the_process_to_be_killed() {
         let mut conversation = Conversation { version: commits, ..Conversation::new(at(1)) };
         conversation.messages.incoming = entries;
         let change = RowChange::Put { conversation: Arc::new(conversation), look_at: Some(at(commits as i64)) };
-        let notice = Notice::Settings { workspace: "acme".into(), at: at(1), settings: Box::default() };
+        let notice = Notice::Settings { workspace: "acme".into(), at: at(1), settings: Box::default(), replaces: false };
         let batch = Batch {
             rows: vec![RowWrite { key: key(), indexed_at: Some(at(commits as i64 - 1)), change }],
             notifications: vec![Notification { number: commits, previous: None, notice }],

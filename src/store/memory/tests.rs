@@ -78,7 +78,7 @@ async fn a_stalled_commit_arrives_even_if_nobody_waits() {
 async fn a_doubled_commit_is_written_once() {
     let (store, faults, claim, partition) = model().await;
     let mut batch = put(&claim, 1);
-    let notice = crate::domain::Notice::Settings { workspace: "acme".into(), at: at(1), settings: Box::default() };
+    let notice = crate::domain::Notice::Settings { workspace: "acme".into(), at: at(1), settings: Box::default(), replaces: false };
     batch.notifications.push(Notification { number: 1, previous: None, notice });
     faults.double_commits(1);
     store.commit(claim.lease, batch).await.unwrap();

@@ -165,7 +165,12 @@ mod tests {
 
     #[test]
     fn filters() {
-        let notice = Notice::Settings { workspace: "acme".into(), at: Timestamp::from_millis(0), settings: Box::new(Settings::default()) };
+        let notice = Notice::Settings {
+            workspace: "acme".into(),
+            at: Timestamp::from_millis(0),
+            settings: Box::new(Settings::default()),
+            replaces: false,
+        };
         let of = |workspace: Option<&str>, types: &[&'static str], reach| {
             Filter { workspace: workspace.map(Into::into), types: types.iter().copied().collect(), reach }.wants(&notice)
         };

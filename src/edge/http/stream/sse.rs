@@ -106,7 +106,12 @@ mod tests {
 
     #[test]
     fn an_event_is_named_by_its_type_and_is_one_line() {
-        let notice = Notice::Settings { workspace: "acme".into(), at: Timestamp::from_millis(0), settings: Box::new(Settings::default()) };
+        let notice = Notice::Settings {
+            workspace: "acme".into(),
+            at: Timestamp::from_millis(0),
+            settings: Box::new(Settings::default()),
+            replaces: false,
+        };
         let text = event(&notice);
         assert!(text.starts_with("event: adjourn.settings.changed.v1\ndata: {\"specversion\":\"1.0\""), "{text}");
         assert_eq!(text.lines().count(), 2);

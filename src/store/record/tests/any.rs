@@ -417,8 +417,12 @@ pub fn notice() -> impl Strategy<Value = Notice> {
             Notice::Conversation(Box::new(ConversationNotice { key, kind, at, cause, snapshot }))
         },
     );
-    let changed =
-        (text(), timestamp(), settings()).prop_map(|(workspace, at, s)| Notice::Settings { workspace, at, settings: Box::new(s) });
+    let changed = (text(), timestamp(), settings(), any::<bool>()).prop_map(|(workspace, at, s, replaces)| Notice::Settings {
+        workspace,
+        at,
+        settings: Box::new(s),
+        replaces,
+    });
     prop_oneof![4 => told, 1 => changed]
 }
 
