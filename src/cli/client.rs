@@ -62,6 +62,8 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     api_key: Option<String>,
+    /// What says where it is, for whoever finds nothing there.
+    says_where: &'static str,
 }
 
 /// An answer of the service, whatever it says.
@@ -77,6 +79,13 @@ impl Client {
         Self::with(target.url.clone(), target.api_key.clone())
     }
 
+    /// A client of the admin port of a service on this machine, whatever proxy the environment names.
+    pub fn near(authority: &str) -> Result<Self, Failure> {
+        let base = Url::parse(&format!("http://{authority}")).map_err(Failure::usage)?;
+        let http = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_TIMEOUT).build().map_err(Failure::failed)?;
+        Ok(Self { http, base, api_key: None, says_where: "--admin-listen says where; --store is for one that is stopped" })
+    }
+
     /// A client of a service in this process.
     pub fn local(address: std::net::SocketAddr) -> Result<Self, Failure> {
         Self::with(Url::parse(&format!("http://{address}")).map_err(Failure::failed)?, None)
@@ -87,7 +96,7 @@ impl Client {
             return Err(Failure::usage(format_args!("{base}: only http:// is spoken here; put TLS in front with a local proxy")));
         }
         let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).build().map_err(Failure::failed)?;
-        Ok(Self { http, base, api_key })
+        Ok(Self { http, base, api_key, says_where: "--url or ADJOURN_URL says where" })
     }
 
     /// A URL under the service's: its path in segments, so that no name can leave its place.
@@ -177,11 +186,7 @@ impl Client {
     }
 
     pub fn unreachable(&self, error: &reqwest::Error) -> Failure {
-        Failure::unavailable(format_args!(
-            "{}: {} (is `adjourn serve` running there? --url or ADJOURN_URL says where)",
-            self.base,
-            root_cause(error)
-        ))
+        Failure::unavailable(format_args!("{}: {} (is `adjourn serve` running there? {})", self.base, root_cause(error), self.says_where))
     }
 }
 

@@ -1,12 +1,14 @@
 //! The command line: one verb a file, data on stdout, everything else on stderr, exit codes that scripts can use.
 
 mod agents;
+mod backup;
 mod categories;
 mod client;
 mod conversations;
 mod dead_letters;
 mod demo;
 mod failure;
+mod firing;
 mod healthcheck;
 mod input;
 mod loadgen;
@@ -81,6 +83,12 @@ enum Verb {
     /// Look at the nodes, and send one away
     #[command(subcommand)]
     Nodes(nodes::NodesVerb),
+    /// Copy the embedded store while the service goes on
+    Backup(backup::BackupArgs),
+    /// Let closing go on where all closes are held, and see first what would close
+    ResumeFiring(firing::ResumeArgs),
+    /// Let nothing close until `resume-firing`
+    HoldFiring(firing::HoldArgs),
     /// Look at the Redis that is to be the store
     #[command(subcommand)]
     Redis(redis::RedisVerb),
@@ -117,6 +125,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Verb::DeadLetters(verb) => client_runtime(dead_letters::run(verb, format)),
         Verb::Shards(verb) => client_runtime(shards::run(verb, format)),
         Verb::Nodes(verb) => client_runtime(nodes::run(verb, format)),
+        Verb::Backup(args) => client_runtime(backup::run(args, format)),
+        Verb::ResumeFiring(args) => client_runtime(firing::resume(args, format)),
+        Verb::HoldFiring(args) => client_runtime(firing::hold(args)),
         Verb::Redis(verb) => client_runtime(redis::run(verb, format)),
         Verb::Loadgen(verb) => client_runtime(loadgen::run(verb, format)),
         Verb::Rehearse(args) => rehearse::run(&args, format),

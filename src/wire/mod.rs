@@ -14,6 +14,7 @@ pub mod event;
 pub mod history;
 pub mod member;
 pub mod notification;
+pub mod operator;
 pub mod placement;
 pub mod problem;
 pub mod report;

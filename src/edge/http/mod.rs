@@ -27,6 +27,7 @@ use crate::domain::id::is_name;
 pub mod acting;
 pub mod admin;
 pub mod agents;
+pub mod backup;
 pub mod body;
 pub mod categories;
 pub mod conversations;
@@ -37,6 +38,7 @@ pub mod events;
 pub mod forecast;
 pub mod front;
 pub mod guard;
+pub mod hold;
 pub mod lines;
 pub mod media;
 pub mod nodes;
@@ -254,6 +256,11 @@ fn public_routes(config: &mut ServiceConfig) {
         .service(resource("/v1/shards", "GET, HEAD, OPTIONS", [get().to(topology::shards)]))
         .service(resource("/v1/shards/{partition}/move", "POST, OPTIONS", [web::post().to(topology::move_shard)]))
         .service(resource("/v1/nodes", "GET, HEAD, OPTIONS", [get().to(nodes::list)]))
+        .service(resource(
+            "/v1/hold",
+            "GET, HEAD, PUT, DELETE, OPTIONS",
+            [get().to(hold::get), web::put().to(hold::put), web::delete().to(hold::release)],
+        ))
         .service(resource("/v1/nodes/{node}/drain", "POST, OPTIONS", [web::post().to(nodes::drain)]))
         .default_service(web::to(no_route));
 }
