@@ -150,7 +150,7 @@ impl Copy<'_> {
 
     /// Of the entries that were copied, those above the checkpoints that were.
     fn unapplied(&self, into: &Database) -> Result<u64, NotCopied> {
-        let states = reads::partition_states(into, self.partitions.get()).map_err(|error| StoreError::from(error))?;
+        let states = reads::partition_states(into, self.partitions.get()).map_err(StoreError::from)?;
         let Some(table) = reads::created(into.begin_read()?.open_table(tables::UNAPPLIED))? else { return Ok(0) };
         let mut count = 0;
         for row in table.iter()? {
