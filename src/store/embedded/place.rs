@@ -53,10 +53,12 @@ impl Place {
         })?;
         let begun = File::create(part.join(INCOMPLETE)).and_then(|mark| mark.sync_all()).and_then(|()| segment::sync_dir(&part));
         begun.map_err(|cause| failed("write in", &part, &cause))?;
-        match fs::remove_file(part.join(STATE)) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(failed("clear", &part, &cause)),
-            _ => Ok(Self { to, parent, part, _lock: lock }),
+        if let Err(cause) = fs::remove_file(part.join(STATE))
+            && cause.kind() != io::ErrorKind::NotFound
+        {
+            return Err(failed("clear", &part, &cause));
         }
+        Ok(Self { to, parent, part, _lock: lock })
     }
 
     /// What it is called when it is whole.
