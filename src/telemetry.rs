@@ -77,7 +77,7 @@ fn describe() {
     describe_counter!("adjourn_partition_moves_total", "Partitions taken by this node, given to it or taken over");
     describe_histogram!("adjourn_partition_gap_seconds", "From hearing that a partition was given back to having it");
     describe_counter!("adjourn_lease_renewals_failed_total", "Signs of life that the store did not take");
-    describe_gauge!("adjourn_closes_held", "1 while nothing closes, because the store has gone back; an operator ends it");
+    describe_gauge!("adjourn_closes_held", "1 while nothing closes: the store went back, or somebody said so; an operator ends it");
     describe_gauge!("adjourn_nodes_live", "Nodes that show signs of life, as this one sees it");
     describe_gauge!("adjourn_actors_live", "Conversations in memory");
     describe_counter!("adjourn_notifications_total", "Notifications committed, by type");

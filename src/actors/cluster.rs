@@ -138,7 +138,7 @@ impl Node {
     }
 
     /// Why nothing closes at present ([`Store::held`](crate::store::Store::held)).
-    pub fn held(&self) -> Option<std::sync::Arc<str>> {
+    pub fn held(&self) -> Option<crate::store::Hold> {
         self.store().held()
     }
 

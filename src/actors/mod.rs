@@ -50,6 +50,7 @@ pub mod shard;
 pub mod tenure;
 pub mod turns;
 pub mod upkeep;
+pub mod waiting;
 pub mod writer;
 
 pub use acting::{ActRefused, Command};

@@ -67,6 +67,8 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     api_key: Option<String>,
+    /// What says where it is, for whoever finds nothing there.
+    says_where: &'static str,
 }
 
 /// An answer of the service, whatever it says.
@@ -80,6 +82,13 @@ pub struct Answer {
 impl Client {
     pub fn new(target: &Target) -> Result<Self, Failure> {
         Self::with(target.url.clone(), target.api_key.clone(), target.ca_file.as_deref())
+    }
+
+    /// A client of the admin port of a service on this machine, whatever proxy the environment names.
+    pub fn near(authority: &str) -> Result<Self, Failure> {
+        let base = Url::parse(&format!("http://{authority}")).map_err(Failure::usage)?;
+        let http = tls::http(None).map_err(Failure::failed)?.no_proxy().connect_timeout(CONNECT_TIMEOUT).build().map_err(Failure::failed)?;
+        Ok(Self { http, base, api_key: None, says_where: "--admin-listen says where; --store is for one that is stopped" })
     }
 
     /// A client of a service in this process.
@@ -96,7 +105,7 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT)
             .build()
             .map_err(Failure::failed)?;
-        Ok(Self { http, base, api_key })
+        Ok(Self { http, base, api_key, says_where: "--url or ADJOURN_URL says where" })
     }
 
     /// A URL under the service's: its path in segments, so that no name can leave its place.
@@ -186,11 +195,7 @@ impl Client {
     }
 
     pub fn unreachable(&self, error: &reqwest::Error) -> Failure {
-        Failure::unavailable(format_args!(
-            "{}: {} (is `adjourn serve` running there? --url or ADJOURN_URL says where)",
-            self.base,
-            root_cause(error)
-        ))
+        Failure::unavailable(format_args!("{}: {} (is `adjourn serve` running there? {})", self.base, root_cause(error), self.says_where))
     }
 }
 

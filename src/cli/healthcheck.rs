@@ -34,7 +34,7 @@ pub async fn run(args: HealthcheckArgs) -> Result<(), Failure> {
 }
 
 /// Who listens on every address is asked on loopback.
-fn reachable(listen: &str) -> String {
+pub fn reachable(listen: &str) -> String {
     let Ok(mut address) = listen.parse::<SocketAddr>() else { return listen.to_owned() };
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),

@@ -1,12 +1,14 @@
 //! The command line: one verb a file, data on stdout, everything else on stderr, exit codes that scripts can use.
 
 mod agents;
+mod backup;
 mod categories;
 mod client;
 mod conversations;
 mod dead_letters;
 mod demo;
 mod failure;
+mod firing;
 mod healthcheck;
 mod input;
 mod keys;
@@ -88,6 +90,12 @@ enum Verb {
     /// Look at what administrators did
     #[command(subcommand)]
     Audit(keys::AuditVerb),
+    /// Copy the embedded store while the service goes on
+    Backup(backup::BackupArgs),
+    /// Let closing go on where all closes are held, and see first what would close
+    ResumeFiring(firing::ResumeArgs),
+    /// Let nothing close until `resume-firing`
+    HoldFiring(firing::HoldArgs),
     /// Look at the Redis that is to be the store
     #[command(subcommand)]
     Redis(redis::RedisVerb),
@@ -126,6 +134,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Nodes(verb) => client_runtime(nodes::run(verb, format)),
         Verb::Keys(verb) => client_runtime(keys::run(verb, format)),
         Verb::Audit(verb) => client_runtime(keys::audit(verb, format)),
+        Verb::Backup(args) => client_runtime(backup::run(args, format)),
+        Verb::ResumeFiring(args) => client_runtime(firing::resume(args, format)),
+        Verb::HoldFiring(args) => client_runtime(firing::hold(args)),
         Verb::Redis(verb) => client_runtime(redis::run(verb, format)),
         Verb::Loadgen(verb) => client_runtime(loadgen::run(verb, format)),
         Verb::Rehearse(args) => rehearse::run(&args, format),

@@ -108,7 +108,7 @@ async fn hold_closes(args: StoreArgs) -> Result<(), Failure> {
 async fn resume_closes(args: StoreArgs) -> Result<(), Failure> {
     let (link, RedisChoice { prefix, .. }) = linked(args, None)?;
     match hold::resume(&link, &prefix).await.map_err(Failure::failed)? {
-        Some(why) => note(format_args!("closing goes on within a second; it was held: {why}")),
+        Some(hold) => note(format_args!("closing goes on within a second; it was held: {}", hold.why)),
         None => note("nothing was held"),
     }
     Ok(())

@@ -1,14 +1,15 @@
 //! A store whose every call is a place to die at (`faults::crash`): before it reaches the store, and after it was carried out
 //! and before its caller hears of it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
 use super::{
-    Applied, Barrier, Batch, Claim, ClusterView, DeadLetter, Document, DueKey, Entry, Hint, Holder, Lease, Loaded, LogEntry, LogId, Member,
-    NodeRecord, NotificationPage, PartitionStats, Place, Shelf, Store, StoreError, Walked,
+    Applied, BackupRefused, BackupStatus, Barrier, Batch, Claim, ClusterView, DeadLetter, Document, DueKey, Entry, Hint, Hold, Holder,
+    Lease, Loaded, LogEntry, LogId, Member, NodeRecord, NotificationPage, PartitionStats, Place, Shelf, Store, StoreError, Walked,
 };
 use crate::domain::listing::SectionQuery;
 use crate::domain::report::{Day, GroupBy, Rollup};
@@ -250,8 +251,25 @@ impl Store for Crashing {
         around_call("pin", move || self.0.pin(partition, to))
     }
 
-    fn held(&self) -> Option<Arc<str>> {
+    fn held(&self) -> Option<Hold> {
         self.0.held()
+    }
+
+    // Asked for by an operator and by nothing else: no place to die at.
+    fn hold_closes(&self, why: Box<str>) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.0.hold_closes(why)
+    }
+
+    fn begin_backup(&self, to: PathBuf) -> BoxFuture<'_, Result<BackupStatus, BackupRefused>> {
+        self.0.begin_backup(to)
+    }
+
+    fn backup(&self) -> Option<BackupStatus> {
+        self.0.backup()
+    }
+
+    fn release_hold(&self) -> BoxFuture<'_, Result<Option<Hold>, StoreError>> {
+        self.0.release_hold()
     }
 
     fn hints(&self) -> tokio::sync::broadcast::Receiver<Hint> {

@@ -9,6 +9,7 @@
 //! A store never decides: when a conversation closes is settled in [`crate::domain`]. It does refuse a close that its own
 //! clock or its own log forbids ([`Batch::not_before`]), because only it can compare both in one atomic step (D1, D2).
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,21 +20,25 @@ use crate::domain::report::{Day, GroupBy, Rollup};
 use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
 
+pub mod backup;
 pub mod batch;
 pub mod cluster;
 #[cfg(feature = "faults")]
 pub mod crash;
 pub mod embedded;
 pub mod entry;
+pub mod hold;
 mod lists;
 pub mod memory;
 pub mod record;
 pub mod redis;
 pub mod ring;
 
+pub use backup::{BackupRefused, BackupState, BackupStatus, Contents};
 pub use batch::{Batch, Lists, Notification, RollupWrite, RowChange, RowWrite, THINNED_MAX};
 pub use cluster::{ClusterView, Hint, Holder, Member, NodeRecord};
 pub use entry::{DeadLetterAction, Entry, LogEntry, LogId, Mark, Marks, Unreadable};
+pub use hold::Hold;
 
 /// What a store promises. All methods may be called from any thread; a dropped future of `append` or `commit` leaves the
 /// outcome unknown.
@@ -223,9 +228,36 @@ pub trait Store: Send + Sync + 'static {
     /// Gives a partition to a node for as long as that lives; `None`: wherever placement puts it.
     fn pin(&self, partition: PartitionId, to: Option<Box<str>>) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Why nothing may close at present, whatever its time: the store has lost what would have kept some open. An operator
-    /// ends it. `None`: as usual.
-    fn held(&self) -> Option<Arc<str>> {
+    /// Why nothing may close at present, as this process knows it; `None`: as usual.
+    fn held(&self) -> Option<Hold>;
+
+    /// Holds all closes from now on, durably and for every node: none is committed any more once this answers. Events are taken
+    /// and applied as ever. False: they were held already, and for that reason they go on to be.
+    ///
+    /// # Errors
+    /// `OutcomeUnknown`: look at [`held`](Self::held), or ask again.
+    fn hold_closes(&self, why: Box<str>) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// Lets closing go on, for every node, within a second or so: why it was held, if it was.
+    ///
+    /// # Errors
+    /// `OutcomeUnknown`: ask again.
+    fn release_hold(&self) -> BoxFuture<'_, Result<Option<Hold>, StoreError>>;
+
+    /// Begins to copy the store into a new directory on this machine, while it goes on; answers when it has begun, and
+    /// [`backup`](Self::backup) says how far it is. Every event acknowledged before this is called is in the copy, and what is
+    /// in it agrees. Nothing is found under the path until the copy is whole and durable. Whoever opens it as a store gets a
+    /// new incarnation, with all closes held. It is given up when the store is closed.
+    ///
+    /// # Errors
+    /// [`BackupRefused`]: nothing was begun, and nothing is left behind.
+    fn begin_backup(&self, to: PathBuf) -> BoxFuture<'_, Result<BackupStatus, BackupRefused>> {
+        drop(to);
+        Box::pin(async { Err(BackupRefused::NotHere) })
+    }
+
+    /// The last backup that was begun since this process opened the store.
+    fn backup(&self) -> Option<BackupStatus> {
         None
     }
 

@@ -15,6 +15,7 @@ pub mod history;
 pub mod keys;
 pub mod member;
 pub mod notification;
+pub mod operator;
 pub mod placement;
 pub mod problem;
 pub mod report;

@@ -8,6 +8,7 @@ mod acting;
 mod agents;
 mod bad_input;
 mod doors;
+mod firing;
 mod forms;
 mod holds;
 mod letters;

@@ -12,6 +12,7 @@
 // clippy.toml excuses test functions, not their helpers; what a run came to belongs into a test's output.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod backups;
 mod doctored;
 #[path = "../judge/mod.rs"]
 mod judge;

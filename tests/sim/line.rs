@@ -204,6 +204,18 @@ impl Store for Line {
         self.over(self.store.pin(partition, to))
     }
 
+    fn held(&self) -> Option<Hold> {
+        self.store.held()
+    }
+
+    fn hold_closes(&self, why: Box<str>) -> Answer<'_, bool> {
+        self.store.hold_closes(why)
+    }
+
+    fn release_hold(&self) -> Answer<'_, Option<Hold>> {
+        self.store.release_hold()
+    }
+
     fn hints(&self) -> tokio::sync::broadcast::Receiver<Hint> {
         self.store.hints()
     }

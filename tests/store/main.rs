@@ -14,6 +14,7 @@ mod doctored;
 mod documents;
 mod ear;
 mod failover;
+mod holds;
 mod lists;
 mod log;
 mod marks;
@@ -97,6 +98,8 @@ macro_rules! suite {
             closes::d2_no_close_over_an_entry_taken_again_that_came_in_time clock,
             closes::d2_an_entry_accepted_later_holds_nothing_up clock,
             closes::d2_nothing_is_accepted_in_time_after_a_close clock,
+            holds::s15_held_closes_wait_until_they_are_released,
+            holds::s15_a_hold_survives,
             rows::rows_load_in_the_order_asked,
             rows::a_removed_row_is_gone,
             rows::the_index_follows_its_row,

@@ -1,15 +1,17 @@
-//! The admin port: is it alive, is it ready, has it started, and what does it count. Plain text, for probes and people.
+//! The admin port: is it alive, is it ready, has it started, and what does it count: plain text, for probes and people. And
+//! backups, which are for whoever is on the machine.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::http::StatusCode;
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use super::{Edge, Front, get, resource};
+use super::{Edge, Front, backup, get, guard, resource};
 
 /// Clocks further apart than this mean that one of them was stepped: closes wait for the slower one (D1).
 const SKEW_MAX_MS: i64 = 5_000;
@@ -32,6 +34,11 @@ struct Check {
 impl Admin {
     pub fn new(front: Arc<Front>, metrics: PrometheusHandle) -> Arc<Self> {
         Arc::new(Self { front, metrics, started: AtomicBool::new(false) })
+    }
+
+    /// `None` until the store is open.
+    pub fn edge(&self) -> Option<&Edge> {
+        self.front.edge()
     }
 
     async fn checks(&self) -> Vec<Check> {
@@ -69,7 +76,7 @@ impl Admin {
             },
             Check { name: "clocks", result: clocks },
             // Events are to come in meanwhile: no reason to send them elsewhere.
-            Check { name: "closing", result: Ok(node.held().map_or(String::new(), |why| format!("held: {why}"))) },
+            Check { name: "closing", result: Ok(node.held().map_or(String::new(), |hold| format!("held: {}", hold.why))) },
             Check { name: "partitions", result: shards },
         ]
     }
@@ -81,7 +88,12 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/livez", "GET, HEAD, OPTIONS", [get().to(livez)]))
         .service(resource("/readyz", "GET, HEAD, OPTIONS", [get().to(readyz)]))
         .service(resource("/startupz", "GET, HEAD, OPTIONS", [get().to(startupz)]))
-        .service(resource("/metrics", "GET, HEAD, OPTIONS", [get().to(metrics)]));
+        .service(resource("/metrics", "GET, HEAD, OPTIONS", [get().to(metrics)]))
+        // A page that the operator visits runs on this machine as well.
+        .service(
+            resource("/v1/backup", "GET, HEAD, POST, OPTIONS", [get().to(backup::last), web::post().to(backup::begin)])
+                .wrap(from_fn(guard::observe)),
+        );
 }
 
 /// Alive is whoever answers: a restart does not help a store that is away.

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
 use super::access::Door;
 use super::{
-    Problem, acting, agents, audit, categories, conversations, dead_letters, events, forecast, keys, nodes, reports, running, settings,
+    Problem, acting, agents, audit, categories, conversations, dead_letters, events, forecast, hold, keys, nodes, reports, running, settings,
     stream, suggest, topology, why,
 };
 use crate::domain::access::Scope;
@@ -92,6 +92,8 @@ fn operator_doors() -> Vec<Door> {
         of("/v1/shards").get(READ, topology::shards),
         of("/v1/shards/{partition}/move").post(ADMIN, topology::move_shard),
         of("/v1/nodes").get(READ, nodes::list),
+        // Whether anything closes at all.
+        of("/v1/hold").get(READ, hold::get).put(ADMIN, hold::put).delete(ADMIN, hold::release),
         of("/v1/nodes/{node}/drain").post(ADMIN, nodes::drain),
         of("/v1/keys").get(ADMIN, keys::list).post(ADMIN, keys::create),
         of("/v1/keys/{key}").get(ADMIN, keys::one).delete(ADMIN, keys::revoke),

@@ -2,12 +2,13 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::*;
 use crate::clock::WallClock;
-use crate::domain::Notice;
 use crate::domain::testing::{at, human, key};
-use crate::store::{Notification, RowChange, RowWrite};
+use crate::domain::{Conversation, Notice, Timestamp};
+use crate::store::{Batch, DueKey, Entry, Loaded, LogId, Member, Notification, RowChange, RowWrite, Store};
 
 const P: PartitionId = PartitionId(0);
 const DIRECTORY: &str = "ADJOURN_TEST_KILLED_DIRECTORY";

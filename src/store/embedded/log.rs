@@ -135,6 +135,16 @@ impl Log {
         }
     }
 
+    /// The greatest id given so far, over all partitions: whatever is acknowledged has no greater one.
+    pub fn last(&self) -> LogId {
+        self.order().last_of_all()
+    }
+
+    /// Entries that are durable and not applied, strictly after `after`, at most `limit`.
+    pub fn published(&self, partition: PartitionId, after: LogId, limit: usize) -> Vec<LogEntry> {
+        self.shared.tails[usize::from(partition.0)].after(after, limit)
+    }
+
     pub fn barrier(&self, partition: PartitionId) -> Result<Barrier, StoreError> {
         self.shared.health.check()?;
         Ok(self.order().barrier(partition))

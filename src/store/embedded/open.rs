@@ -7,18 +7,23 @@ use std::sync::{Arc, RwLock};
 use redb::{Database, ReadableTable};
 use tokio::sync::Semaphore;
 
+use super::super::hold::KnownHold;
 use super::log::{Log, LogOptions};
 use super::partition::PartitionState;
 use super::solo::Solo;
 use super::writer::{Heads, Writer};
 use super::{
-    DirectoryLock, EmbeddedOptions, EmbeddedStore, Files, Health, PAGES_AT_ONCE, PARTITIONS_DEFAULT, log_dir, reads, segment, tables,
+    DirectoryLock, EmbeddedOptions, EmbeddedStore, Files, Health, PAGES_AT_ONCE, PARTITIONS_DEFAULT, log_dir, place, reads, restore,
+    segment, tables,
 };
 use crate::domain::PartitionCount;
 use crate::faults;
 
 /// The format of the directory: state file, keys and segments together.
 pub const FORMAT: u64 = 1;
+
+/// What a backup calls itself until it is opened as a store: a version that knows no backups refuses it.
+pub const BACKUP_FORMAT: u64 = 1 << 32 | FORMAT;
 
 /// Why a store did not open, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +40,12 @@ pub enum OpenError {
     ForeignSegment { file: PathBuf },
     #[error("{} holds a log but no state: restore state.redb from a backup, or move the directory away to begin anew", dir.display())]
     StateMissing { dir: PathBuf },
+    #[error("{} is a backup that was cut off before it was whole: remove it, and take another backup", dir.display())]
+    CutOff { dir: PathBuf },
+    #[error("there is no store in {}: check the path", dir.display())]
+    Missing { dir: PathBuf },
+    #[error("{} is a backup that nothing has opened since: copy the directory as it is", dir.display())]
+    IsBackup { dir: PathBuf },
     #[error("cannot {action} {}: {cause}", path.display())]
     Io { action: &'static str, path: PathBuf, cause: io::Error },
     #[error("the state file {} cannot be used: {cause}", path.display())]
@@ -55,10 +66,17 @@ struct Fixed {
 }
 
 pub fn open(path: &Path, options: EmbeddedOptions) -> Result<EmbeddedStore, OpenError> {
-    std::fs::create_dir_all(log_dir(path)).map_err(|cause| OpenError::io("create", path, cause))?;
+    if place::is_cut_off(path) {
+        return Err(OpenError::CutOff { dir: path.to_owned() });
+    }
+    if !options.as_it_is {
+        std::fs::create_dir_all(log_dir(path)).map_err(|cause| OpenError::io("create", path, cause))?;
+    } else if !path.join(place::STATE).exists() {
+        return Err(OpenError::Missing { dir: path.to_owned() });
+    }
     let lock = DirectoryLock::take(path)?;
     faults::point("open.locked");
-    let (db, fixed) = open_state(path, options.partitions, options.cache_bytes)?;
+    let (db, fixed) = open_state(path, &options)?;
     faults::point("open.state");
     // The names of what was created: without them the files would be there and nobody could find them.
     for dir in [Some(path), path.parent().filter(|parent| !parent.as_os_str().is_empty())].into_iter().flatten() {
@@ -70,21 +88,27 @@ pub fn open(path: &Path, options: EmbeddedOptions) -> Result<EmbeddedStore, Open
     faults::point("open.log");
     let heads = Arc::new(Heads::new(&partitions));
     let db = Arc::new(db);
-    let writer = Writer::start(Arc::clone(&db), Arc::clone(&log), partitions, Arc::clone(&heads), Arc::clone(&health))
+    let hold = Arc::new(KnownHold::default());
+    hold.note(reads::hold(&db).map_err(|error| OpenError::state(path, error))?);
+    let shared = (Arc::clone(&heads), Arc::clone(&hold), Arc::clone(&health));
+    let writer = Writer::start(Arc::clone(&db), Arc::clone(&log), partitions, shared)
         .map_err(|cause| OpenError::io("start the commit thread for", path, cause))?;
     let partitions = PartitionCount::new(fixed.partitions).ok_or_else(|| OpenError::corrupt(path, "it has no partitions"))?;
     let files = RwLock::new(Some(Files { db, _lock: lock }));
     Ok(EmbeddedStore {
+        dir: path.to_owned(),
         partitions,
         incarnation: fixed.incarnation,
         clock: options.clock,
         log,
         writer,
         heads,
+        hold,
         health,
         files,
         pages: Semaphore::new(PAGES_AT_ONCE),
         solo: Solo::new(partitions),
+        backups: Arc::default(),
     })
 }
 
@@ -100,14 +124,14 @@ fn log_options(options: &EmbeddedOptions, fixed: &Fixed, partitions: &[Partition
     }
 }
 
-fn open_state(path: &Path, asked: Option<PartitionCount>, cache_bytes: usize) -> Result<(Database, Fixed), OpenError> {
-    let file = path.join("state.redb");
+fn open_state(path: &Path, options: &EmbeddedOptions) -> Result<(Database, Fixed), OpenError> {
+    let (file, asked) = (path.join(place::STATE), options.partitions);
     let failed = |cause: redb::Error| OpenError::State { path: file.clone(), cause };
     let mut builder = Database::builder();
     // About 0.4 s a million conversations: without a word, a large store would seem to hang after a crash.
     builder.set_repair_callback(|repair| tracing::info!(progress = repair.progress(), "checking the state file after a crash"));
-    let db = builder.set_cache_size(cache_bytes).create(&file).map_err(|cause| failed(cause.into()))?;
-    let fixed = match stored(&db).map_err(failed)? {
+    let db = builder.set_cache_size(options.cache_bytes).create(&file).map_err(|cause| failed(cause.into()))?;
+    let mut fixed = match stored(&db).map_err(failed)? {
         Some(fixed) => fixed,
         None => {
             let segments = segment::segment_numbers(&log_dir(path)).map_err(|cause| OpenError::io("list", path, cause))?;
@@ -123,15 +147,20 @@ fn open_state(path: &Path, asked: Option<PartitionCount>, cache_bytes: usize) ->
             fixed
         }
     };
-    if fixed.format != FORMAT {
+    let is_backup = fixed.format == BACKUP_FORMAT;
+    if is_backup && options.as_it_is {
+        return Err(OpenError::IsBackup { dir: path.to_owned() });
+    }
+    if fixed.format != FORMAT && !is_backup {
         return Err(OpenError::Format { file, found: fixed.format });
     }
-    match asked {
-        Some(asked) if asked.get() != fixed.partitions => {
-            Err(OpenError::Partitions { dir: path.to_owned(), stored: fixed.partitions, asked: asked.get() })
-        }
-        _ => Ok((db, fixed)),
+    if let Some(asked) = asked.filter(|asked| asked.get() != fixed.partitions) {
+        return Err(OpenError::Partitions { dir: path.to_owned(), stored: fixed.partitions, asked: asked.get() });
     }
+    if is_backup {
+        fixed.incarnation = restore::begin_anew(&db, path, options)?;
+    }
+    Ok((db, fixed))
 }
 
 /// `None` in a file that was just created, or whose creation a crash cut short.

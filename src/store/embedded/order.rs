@@ -126,6 +126,11 @@ impl Order {
         !self.unapplied.contains_key(&segment)
     }
 
+    /// The greatest id given or named by a checkpoint.
+    pub fn last_of_all(&self) -> LogId {
+        self.last
+    }
+
     /// The last id of a partition's log.
     pub fn last(&self, partition: PartitionId) -> LogId {
         self.partitions[usize::from(partition.0)].last

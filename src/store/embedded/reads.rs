@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use redb::{Database, ReadableDatabase, ReadableTable};
 
-use super::super::{DeadLetter, Document, DueKey, Loaded, LogId, Notification, NotificationPage, StoreError, Unreadable, lists};
+use super::super::{DeadLetter, Document, DueKey, Hold, Loaded, LogId, Notification, NotificationPage, StoreError, Unreadable, lists};
 use super::partition::PartitionState;
 use super::tables;
 use crate::domain::listing::SectionQuery;
@@ -287,8 +287,14 @@ pub fn rollups_before(db: &Database, partition: PartitionId, day: Day, limit: us
     Ok(found)
 }
 
+/// Why nothing closes, if nothing does.
+pub fn hold(db: &Database) -> Read<Option<Hold>> {
+    let Some(table) = created(db.begin_read()?.open_table(tables::HOLD))? else { return Ok(None) };
+    Ok(table.get(tables::HELD)?.map(|stored| tables::hold(stored.value())))
+}
+
 /// A table that a store of an older build does not have: nothing was written to it yet.
-fn created<T>(table: Result<T, redb::TableError>) -> Result<Option<T>, redb::TableError> {
+pub fn created<T>(table: Result<T, redb::TableError>) -> Result<Option<T>, redb::TableError> {
     match table {
         Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
         table => table.map(Some),

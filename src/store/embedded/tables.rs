@@ -6,7 +6,7 @@
 
 use redb::TableDefinition;
 
-use super::super::{Document, DueKey, LogId, Shelf};
+use super::super::{Document, DueKey, Hold, LogId, Shelf};
 use crate::domain::report::Day;
 use crate::domain::{ConversationKey, PartitionId, Timestamp};
 
@@ -36,6 +36,49 @@ pub const ROLLUPS: TableDefinition<Bytes, Bytes> = TableDefinition::new("rollups
 
 /// partition, conversation, a space and a slot -> what somebody wrote.
 pub const TEXTS: TableDefinition<Bytes, Bytes> = TableDefinition::new("texts");
+
+/// In [`META`] of a backup: when it was taken, in ms.
+pub const TAKEN_AT: &str = "taken_at";
+/// Of a backup alone: id, partition -> entry of the log that was not applied when it was taken.
+pub const UNAPPLIED: TableDefinition<Bytes, Bytes> = TableDefinition::new("unapplied");
+
+/// All tables of a store: a backup that lacks one is none.
+pub const ALL: [&str; 13] = [
+    "meta",
+    "partitions",
+    "states",
+    "deadlines",
+    "notifications",
+    "dead_letters",
+    "settings",
+    "documents",
+    "applied_settings",
+    "rollups",
+    "texts",
+    "hold",
+    "lists",
+];
+
+pub fn unapplied_key(id: LogId, partition: PartitionId) -> [u8; 18] {
+    let mut key = [0; 18];
+    key[..8].copy_from_slice(&id.ms.to_be_bytes());
+    key[8..16].copy_from_slice(&id.seq.to_be_bytes());
+    key[16..].copy_from_slice(&partition_start(partition));
+    key
+}
+
+/// Reads what [`unapplied_key`] wrote.
+pub fn parse_unapplied_key(key: &[u8]) -> Option<(LogId, PartitionId)> {
+    let (ms, rest) = key.split_first_chunk()?;
+    let (seq, partition) = rest.split_first_chunk()?;
+    let id = LogId { ms: u64::from_be_bytes(*ms), seq: u64::from_be_bytes(*seq) };
+    Some((id, PartitionId(u16::from_be_bytes(partition.try_into().ok()?))))
+}
+
+/// [`HELD`] -> since when nothing closes, and why; empty while all is as usual.
+pub const HOLD: TableDefinition<&str, Bytes> = TableDefinition::new("hold");
+/// The only key of [`HOLD`].
+pub const HELD: &str = "closes";
 
 /// partition, entry of a list (`lists.rs`).
 pub const LISTS: TableDefinition<Bytes, ()> = TableDefinition::new("lists");
@@ -70,6 +113,18 @@ pub fn document_value(document: &Document) -> Vec<u8> {
 pub fn document(stored: &[u8]) -> Option<(u64, &[u8])> {
     let (version, bytes) = stored.split_first_chunk::<8>()?;
     Some((u64::from_be_bytes(*version), bytes))
+}
+
+pub fn hold_value(hold: &Hold) -> Vec<u8> {
+    let since = hold.since.map_or(0, Timestamp::as_millis);
+    [&since.to_be_bytes(), hold.why.as_bytes()].concat()
+}
+
+/// Reads what [`hold_value`] wrote. What cannot be read holds all the same.
+pub fn hold(stored: &[u8]) -> Hold {
+    let (since, why) = stored.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
+    let since = Some(i64::from_be_bytes(*since)).filter(|ms| *ms > 0).map(Timestamp::from_millis);
+    Hold { why: String::from_utf8_lossy(why).into(), since }
 }
 
 /// Writes of one batch to one table, in one buffer: thousands of small boxes cost more than the writing does.

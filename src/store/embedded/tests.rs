@@ -1,14 +1,18 @@
 //! What only this store can get wrong: files, crashes, threads. What every store must do is in `tests/store`.
 
 use std::fs;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::*;
 use crate::clock::ManualClock;
 use crate::domain::testing::{accepted, at, contact, human, key};
-use crate::domain::{Input, Notice, step};
-use crate::store::{CommitId, DeadLetter, Notification, RowChange, RowWrite, Unreadable};
+use crate::domain::{Conversation, Input, Notice, Settings, Timestamp, step};
+use crate::store::{
+    Batch, CommitId, DeadLetter, DueKey, Entry, Loaded, LogEntry, LogId, Member, Notification, PartitionStats, RowChange, RowWrite, Store,
+    Unreadable, record,
+};
 
 const P0: PartitionId = PartitionId(0);
 const P1: PartitionId = PartitionId(1);

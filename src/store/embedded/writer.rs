@@ -15,7 +15,8 @@ use std::time::Duration;
 use redb::{Database, WriteTransaction};
 use tokio::sync::{oneshot, watch};
 
-use super::super::{Lease, Lists, StoreError};
+use super::super::hold::KnownHold;
+use super::super::{Hold, Lease, Lists, StoreError};
 use super::Health;
 use super::batch::Prepared;
 use super::log::Log;
@@ -38,10 +39,25 @@ const QUIET: Duration = Duration::from_millis(500);
 pub type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
 pub enum Request {
-    Commit { lease: Lease, batch: Box<Prepared>, answer: Answer<()> },
-    Claim { partition: PartitionId, answer: Answer<Claimed> },
-    Release { lease: Lease, answer: Answer<()> },
+    Commit {
+        lease: Lease,
+        batch: Box<Prepared>,
+        answer: Answer<()>,
+    },
+    Claim {
+        partition: PartitionId,
+        answer: Answer<Claimed>,
+    },
+    Release {
+        lease: Lease,
+        answer: Answer<()>,
+    },
     Put(Put),
+    /// What becomes of the hold; answered with what it was. One that stands is not replaced by another.
+    Hold {
+        hold: Option<Hold>,
+        answer: Answer<Option<Hold>>,
+    },
 }
 
 /// A claim without its settings, which the caller reads.
@@ -82,11 +98,11 @@ impl Writer {
         db: Arc<Database>,
         log: Arc<Log>,
         partitions: Vec<PartitionState>,
-        heads: Arc<Heads>,
-        health: Arc<Health>,
+        (heads, hold, health): (Arc<Heads>, Arc<KnownHold>, Arc<Health>),
     ) -> std::io::Result<Self> {
         let (sender, receiver) = channel();
-        let thread = WriterThread { db, log, partitions, heads, health: Arc::clone(&health), unsettled: false };
+        let held = hold.get();
+        let thread = WriterThread { db, log, partitions, held, heads, hold, health: Arc::clone(&health), unsettled: false };
         let thread = std::thread::Builder::new().name("adjourn-commit".into()).spawn(move || thread.run(&receiver))?;
         Ok(Self { sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), health })
     }
@@ -120,7 +136,11 @@ struct WriterThread {
     log: Arc<Log>,
     /// As they will be once the group at hand is durable.
     partitions: Vec<PartitionState>,
+    /// The same.
+    held: Option<Hold>,
     heads: Arc<Heads>,
+    /// As everybody else sees it.
+    hold: Arc<KnownHold>,
     health: Arc<Health>,
     /// Something was written since the state file was last made quick to recover.
     unsettled: bool,
@@ -133,6 +153,7 @@ struct Group {
     claims: Vec<(Claimed, Answer<Claimed>)>,
     releases: Vec<Answer<()>>,
     puts: Vec<Put>,
+    holds: Vec<(Option<Hold>, Answer<Option<Hold>>)>,
     touched: BTreeSet<PartitionId>,
 }
 
@@ -218,6 +239,13 @@ impl WriterThread {
                 group.releases.push(answer);
             }
             Request::Put(put) => group.puts.push(put),
+            Request::Hold { hold, answer } => {
+                let was = self.held.clone();
+                if was.is_none() || hold.is_none() {
+                    self.held = hold;
+                }
+                group.holds.push((was, answer));
+            }
         }
     }
 
@@ -240,6 +268,9 @@ impl WriterThread {
             next.last_notification = last;
         }
         if let Some(not_before) = batch.not_before {
+            if self.held.is_some() {
+                return Err(refused("nothing may close now"));
+            }
             let allowed = self.log.allow_close(lease.partition, batch.checkpoint, not_before);
             next.closed_at_ms = allowed.map_err(|early| too_early(&early))?;
         }
@@ -284,6 +315,9 @@ impl WriterThread {
             *entries = entries.saturating_add_signed(more);
         }
         put::write(&txn, &mut group.puts)?;
+        if !group.holds.is_empty() {
+            writes::hold(&txn, self.held.as_ref())?;
+        }
         let mut table = txn.open_table(tables::PARTITIONS)?;
         for partition in &group.touched {
             table.insert(partition.0, self.partitions[usize::from(partition.0)].encode().as_slice())?;
@@ -358,6 +392,9 @@ impl WriterThread {
                 notified = true;
             }
         }
+        if !group.holds.is_empty() {
+            self.hold.note(self.held.clone());
+        }
         if notified {
             self.heads.signal.send_modify(|turns| *turns += 1);
         }
@@ -365,6 +402,7 @@ impl WriterThread {
         group.claims.into_iter().for_each(|(claimed, answer)| reply(answer, Ok(claimed)));
         group.releases.into_iter().for_each(|answer| reply(answer, Ok(())));
         group.puts.into_iter().for_each(|put| reply(put.answer, put.replaced));
+        group.holds.into_iter().for_each(|(was, answer)| reply(answer, Ok(was)));
     }
 
     fn fail(&self, cause: &redb::Error, group: Group) {
@@ -374,6 +412,7 @@ impl WriterThread {
         group.claims.into_iter().for_each(|(_, answer)| reply(answer, Err(unknown())));
         group.releases.into_iter().for_each(|answer| reply(answer, Err(unknown())));
         group.puts.into_iter().for_each(|put| reply(put.answer, Err(unknown())));
+        group.holds.into_iter().for_each(|(_, answer)| reply(answer, Err(unknown())));
     }
 
     fn state(&mut self, partition: PartitionId) -> &mut PartitionState {
@@ -392,7 +431,7 @@ impl Drop for WriterThread {
 
 impl Group {
     fn is_empty(&self) -> bool {
-        self.touched.is_empty() && self.puts.is_empty()
+        self.touched.is_empty() && self.puts.is_empty() && self.holds.is_empty()
     }
 }
 
@@ -412,7 +451,7 @@ impl Request {
     fn weight(&self) -> usize {
         match self {
             Self::Commit { batch, .. } => batch.weight(),
-            Self::Claim { .. } | Self::Release { .. } | Self::Put(_) => 1,
+            Self::Claim { .. } | Self::Release { .. } | Self::Put(_) | Self::Hold { .. } => 1,
         }
     }
 }
@@ -429,6 +468,7 @@ fn refuse(request: Request, error: StoreError) {
         Request::Commit { answer, .. } | Request::Release { answer, .. } => reply(answer, Err(error)),
         Request::Claim { answer, .. } => reply(answer, Err(error)),
         Request::Put(put) => reply(put.answer, Err(error)),
+        Request::Hold { answer, .. } => reply(answer, Err(error)),
     }
 }
 

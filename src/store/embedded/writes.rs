@@ -7,7 +7,7 @@ use super::tables::{self, Writes};
 use super::writer::Commit;
 use crate::domain::PartitionId;
 use crate::store::lists::ENTRIES;
-use crate::store::{Lists, THINNED_MAX};
+use crate::store::{Hold, Lists, THINNED_MAX};
 
 /// Writes in order of key; answers by how many rows the table grew.
 pub fn put_all(table: &mut redb::Table<'_, &'static [u8], &'static [u8]>, writes: &Writes) -> Result<i64, redb::Error> {
@@ -47,6 +47,16 @@ pub fn seldom(txn: &WriteTransaction, commits: &[Commit]) -> Result<(), redb::Er
         for commit in commits {
             put_all(&mut table, writes(&commit.batch))?;
         }
+    }
+    Ok(())
+}
+
+/// Why nothing closes from this commit on; `None`: all as usual.
+pub fn hold(txn: &WriteTransaction, hold: Option<&Hold>) -> Result<(), redb::Error> {
+    let mut table = txn.open_table(tables::HOLD)?;
+    match hold {
+        Some(hold) => drop(table.insert(tables::HELD, tables::hold_value(hold).as_slice())?),
+        None => drop(table.remove(tables::HELD)?),
     }
     Ok(())
 }

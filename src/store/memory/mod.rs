@@ -12,6 +12,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::cluster::Registry;
+use super::hold::KnownHold;
 use super::{record, *};
 use crate::clock::SharedClock;
 use crate::domain::listing::SectionQuery;
@@ -42,6 +43,7 @@ pub struct MemoryStore {
     signal: watch::Sender<u64>,
     registry: Registry,
     exclusive: AtomicBool,
+    hold: KnownHold,
 }
 
 type Documents = BTreeMap<(Shelf, Box<str>), Document>;
@@ -92,6 +94,7 @@ impl MemoryStore {
             signal: watch::Sender::new(0),
             registry: Registry::default(),
             exclusive: AtomicBool::new(true),
+            hold: KnownHold::default(),
         })
     }
 
@@ -167,8 +170,13 @@ impl MemoryStore {
 
     fn write(&self, state: &mut State, lease: Lease, batch: Batch) -> Result<(), StoreError> {
         let (tells, primary) = (!batch.notifications.is_empty(), state.primary);
+        let closes = batch.not_before.is_some() && self.hold.is_on();
         let partition = state.partition(lease.partition)?;
         partition.same_primary(primary)?;
+        if closes {
+            partition.fence(lease)?;
+            return Err(refused("nothing may close now"));
+        }
         partition.commit(lease, batch, self.clock.now())?;
         if tells {
             self.signal.send_modify(|commits| *commits += 1);
@@ -205,7 +213,7 @@ impl Store for MemoryStore {
     }
 
     fn barrier(&self, partition: PartitionId) -> BoxFuture<'_, Result<Barrier, StoreError>> {
-        self.ask(partition, |partition| partition.barrier(self.clock.now()))
+        self.ask(partition, |partition| Barrier { held: self.hold.is_on(), ..partition.barrier(self.clock.now()) })
     }
 
     fn claim(&self, partition: PartitionId, by: Member, over: Option<Holder>) -> BoxFuture<'_, Result<Claim, StoreError>> {
@@ -424,6 +432,32 @@ impl Store for MemoryStore {
 
     fn pin(&self, partition: PartitionId, to: Option<Box<str>>) -> BoxFuture<'_, Result<(), StoreError>> {
         async move { self.registry.pin(partition, to) }.boxed()
+    }
+
+    fn held(&self) -> Option<Hold> {
+        self.hold.get()
+    }
+
+    fn hold_closes(&self, why: Box<str>) -> BoxFuture<'_, Result<bool, StoreError>> {
+        async move {
+            let _state = self.lock(); // no commit in between
+            let is_new = !self.hold.is_on();
+            if is_new {
+                self.hold.note(Some(Hold { why: why.into(), since: Some(self.clock.now()) }));
+            }
+            Ok(is_new)
+        }
+        .boxed()
+    }
+
+    fn release_hold(&self) -> BoxFuture<'_, Result<Option<Hold>, StoreError>> {
+        async move {
+            let _state = self.lock();
+            let was = self.hold.get();
+            self.hold.note(None);
+            Ok(was)
+        }
+        .boxed()
     }
 
     fn hints(&self) -> tokio::sync::broadcast::Receiver<Hint> {

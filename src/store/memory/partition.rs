@@ -158,7 +158,7 @@ impl Partition {
         held
     }
 
-    fn fence(&mut self, lease: Lease) -> Result<&mut Holder, StoreError> {
+    pub fn fence(&mut self, lease: Lease) -> Result<&mut Holder, StoreError> {
         let is_same = |held: Lease| held == lease || (planted(Bug::IntegerFence) && held.epoch == lease.epoch) || planted(Bug::NoFence);
         self.holder.as_mut().filter(|held| is_same(held.lease)).ok_or(StoreError::Fenced { partition: lease.partition })
     }

@@ -7,22 +7,25 @@
 //! appends again by itself ([`Ring`](crate::store::ring)), and nothing is held for it. Where no node lived through it
 //! nobody can tell: whoever restores a backup under nodes that are stopped holds it by hand first.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use metrics::{counter, gauge};
+use metrics::counter;
+use redis::Value;
 
 use super::errors::general;
-use super::keys;
-use super::link::Link;
-use super::value::{number, text};
-use super::{Inner, open};
+use super::link::{Link, LinkError};
+use super::value::{list, number, text};
+use super::{Inner, keys, lease, open};
 use crate::clock::Stopwatch;
-use crate::store::StoreError;
-use crate::store::ring;
+use crate::domain::Timestamp;
+use crate::store::hold::KnownHold;
+use crate::store::{Hold, StoreError, ring};
 
 /// In `adjourn:meta`: why closes are held.
 pub const FIELD: &str = "held";
+/// And since when, in ms; a moment later than why, or never where whoever wrote it died in between.
+pub const SINCE: &str = "held_at";
 /// A node that gave no sign of life for longer may have been forgotten by the others, its pulse with it.
 const REMEMBERED_FOR: Duration = Duration::from_secs(1_800);
 
@@ -46,35 +49,31 @@ pub struct Stay(u64);
 
 /// The pulse this node left, and whether closes are held.
 #[derive(Default)]
-pub struct Hold {
+pub struct Held {
     pulse: Mutex<(Pulse, Stay)>,
-    why: Mutex<Option<Arc<str>>>,
+    pub known: KnownHold,
 }
 
-impl Hold {
-    pub fn why(&self) -> Option<Arc<str>> {
-        self.why.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn known(&self) -> MutexGuard<'_, (Pulse, Stay)> {
+impl Held {
+    fn pulses(&self) -> MutexGuard<'_, (Pulse, Stay)> {
         self.pulse.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The pulse that must still be there, give or take what a failover may lose.
     pub fn pulse(&self) -> Option<u64> {
-        match self.known().0 {
+        match self.pulses().0 {
             Pulse::Left(at, since) if since.elapsed() < REMEMBERED_FOR => Some(at),
             Pulse::Left(..) | Pulse::None | Pulse::Lost | Pulse::Leaving => None,
         }
     }
 
     pub fn stay(&self) -> Stay {
-        self.known().1
+        self.pulses().1
     }
 
     /// A sign of life that was sent during `stay` was taken.
     pub fn left(&self, pulse: u64, stay: Stay) {
-        let mut known = self.known();
+        let mut known = self.pulses();
         if known.1 == stay {
             known.0 = Pulse::Left(pulse, Stopwatch::start());
         }
@@ -83,35 +82,21 @@ impl Hold {
     /// Before this node takes its record and its pulse away: whoever finds them missing from here on, or hears only now that an
     /// earlier one was taken, has not seen the store go back.
     pub fn leave(&self) {
-        let mut known = self.known();
+        let mut known = self.pulses();
         *known = (Pulse::Leaving, Stay(known.1.0 + 1));
     }
 
     /// It has left, or has not: it may join again.
     pub fn has_left(&self) {
-        self.known().0 = Pulse::None;
+        self.pulses().0 = Pulse::None;
     }
 
     pub fn is_leaving(&self) -> bool {
-        matches!(self.known().0, Pulse::Leaving)
+        matches!(self.pulses().0, Pulse::Leaving)
     }
 
     pub fn name_is_ours(&self) -> bool {
-        matches!(self.known().0, Pulse::Lost)
-    }
-
-    /// What the store says of it now.
-    pub fn note(&self, why: Option<&str>) {
-        let mut known = self.why.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.as_deref() == why {
-            return;
-        }
-        match why {
-            Some(why) => tracing::error!(why, "nothing closes until an operator says `adjourn redis resume`"),
-            None => tracing::warn!("an operator has said that closing may go on"),
-        }
-        gauge!("adjourn_closes_held").set(if why.is_some() { 1.0 } else { 0.0 });
-        *known = why.map(Into::into);
+        matches!(self.pulses().0, Pulse::Lost)
     }
 }
 
@@ -121,6 +106,21 @@ pub const fn behind_max() -> u64 {
 }
 
 impl Inner {
+    /// See [`Store::hold_closes`](crate::store::Store::hold_closes).
+    pub async fn hold_by_hand(&self, why: &str) -> Result<bool, StoreError> {
+        self.serves()?;
+        let is_new = begin(&self.link, &self.options.prefix, why, self.clock().await?).await.map_err(general)?;
+        // A node that is about to look has closes on their way.
+        tokio::time::sleep(HEARD_AFTER).await;
+        Ok(is_new)
+    }
+
+    /// See [`Store::release_hold`](crate::store::Store::release_hold).
+    pub async fn release_hold(&self) -> Result<Option<Hold>, StoreError> {
+        self.serves()?;
+        end(&self.link, &self.options.prefix).await.map_err(general)
+    }
+
     /// Looks whether this node's pulse is still what it left, and holds all closes where it is not.
     pub async fn has_not_gone_back(&self) -> Result<(), StoreError> {
         let stay = self.hold.stay(); // before the pulse: what this node takes away it has forgotten by then
@@ -144,12 +144,11 @@ impl Inner {
         };
         let why =
             format!("node {} saw the store go back {back}: a backup was restored, and what was accepted since is gone", self.options.node);
-        let mut set = redis::cmd("HSETNX");
-        set.arg(&*keys::meta(&self.options.prefix)).arg(FIELD).arg(&why);
-        self.link.run(set).await.map_err(general)?;
+        let now = self.clock().await?;
+        begin(&self.link, &self.options.prefix, &why, now).await.map_err(general)?;
         counter!("adjourn_redis_errors_total", "code" => "gone-back").increment(1);
-        self.hold.note(Some(&why));
-        self.hold.known().0 = Pulse::Lost;
+        self.hold.known.note(Some(Hold { why: why.into(), since: Some(now) }));
+        self.hold.pulses().0 = Pulse::Lost;
         Ok(())
     }
 }
@@ -163,24 +162,46 @@ pub const HEARD_AFTER: Duration = Duration::from_millis(2_000);
 /// There is no store, or it does not answer.
 pub async fn hold(link: &Link, prefix: &str, why: &str) -> Result<bool, open::OpenError> {
     must_exist(link, prefix).await?;
-    let mut set = redis::cmd("HSETNX");
-    set.arg(&*keys::meta(prefix)).arg(FIELD).arg(why);
-    Ok(number(&link.run(set).await?) == Some(1))
+    let answer = list(link.run(redis::cmd("TIME")).await?).unwrap_or_default();
+    let now = lease::clock(&answer).unwrap_or(Timestamp::from_millis(0));
+    Ok(begin(link, prefix, why, now).await?)
 }
 
 /// Lets closing go on: why it was held, if it was.
 ///
 /// # Errors
 /// As [`hold`].
-pub async fn resume(link: &Link, prefix: &str) -> Result<Option<String>, open::OpenError> {
+pub async fn resume(link: &Link, prefix: &str) -> Result<Option<Hold>, open::OpenError> {
     must_exist(link, prefix).await?;
+    Ok(end(link, prefix).await?)
+}
+
+async fn begin(link: &Link, prefix: &str, why: &str, now: Timestamp) -> Result<bool, LinkError> {
     let key = keys::meta(prefix);
-    let (mut get, mut delete) = (redis::cmd("HGET"), redis::cmd("HDEL"));
-    get.arg(&*key).arg(FIELD);
-    delete.arg(&*key).arg(FIELD);
-    let why = text(&link.run(get).await?).map(str::to_owned);
+    let (mut set, mut since) = (redis::cmd("HSETNX"), redis::cmd("HSET"));
+    set.arg(&*key).arg(FIELD).arg(why);
+    let is_new = number(&link.run(set).await?) == Some(1);
+    if is_new {
+        since.arg(&*key).arg(SINCE).arg(now.as_millis());
+        link.run(since).await?;
+    }
+    Ok(is_new)
+}
+
+async fn end(link: &Link, prefix: &str) -> Result<Option<Hold>, LinkError> {
+    let key = keys::meta(prefix);
+    let (mut get, mut delete) = (redis::cmd("HMGET"), redis::cmd("HDEL"));
+    get.arg(&*key).arg(&[FIELD, SINCE]);
+    delete.arg(&*key).arg(&[FIELD, SINCE]);
+    let found = list(link.run(get).await?).unwrap_or_default();
     link.run(delete).await?;
-    Ok(why)
+    Ok(read(&found))
+}
+
+/// From the fields [`FIELD`] and [`SINCE`].
+pub fn read(fields: &[Value]) -> Option<Hold> {
+    let since = fields.get(1).and_then(number).and_then(|ms| i64::try_from(ms).ok());
+    Some(Hold { why: fields.first().and_then(text)?.into(), since: since.map(Timestamp::from_millis) })
 }
 
 async fn must_exist(link: &Link, prefix: &str) -> Result<(), open::OpenError> {

@@ -147,7 +147,7 @@ impl Inner {
         let of = self.keys.of(partition);
         let answer = self.link.script(&self.scripts.barrier, &[&of.lease, &of.events], &[]).await;
         let answer = list(answer.map_err(|error| of_read(partition, error))?).unwrap_or_default();
-        let read = || Some(Barrier { clock: clock(&answer)?, last: log_id(answer.get(2)?)?, held: self.hold.why().is_some() });
+        let read = || Some(Barrier { clock: clock(&answer)?, last: log_id(answer.get(2)?)?, held: self.hold.known.is_on() });
         read().ok_or_else(|| odd("a barrier"))
     }
 
@@ -159,7 +159,7 @@ impl Inner {
 }
 
 /// Seconds and microseconds.
-fn clock(parts: &[Value]) -> Option<Timestamp> {
+pub fn clock(parts: &[Value]) -> Option<Timestamp> {
     let (seconds, micros) = (number(parts.first()?)?, number(parts.get(1)?)?);
     Some(Timestamp::from_millis(i64::try_from(seconds * 1_000 + micros / 1_000).ok()?))
 }

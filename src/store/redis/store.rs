@@ -1,6 +1,5 @@
 //! [`Store`], by what the files beside this one do.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
@@ -12,8 +11,8 @@ use crate::domain::report::{Day, GroupBy, Rollup};
 use crate::domain::writing::Said;
 use crate::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
 use crate::store::{
-    Applied, Barrier, Batch, Claim, ClusterView, DeadLetter, Document, DueKey, Entry, Hint, Holder, Lease, Loaded, LogEntry, LogId, Member,
-    NodeRecord, NotificationPage, PartitionStats, Place, Shelf, Store, StoreError, Walked,
+    Applied, Barrier, Batch, Claim, ClusterView, DeadLetter, Document, DueKey, Entry, Hint, Hold, Holder, Lease, Loaded, LogEntry, LogId,
+    Member, NodeRecord, NotificationPage, PartitionStats, Place, Shelf, Store, StoreError, Walked,
 };
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
@@ -201,8 +200,16 @@ impl Store for RedisStore {
         async move { self.inner.pin(partition, to.as_deref()).await }.boxed()
     }
 
-    fn held(&self) -> Option<Arc<str>> {
-        self.inner.hold.why()
+    fn held(&self) -> Option<Hold> {
+        self.inner.hold.known.get()
+    }
+
+    fn hold_closes(&self, why: Box<str>) -> Answer<'_, bool> {
+        async move { self.inner.hold_by_hand(&why).await }.boxed()
+    }
+
+    fn release_hold(&self) -> Answer<'_, Option<Hold>> {
+        self.inner.release_hold().boxed()
     }
 
     fn hints(&self) -> tokio::sync::broadcast::Receiver<Hint> {
