@@ -9,7 +9,7 @@ use actix_web::dev::{Server, ServerHandle};
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::actors::writer::NoteWriter;
+use crate::actors::notes::writer::NoteWriter;
 use crate::actors::{Node, NodeOptions, node};
 use crate::clock::{SharedClock, SteadyClock, WallClock};
 use crate::config::Config;

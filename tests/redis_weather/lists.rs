@@ -1,6 +1,6 @@
 //! Lists of conversations whose keys, or whose word for it that they are whole, somebody deleted.
 
-use adjourn::actors::list::ListQuery;
+use adjourn::actors::reads::list::ListQuery;
 use adjourn::domain::listing::Of;
 use adjourn::domain::notice::Status;
 

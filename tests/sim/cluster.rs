@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use adjourn::actors::cluster::NodeState;
+use adjourn::actors::membership::cluster::NodeState;
 use adjourn::clock::Stopwatch;
 use adjourn::domain::event::MessageSource;
 use adjourn::domain::notice::Status;

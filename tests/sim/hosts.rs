@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adjourn::actors::conversation::StepFn;
+use adjourn::actors::shard::conversation::StepFn;
 use adjourn::actors::{Node, NodeOptions, Receipt, Verdict, node};
 use adjourn::clock::{Clock, ManualClock};
 use adjourn::domain::event::MessageSource;

@@ -1,7 +1,7 @@
 //! Lists of conversations (L1), while things change, and where they were not kept.
 
 use adjourn::actors::NodeOptions;
-use adjourn::actors::list::{ListPlace, ListQuery};
+use adjourn::actors::reads::list::{ListPlace, ListQuery};
 use adjourn::domain::event::{Assignee, AssigneeKind, EventKind};
 use adjourn::domain::listing::{Of, Section, SectionQuery};
 use adjourn::domain::notice::Status;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adjourn::actors::cluster::{MoveRefused, NodeState};
+use adjourn::actors::membership::cluster::{MoveRefused, NodeState};
 use adjourn::actors::{Node, Unready};
 use adjourn::clock::{Clock, Stopwatch};
 use adjourn::domain::event::MessageSource;

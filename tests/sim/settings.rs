@@ -1,7 +1,7 @@
 //! Changes of settings that meet on their way (T22).
 
-use adjourn::actors::handle::SettingsRefused;
-use adjourn::actors::running::ApplyToRunning;
+use adjourn::actors::node::handle::SettingsRefused;
+use adjourn::actors::writes::apply_to_running::ApplyToRunning;
 use adjourn::domain::event::MessageSource;
 use adjourn::domain::settings::SettingsChange;
 use adjourn::domain::{NoticeKind, PartitionId, Settings, Span};

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adjourn::actors::conversation::StepFn;
+use adjourn::actors::shard::conversation::StepFn;
 use adjourn::actors::{Node, NodeOptions, Receipt, Verdict, node};
 use adjourn::clock::ManualClock;
 use adjourn::domain::event::{EventKind, MessageSource};

@@ -7,7 +7,7 @@ use super::body::Body;
 use super::conversations::Items;
 use super::query::Parameters;
 use super::{COMMAND_BYTES_MAX, Edge, Problem, media};
-use crate::actors::cluster::ShardView;
+use crate::actors::membership::cluster::ShardView;
 use crate::domain::PartitionId;
 use crate::wire::placement::parse_move;
 use crate::wire::time::Rfc3339;

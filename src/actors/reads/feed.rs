@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 
+use crate::actors::node::handle::Node;
 use crate::domain::PartitionId;
 use crate::store::{Notification, NotificationPage, Store, StoreError};
 
@@ -232,6 +233,21 @@ impl Feed {
         } else {
             self.ahead.push_back((partition, page.items));
         }
+    }
+}
+
+impl Node {
+    /// Follows notifications from now on.
+    pub fn follow(&self) -> Feed {
+        Feed::from_now(self.store().clone())
+    }
+
+    pub fn follow_from_oldest(&self) -> Feed {
+        Feed::from_oldest(self.store().clone())
+    }
+
+    pub fn follow_from(&self, cursor: Cursor) -> Feed {
+        Feed::from_cursor(self.store().clone(), cursor)
     }
 }
 

@@ -1,9 +1,9 @@
 //! Lists of conversations as an owner keeps them: from commit to commit each conversation is where it stands. Where they are not
 //! whole, for a build that knows none has had the partition, or somebody deleted them, they are made anew on the side.
 
-use super::owner::Owner;
-use super::shard::ShardParts;
+use super::Owner;
 use super::upkeep::SWEEP_PAGE;
+use crate::actors::shard::ShardParts;
 use crate::store::{Claim, Place, StoreError, THINNED_MAX};
 
 #[derive(Debug)]

@@ -1,13 +1,13 @@
-//! What a shard does while it has its partition, one turn after the other: apply what the log brings (`apply.rs`), look at
-//! who says to be due (`due.rs`), and at each tick what is done on the side (`upkeep.rs`). Every turn ends in a commit, or
+//! What a shard does while it has its partition, one turn after the other: apply what the log brings (`owner::apply`), look at
+//! who says to be due (`owner::due`), and at each tick what is done on the side (`owner::upkeep`). Every turn ends in a commit, or
 //! changed nothing.
 
 use std::sync::atomic::Ordering;
 
+use super::Requests;
 use super::conversation::DueQueue;
-use super::owner::Owner;
-use super::shard::Requests;
 use super::tenure::{Instruction, Order};
+use crate::actors::owner::Owner;
 use crate::store::{Lease, LogEntry, StoreError};
 
 /// What made a shard take a turn.

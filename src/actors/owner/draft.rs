@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::conversation::Taken;
+use crate::actors::shard::conversation::Taken;
 use crate::domain::event::ClosingSource;
 use crate::domain::listing::{Move, Standing};
 use crate::domain::notice::Cause;

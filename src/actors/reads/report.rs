@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::handle::Node;
+use crate::actors::node::handle::Node;
 use crate::domain::report::{Day, Group, GroupBy, Rollup, Sums};
 use crate::domain::{PartitionId, Span, Timestamp};
 use crate::store::StoreError;
@@ -12,7 +12,7 @@ use crate::store::StoreError;
 /// Partitions asked at a time: enough to keep a connection busy, few enough to leave it to others.
 const AT_ONCE: usize = 4;
 /// Reports put together at a time on a node; others wait their turn.
-pub(super) const REPORTS_AT_ONCE: usize = 2;
+pub(in crate::actors) const REPORTS_AT_ONCE: usize = 2;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReportQuery {

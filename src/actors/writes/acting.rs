@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::handle::{Node, Unready};
 use super::ingest::Receipt;
+use crate::actors::node::handle::{Node, Unready};
 use crate::domain::event::{COMMAND_SOURCE, Rejection};
 use crate::domain::{ConversationKey, Event, EventKind, EventName, Refusal, Snapshot};
 use crate::store::{Entry, Mark, StoreError};
@@ -81,7 +81,7 @@ impl Node {
 
 /// What the command is called for ever. Without a key of the caller's: one that sorts behind those before it on this node, for
 /// of two commands taken in one millisecond the greater name counts as later.
-pub(super) fn name_of(kind: &EventKind, key: Option<&str>) -> Result<EventName, StoreError> {
+pub(in crate::actors) fn name_of(kind: &EventKind, key: Option<&str>) -> Result<EventName, StoreError> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let id = match key {
         Some(key) => format!("{key}:{:016x}", asked(kind)),

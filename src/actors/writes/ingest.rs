@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
-use super::handle::{Node, Unready};
+use crate::actors::node::handle::{Node, Unready};
 use crate::clock::{Clock, Stopwatch};
 use crate::domain::event::Rejection;
 use crate::domain::{Event, PartitionId, Timestamp};
@@ -100,7 +100,7 @@ impl Node {
     }
 
     /// The store's clock, as it was lately if that refuses none of these: what was ahead of it then may not be now.
-    pub(super) async fn clock_for(&self, events: &[Event]) -> Result<Timestamp, StoreError> {
+    pub(in crate::actors) async fn clock_for(&self, events: &[Event]) -> Result<Timestamp, StoreError> {
         let (store, steady) = (&**self.store(), &**self.steady());
         let suffices = |clock: &Timestamp| events.iter().all(|event| !event.is_ahead_of(*clock));
         match self.store_clock().lately(steady).filter(suffices) {

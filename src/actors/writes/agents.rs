@@ -1,7 +1,7 @@
 //! A workspace's agents: one document, read and replaced as a whole. No partition judges by it, so a change is done when the store
 //! has it.
 
-use super::handle::Node;
+use crate::actors::node::handle::Node;
 use crate::domain::agents::{AgentChange, AgentError, Agents};
 use crate::store::{Document, Shelf, StoreError, record};
 

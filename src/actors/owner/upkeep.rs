@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::draft::Draft;
 use super::due::{CaughtUp, trusted};
-use super::owner::{AT_ONCE, Owner};
+use super::{AT_ONCE, Owner};
 use crate::domain::conversation::ToldTimer;
 use crate::domain::{Conversation, ConversationKey, Input, Settings, Span, Timestamp, has_moved};
 use crate::faults::{Bug, planted};
@@ -52,7 +52,7 @@ impl Owner<'_> {
         self.overdue().await?;
         self.look_ahead().await?;
         self.sweep().await?;
-        self.apply_to_running().await?;
+        self.walk_periods().await?;
         self.list_anew().await?;
         // Each partition in its own turn, so that they do not all read at one time.
         if self.rounds.ticks.wrapping_add(u32::from(self.parts.partition.0)).is_multiple_of(SLOW_ROUND) {
@@ -75,9 +75,9 @@ impl Owner<'_> {
     async fn overdue(&mut self) -> Result<(), StoreError> {
         let limit = self.parts.options.due_batch;
         let barrier = self.parts.store.barrier(self.parts.partition).await?;
-        super::meter::lag(self.parts.partition, self.lag(&barrier).await?);
+        crate::actors::meter::lag(self.parts.partition, self.lag(&barrier).await?);
         if self.rounds.ticks.is_multiple_of(SLOW_ROUND) {
-            super::meter::log_ahead(self.parts.partition, barrier.last.accepted_at().since(barrier.clock));
+            crate::actors::meter::log_ahead(self.parts.partition, barrier.last.accepted_at().since(barrier.clock));
         }
         if barrier.held {
             return Ok(());
@@ -180,7 +180,13 @@ impl Owner<'_> {
             if known.is_none_or(|master| applied.outranks(master)) {
                 // Where somebody else was first, the next round compares again.
                 let version = known.map_or(0, |master| master.version);
-                let history = super::history::restored(&*store, workspace, known.unwrap_or(&self.parts.options.defaults), applied).await?;
+                let history = crate::actors::writes::settings_history::restored(
+                    &*store,
+                    workspace,
+                    known.unwrap_or(&self.parts.options.defaults),
+                    applied,
+                )
+                .await?;
                 let put = store.record_settings(workspace.clone(), version, (**applied).clone(), Some(history));
                 if let Err(error) = put.await {
                     // A store without room is no reason to drop what is in memory: only who goes on closing makes room.

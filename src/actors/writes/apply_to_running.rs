@@ -1,9 +1,9 @@
-//! "Apply to running timers" (T23), as it is asked for: what would come of it, and the command. What follows is in `applying.rs`.
+//! "Apply to running timers" (T23), as it is asked for: what would come of it, and the command. What follows is in `owner::period_walk`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::handle::{Node, SettingsRefused, Unready};
+use crate::actors::node::handle::{Node, SettingsRefused, Unready};
 use crate::domain::settings::{Apply, SettingsChange};
 use crate::domain::{Conversation, Settings, Span, Timestamp, deadline};
 

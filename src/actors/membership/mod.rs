@@ -12,14 +12,18 @@ use metrics::gauge;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, broadcast, watch};
 
-use super::assign::{Case, order, placed, takers};
-use super::options::NodeOptions;
-use super::shard::ShardHandle;
-use super::tenure::{Instruction, Order};
+use crate::actors::node::options::NodeOptions;
+use crate::actors::shard::ShardHandle;
+use crate::actors::shard::tenure::{Instruction, Order};
 use crate::clock::{SharedClock, Stopwatch};
 use crate::domain::placement::Stillness;
 use crate::domain::{PartitionId, Timestamp};
 use crate::store::{ClusterView, Hint, Holder, Lease, Member, NodeRecord, Store, StoreError};
+
+pub mod assign;
+pub mod cluster;
+
+use assign::{Case, order, placed, takers};
 
 /// Signs of life, and looks at the others, in each lease.
 const ROUNDS_PER_LEASE: u32 = 6;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::tenure::Order;
+use crate::actors::shard::tenure::Order;
 use crate::domain::PartitionId;
 use crate::domain::placement::place;
 use crate::store::{ClusterView, Holder, Member};

@@ -2,7 +2,7 @@
 //! atomic write, and lets conversations close when the barrier allows it.
 //!
 //! Owns: the lease, the head of the chain of commits, and who lives here. Messages: [`Obey`], [`AwaitApplied`], [`Stop`];
-//! all else comes from the log, the queue of who is due and the tick. Life (`tenure.rs`): started by its node; rests until told to take
+//! all else comes from the log, the queue of who is due and the tick. Life ([`tenure`]): started by its node; rests until told to take
 //! its partition, works, and claims anew after any commit that was refused or whose outcome is unknown, with its memory
 //! dropped. A panic of the shard itself ends the actor; the node starts another, which claims, and the old lease is good
 //! for nothing.
@@ -16,15 +16,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use actix::prelude::*;
 use tokio::sync::{Notify, RwLock, Semaphore, SemaphorePermit, oneshot};
 
-use super::conversation::StepFn;
-use super::desk::Desk;
-use super::options::NodeOptions;
-use super::residents::LiveCount;
-use super::tenure::{Instruction, Order, live};
+use crate::actors::node::options::NodeOptions;
+use crate::actors::notes::desk::Desk;
 use crate::clock::SharedClock;
 use crate::domain::PartitionId;
 use crate::domain::id::Fingerprint;
 use crate::store::{LogId, Mark, Store};
+
+pub mod conversation;
+pub mod residents;
+pub mod tenure;
+pub mod turns;
+
+use conversation::StepFn;
+use residents::LiveCount;
+use tenure::{Instruction, Order, live};
 
 /// Marks of entries, remembered for those who wait to hear what came of theirs: more than one request may bring.
 const MARKS_REMEMBERED: usize = 16_384;

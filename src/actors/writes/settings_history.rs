@@ -1,7 +1,7 @@
 //! Who changed a workspace's settings, when, and what. Written with the change itself, so that what was answered is in it and what
 //! was not is not.
 
-use super::handle::Node;
+use crate::actors::node::handle::Node;
 use crate::domain::Settings;
 use crate::domain::history::{SettingsChanged, SettingsHistory};
 use crate::store::{Shelf, Store, StoreError, record};
@@ -34,7 +34,12 @@ impl Node {
 }
 
 /// The history after a partition has given the store back what that had lost.
-pub(super) async fn restored(store: &dyn Store, workspace: &str, known: &Settings, applied: &Settings) -> Result<Vec<u8>, StoreError> {
+pub(in crate::actors) async fn restored(
+    store: &dyn Store,
+    workspace: &str,
+    known: &Settings,
+    applied: &Settings,
+) -> Result<Vec<u8>, StoreError> {
     let (mut history, at) = (read(store, workspace).await?, store.clock().await?);
     history.record(SettingsChanged::restored(known, applied, at));
     Ok(record::encode_history(&history))

@@ -7,15 +7,19 @@ use std::time::Duration;
 use actix::prelude::*;
 use tokio::sync::Semaphore;
 
-use super::conversation::StepFn;
-use super::desk::Desk;
-use super::handle::Node;
-use super::membership::{Membership, Presence};
-use super::options::NodeOptions;
-use super::shard::{AppliedNames, ShardActor, ShardHandle, ShardParts, Status};
+use crate::actors::membership::{Membership, Presence};
+use crate::actors::notes::desk::Desk;
+use crate::actors::shard::conversation::StepFn;
+use crate::actors::shard::{AppliedNames, ShardActor, ShardHandle, ShardParts, Status};
 use crate::clock::SharedClock;
 use crate::domain::{PartitionId, step};
 use crate::store::{Member, Store};
+
+pub mod handle;
+pub mod options;
+
+use handle::Node;
+use options::NodeOptions;
 
 /// How often dead shards are looked for. A shard dies of a panic only, and nothing of it can be written meanwhile.
 const WATCH: Duration = Duration::from_millis(500);

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
 
-use super::handle::Node;
 use super::names::{Budget, CHUNK, NAMES_A_ROW, Names, Source};
+use crate::actors::node::handle::Node;
 use crate::domain::agents::{Agents, Beginnings};
 use crate::domain::id::is_name;
 use crate::domain::listing::{Of, Section, Standing};
@@ -17,7 +17,7 @@ use crate::store::{DueKey, Loaded, StoreError};
 /// Rows looked at for one page where no list has exactly what is asked for: it answers with what it found and a cursor.
 const ROWS_MAX: usize = 20_000;
 /// Pages put together at a time on a node: their reads share the connection that commits go through.
-pub(super) const LISTS_AT_ONCE: usize = 8;
+pub(in crate::actors) const LISTS_AT_ONCE: usize = 8;
 /// Sections asked for one page, over all partitions: a few milliseconds of looking for where each begins.
 const SECTIONS_MAX: usize = 4_096;
 /// Agents whose lists are brought up side by side; where more fit what somebody typed, so do most conversations that are looked at.

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::conversation::{Applied, Hold, Take, Taken};
+use super::Owner;
 use super::draft::Draft;
-use super::meter;
-use super::owner::Owner;
+use crate::actors::meter;
+use crate::actors::shard::conversation::{Applied, Hold, Take, Taken};
 use crate::domain::id::{Fingerprint, partition_of};
 use crate::domain::{Accepted, ConversationKey, Event, Input, Notice, Settings, Timestamp};
 use crate::store::{DeadLetter, DeadLetterAction, Entry, LogEntry, LogId, Mark, StoreError, Unreadable};

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::Owner;
 use super::apply::actor_died;
-use super::conversation::{Applied, Wake};
-use super::owner::Owner;
+use crate::actors::shard::conversation::{Applied, Wake};
 use crate::domain::{ConversationKey, Span, Timestamp};
 use crate::faults::{Bug, planted};
 use crate::store::{Barrier, StoreError};

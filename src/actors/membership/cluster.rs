@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Seen;
 use super::assign::{placed, takers};
-use super::handle::{Node, Unready};
-use super::membership::Seen;
-use super::node::Retire;
-use super::shard::ShardHandle;
+use crate::actors::node::Retire;
+use crate::actors::node::handle::{Node, Unready};
+use crate::actors::shard::ShardHandle;
 use crate::clock::Stopwatch;
 use crate::domain::{PartitionId, Timestamp};
 use crate::store::{ClusterView, Holder, NodeRecord, PartitionStats, StoreError};
@@ -128,7 +128,7 @@ impl Node {
     }
 
     /// Whether some node has this partition, as far as this one has seen.
-    pub(super) fn has_owner(&self, partition: PartitionId) -> bool {
+    pub(in crate::actors) fn has_owner(&self, partition: PartitionId) -> bool {
         self.shard(partition).is_ready() || (!self.store().is_exclusive() && self.seen().since.contains_key(&partition))
     }
 

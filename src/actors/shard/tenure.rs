@@ -15,11 +15,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::conversation::{DueQueue, Surroundings};
-use super::meter;
-use super::owner::Owner;
 use super::residents::Residents;
-use super::shard::{Requests, ShardParts};
 use super::turns::{Parted, turns};
+use super::{Requests, ShardParts};
+use crate::actors::meter;
+use crate::actors::owner::Owner;
 use crate::clock::Stopwatch;
 use crate::faults::{Bug, planted};
 use crate::store::{Claim, Holder, Lease, LogId, StoreError};

@@ -6,15 +6,15 @@
 
 use std::collections::VecDeque;
 
+use super::Owner;
 use super::due::CaughtUp;
-use super::owner::Owner;
-use super::shard::ShardParts;
 use super::upkeep::SWEEP_PAGE;
+use crate::actors::shard::ShardParts;
 use crate::domain::{ConversationKey, PartitionId, Settings, Timestamp, has_moved};
 use crate::store::{Place, StoreError};
 
 /// One workspace's walk.
-pub struct Applying {
+pub struct PeriodWalk {
     workspace: Box<str>,
     place: Option<Place>,
     /// Every page was read.
@@ -24,7 +24,7 @@ pub struct Applying {
     pace: Pace,
 }
 
-impl Applying {
+impl PeriodWalk {
     /// `partition`: whose rows it walks.
     pub fn new(workspace: &str, now: Timestamp, partition: PartitionId) -> Self {
         let pace = Pace::beginning(now, partition);
@@ -78,44 +78,44 @@ impl Pace {
 
 impl Owner<'_> {
     /// Of each walk a page, or as many of those it found as may be told of by now.
-    pub(super) async fn apply_to_running(&mut self) -> Result<(), StoreError> {
-        if self.applying.is_empty() {
+    pub(super) async fn walk_periods(&mut self) -> Result<(), StoreError> {
+        if self.period_walks.is_empty() {
             return Ok(());
         }
         let caught_up = self.caught_up().await?;
         if caught_up.barrier.held {
             return Ok(());
         }
-        for _ in 0..self.applying.len() {
-            let Some(applying) = self.applying.pop_front() else { return Ok(()) };
-            self.go_on(applying, &caught_up).await?;
+        for _ in 0..self.period_walks.len() {
+            let Some(walk) = self.period_walks.pop_front() else { return Ok(()) };
+            self.go_on(walk, &caught_up).await?;
         }
         Ok(())
     }
 
-    async fn go_on(&mut self, mut applying: Applying, caught_up: &CaughtUp) -> Result<(), StoreError> {
-        let settings = self.settings_of(&applying.workspace);
+    async fn go_on(&mut self, mut walk: PeriodWalk, caught_up: &CaughtUp) -> Result<(), StoreError> {
+        let settings = self.settings_of(&walk.workspace);
         let Some(running) = settings.running else { return Ok(()) };
-        if applying.waiting.is_empty() && !applying.walked {
-            let page = self.parts.store.walk(self.parts.partition, applying.place.take(), SWEEP_PAGE).await?;
-            let moved = page.rows.into_iter().filter(|(key, row)| applying.is_of(key.workspace()) && has_moved(row, &settings));
-            applying.waiting = moved.map(|(key, _)| key).collect();
-            (applying.walked, applying.place) = (page.next.is_none(), page.next);
+        if walk.waiting.is_empty() && !walk.walked {
+            let page = self.parts.store.walk(self.parts.partition, walk.place.take(), SWEEP_PAGE).await?;
+            let moved = page.rows.into_iter().filter(|(key, row)| walk.is_of(key.workspace()) && has_moved(row, &settings));
+            walk.waiting = moved.map(|(key, _)| key).collect();
+            (walk.walked, walk.place) = (page.next.is_none(), page.next);
         }
         let partitions = self.parts.store.partitions().get();
-        let now = applying.pace.earn(self.parts.steady.now(), running.rate, partitions).min(applying.waiting.len());
-        let keys: Vec<ConversationKey> = applying.waiting.drain(..now).collect();
-        applying.pace.spend(keys.len(), partitions);
+        let now = walk.pace.earn(self.parts.steady.now(), running.rate, partitions).min(walk.waiting.len());
+        let keys: Vec<ConversationKey> = walk.waiting.drain(..now).collect();
+        walk.pace.spend(keys.len(), partitions);
         if !keys.is_empty() {
             let _turn = self.parts.large_turn(keys.len()).await;
             self.admit(keys.iter().cloned()).await?;
             self.look(keys, caught_up).await?;
         }
-        let is_done = applying.walked && applying.waiting.is_empty();
+        let is_done = walk.walked && walk.waiting.is_empty();
         if !is_done {
             // Who waits for their turn does so until the next tick; who only looks for them does not.
-            self.rounds.more |= applying.waiting.is_empty();
-            self.applying.push_back(applying);
+            self.rounds.more |= walk.waiting.is_empty();
+            self.period_walks.push_back(walk);
         }
         Ok(())
     }

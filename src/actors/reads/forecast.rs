@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::handle::Node;
+use crate::actors::node::handle::Node;
 use crate::domain::event::Assignee;
 use crate::domain::{Conversation, Settings, Span, Timestamp, deadline};
 use crate::store::{Loaded, StoreError};
@@ -47,7 +47,7 @@ impl Node {
 
     /// Brings by every conversation of a workspace that is to be looked at until then, with the settings its partition has applied.
     /// False: there are more than so many.
-    pub(super) async fn each_due(
+    pub(in crate::actors) async fn each_due(
         &self,
         workspace: &str,
         until: Timestamp,

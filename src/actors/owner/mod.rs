@@ -1,26 +1,35 @@
 //! The owner's memory of its partition between two commits, and how a commit is made.
 //!
-//! `apply.rs` has what the log brings, `due.rs` what falls due, `upkeep.rs` what is done on the side.
+//! `apply` has what the log brings, `due` what falls due, `upkeep` what is done on the side; `draft` is the commit that these fill.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::applying::Applying;
-use super::desk::Errand;
-use super::draft::{Draft, Head};
-use super::listing::Listing;
-use super::meter;
-use super::residents::Residents;
-use super::rollups::Rollups;
-use super::shard::{Requests, ShardParts};
-use super::tenure::LeaseClock;
-use super::upkeep::Rounds;
+use crate::actors::meter;
+use crate::actors::notes::desk::Errand;
+use crate::actors::shard::residents::Residents;
+use crate::actors::shard::tenure::LeaseClock;
+use crate::actors::shard::{Requests, ShardParts};
 use crate::clock::Stopwatch;
 use crate::domain::{ConversationKey, Settings, Span, Timestamp};
 use crate::faults::{Bug, planted};
 use crate::store::{Claim, Lease, Loaded, LogEntry, LogId, Place, RowChange, StoreError};
+
+pub mod apply;
+pub mod draft;
+pub mod due;
+pub mod listing;
+pub mod period_walk;
+pub mod rollups;
+pub mod upkeep;
+
+use draft::{Draft, Head};
+use listing::Listing;
+use period_walk::PeriodWalk;
+use rollups::Rollups;
+use upkeep::Rounds;
 
 /// The loop asks again when this has passed without an entry; the tick wakes it long before.
 const READ_WAIT: Duration = Duration::from_secs(60);
@@ -33,30 +42,30 @@ const SUSPECT_FROM_CLAIM: u32 = 3;
 
 pub struct Owner<'a> {
     pub(super) parts: &'a ShardParts,
-    pub(super) lease: Lease,
-    pub(super) head: Head,
-    pub(super) residents: Residents,
-    pub(super) requests: Rc<Requests>,
+    lease: Lease,
+    head: Head,
+    residents: Residents,
+    requests: Rc<Requests>,
     settings: BTreeMap<Box<str>, Arc<Settings>>,
     defaults: Arc<Settings>,
     /// Conversations whose row cannot be read: nothing of theirs is applied, and the index is paged past them.
-    pub(super) unreadable: HashSet<ConversationKey>,
+    unreadable: HashSet<ConversationKey>,
     /// All whose row could not be read since the claim, for as long as it cannot.
     damaged: HashSet<ConversationKey>,
     /// Of which conversations accepted events are in the dead letters without their row counting it, for it could not be read
     /// then: held like those whose row does, for one of them might be the reply (D2).
-    pub(super) uncounted: HashMap<ConversationKey, HashSet<LogId>>,
+    uncounted: HashMap<ConversationKey, HashSet<LogId>>,
     /// Entries up to here are tried one at a time: one of them may have killed the owner before.
-    pub(super) suspect_until: LogId,
+    suspect_until: LogId,
     /// The entry that owners before this one died of, perhaps, and how often.
-    pub(super) tried: Option<(LogId, u32)>,
+    tried: Option<(LogId, u32)>,
     /// The mark of the entry that is being tried now.
-    pub(super) trying: Option<(LogId, u32)>,
-    pub(super) rounds: Rounds,
-    pub(super) rollups: Rollups,
-    pub(super) listing: Listing,
-    pub(super) sweeps: VecDeque<(Box<str>, Option<Place>)>,
-    pub(super) applying: VecDeque<Applying>,
+    trying: Option<(LogId, u32)>,
+    rounds: Rounds,
+    rollups: Rollups,
+    listing: Listing,
+    sweeps: VecDeque<(Box<str>, Option<Place>)>,
+    period_walks: VecDeque<PeriodWalk>,
     pub(super) lease_clock: Rc<LeaseClock>,
     committed: bool,
 }
@@ -74,7 +83,7 @@ impl<'a> Owner<'a> {
         // What a batch may have held when the owner before died, counted from the same checkpoint (DESIGN.md, "Poison").
         let suspicious = claim.attempts >= SUSPECT_FROM_CLAIM || claim.trying.is_some();
         claim.settings.iter().for_each(|(workspace, settings)| parts.desk.heard(workspace, settings));
-        let applying = Applying::left_over(parts, &claim.settings);
+        let period_walks = PeriodWalk::left_over(parts, &claim.settings);
         let listing = Listing::of(parts, &claim);
         Self {
             parts,
@@ -100,7 +109,7 @@ impl<'a> Owner<'a> {
             rollups: Rollups::default(),
             listing,
             sweeps: VecDeque::new(),
-            applying,
+            period_walks,
             lease_clock,
             committed: false,
         }
@@ -152,8 +161,8 @@ impl<'a> Owner<'a> {
             self.sweeps.push_back((workspace.into(), None));
         }
         if before.running != settings.running && settings.running.is_some() {
-            self.applying.retain(|applying| !applying.is_of(workspace));
-            self.applying.push_back(Applying::new(workspace, self.parts.steady.now(), self.parts.partition));
+            self.period_walks.retain(|walk| !walk.is_of(workspace));
+            self.period_walks.push_back(PeriodWalk::new(workspace, self.parts.steady.now(), self.parts.partition));
         }
         true
     }

@@ -6,15 +6,19 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt};
 use metrics::counter;
 
-use super::acting::name_of;
-use super::desk::Errand;
-use super::handle::Node;
-use super::writer::NoteWriter;
+use crate::actors::node::handle::Node;
+use crate::actors::writes::acting::name_of;
 use crate::domain::event::Note;
 use crate::domain::kept::{Kept, NOTES_OFF};
 use crate::domain::writing::{Brief, Proposal, Transcript, WriteError};
 use crate::domain::{ConversationKey, Event, EventKind, Settings};
 use crate::store::{Document, Entry, Shelf, StoreError};
+
+pub mod desk;
+pub mod writer;
+
+use desk::Errand;
+use writer::NoteWriter;
 
 /// Notes in the making on this node: a model takes seconds for one, and a storm of closes wants thousands.
 const AT_ONCE: usize = 4;

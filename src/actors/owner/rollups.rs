@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::Owner;
 use super::draft::Draft;
-use super::owner::Owner;
 use crate::domain::report::{Count, Day, Rollup};
 use crate::store::{RollupWrite, StoreError};
 
