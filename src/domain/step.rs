@@ -71,6 +71,7 @@ impl Step {
     }
 }
 
+/// What a step came to. What a store keeps of it for whoever waits is [`Mark`](crate::store::Mark).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
     /// The state changed, be it only a counter.

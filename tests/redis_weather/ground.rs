@@ -81,7 +81,7 @@ pub fn everything(batch: &Batch, up_to: LogId) -> Batch {
         notifications: vec![notification(1, None), notification(2, Some(1))],
         dead: vec![dead_letter(up_to)],
         settings: vec![("acme".into(), settings(3))],
-        marks: vec![(up_to, Mark::Repeat)],
+        marks: vec![(up_to, Mark::Duplicate)],
         rollups: vec![RollupWrite { workspace: "acme".into(), day: Day(7), rollup: Some(Arc::default()) }],
         ..batch.clone()
     }

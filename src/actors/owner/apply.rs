@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use super::Owner;
 use super::draft::Draft;
 use crate::actors::meter;
-use crate::actors::shard::conversation::{Applied, Hold, Take, Taken};
+use crate::actors::shard::conversation::{Judged, Take, Taken, Tell};
 use crate::domain::id::{Fingerprint, partition_of};
-use crate::domain::{Accepted, ConversationKey, Event, Input, Notice, Settings, Timestamp};
+use crate::domain::{Accepted, ConversationKey, Event, Input, Notice, Outcome, Settings, Timestamp};
 use crate::store::{DeadLetter, DeadLetterAction, Entry, LogEntry, LogId, Mark, StoreError, Unreadable};
 
 /// Times an entry is tried alone before it is taken to be what kills its owner. One that is merely being applied while
@@ -107,7 +107,7 @@ impl Owner<'_> {
         Ok(())
     }
 
-    /// Into the dead letters, and its conversation is held, where it is known: the entry might be the reply (D2).
+    /// Into the dead letters, and its conversation's timer is suspended, where it is known: the entry might be the reply (D2).
     async fn set_aside(
         &mut self,
         draft: &mut Draft,
@@ -116,7 +116,7 @@ impl Owner<'_> {
         mut reason: String,
     ) -> Result<(), StoreError> {
         if let Some(key) = conversation_of(&entry).cloned()
-            && !self.hold(draft, &key, Input::SetAside, id).await?
+            && !self.tell_of_letter(draft, &key, Input::SetAside, id).await?
         {
             self.uncounted.entry(key).or_default().insert(id);
             reason = format!("{ROW_UNREADABLE}, and {reason}");
@@ -195,38 +195,47 @@ impl Owner<'_> {
         for Group { key, deliveries } in groups {
             let settings = self.settings_of(key.workspace());
             let resident = self.residents.get_mut(&key).ok_or_else(|| actor_died(&key))?;
-            let ids: Vec<LogId> = deliveries.iter().map(|delivery| delivery.id).collect();
+            let entries: Vec<(LogId, Manner)> = deliveries.iter().map(|delivery| (delivery.id, delivery.manner)).collect();
             let inputs = deliveries.into_iter().map(|delivery| delivery.judged_at(replayed_at)).collect();
             sent.push(resident.address.send(Take { inputs, settings }));
-            places.push((key, ids, resident.indexed_at, resident.last_notification));
+            places.push((key, entries, resident.indexed_at, resident.last_notification));
         }
         // All of them are on their way; in order each answer is there, or is the next to come.
-        for (taken, (key, ids, indexed_at, previous)) in sent.into_iter().zip(places) {
+        for (taken, (key, entries, indexed_at, previous)) in sent.into_iter().zip(places) {
             let taken = taken.await.map_err(|_| actor_died(&key))?;
-            self.note_outcomes(draft, &ids, &taken, outcomes).await?;
-            if taken.outcomes.iter().any(Applied::may_have_changed) {
+            self.note_outcomes(draft, &entries, &taken, outcomes).await?;
+            if entries.iter().zip(&taken.outcomes).any(|((_, manner), judged)| manner.may_have_changed(judged)) {
                 draft.take(&key, taken, indexed_at, previous);
             }
         }
         Ok(())
     }
 
-    async fn note_outcomes(&self, draft: &mut Draft, ids: &[LogId], taken: &Taken, outcomes: &mut Outcomes) -> Result<(), StoreError> {
-        for (id, outcome) in ids.iter().zip(&taken.outcomes) {
-            match outcome {
-                Applied::Duplicate => outcomes.marks.push((*id, Mark::Repeat)),
-                Applied::Done => outcomes.marks.push((*id, Mark::Done)),
-                Applied::Refused(refusal) => outcomes.marks.push((*id, Mark::Refused(*refusal))),
-                Applied::Failed(reason) => {
+    /// Marks what whoever waits is to hear, and sets aside the events that nobody could apply.
+    async fn note_outcomes(
+        &self,
+        draft: &mut Draft,
+        entries: &[(LogId, Manner)],
+        taken: &Taken,
+        outcomes: &mut Outcomes,
+    ) -> Result<(), StoreError> {
+        for ((id, manner), judged) in entries.iter().zip(&taken.outcomes) {
+            let mark = match (manner, judged) {
+                (_, Ok(Outcome::Duplicate)) => Mark::Duplicate,
+                (_, Ok(Outcome::Refused(refusal))) => Mark::Refused(*refusal),
+                (Manner::Command { .. }, Ok(Outcome::Changed)) => Mark::Done,
+                (Manner::Event, Ok(Outcome::Changed)) | (_, Ok(Outcome::Unchanged)) => continue,
+                (Manner::Command { .. }, Err(reason)) => {
                     tracing::error!(partition = %self.parts.partition, %id, %reason, "a command could not be judged");
-                    outcomes.marks.push((*id, Mark::Failed));
+                    Mark::Failed
                 }
-                Applied::Panicked(reason) => {
+                (Manner::Event, Err(reason)) => {
                     let entry = self.entry_again(*id).await?;
                     self.bury(draft, *id, entry, reason);
+                    continue;
                 }
-                Applied::Changed | Applied::Unchanged => {}
-            }
+            };
+            outcomes.marks.push((*id, mark));
         }
         Ok(())
     }
@@ -246,7 +255,7 @@ impl Owner<'_> {
     }
 
     /// Not everything came by a door that looks at the clock (D9): what no door would have taken goes to the dead letters.
-    /// It was never accepted, so it holds no timer.
+    /// It was never accepted, so it suspends no timer.
     fn refuse(&self, draft: &mut Draft, events: &mut Vec<Delivery>, replayed_at: Option<Timestamp>) {
         let snooze_max = self.parts.options.snooze_max;
         let rejection = |Delivery { accepted, manner, .. }: &Delivery| match manner {
@@ -347,11 +356,11 @@ impl Owner<'_> {
             }
             return Ok(()); // another letter's count is not this one's to take
         }
-        self.hold(draft, &key, Input::Released, id).await.map(|_| ())
+        self.tell_of_letter(draft, &key, Input::Released, id).await.map(|_| ())
     }
 
     /// Tells a conversation that an event of it went to the dead letters, or came back. False: its row cannot be read.
-    async fn hold(&mut self, draft: &mut Draft, key: &ConversationKey, input: Input, id: LogId) -> Result<bool, StoreError> {
+    async fn tell_of_letter(&mut self, draft: &mut Draft, key: &ConversationKey, input: Input, id: LogId) -> Result<bool, StoreError> {
         self.tell(draft, key, input, id.accepted_at()).await
     }
 
@@ -367,7 +376,7 @@ impl Owner<'_> {
         let settings = self.settings_of(key.workspace());
         let Some(resident) = self.residents.get_mut(key) else { return Ok(false) };
         let (indexed_at, previous) = (resident.indexed_at, resident.last_notification);
-        let sent = resident.address.send(Hold { input, settings, now });
+        let sent = resident.address.send(Tell { input, settings, now });
         let taken = sent.await.map_err(|_| actor_died(key))?;
         draft.take(key, taken, indexed_at, previous);
         Ok(true)
@@ -383,6 +392,17 @@ fn conversation_of(entry: &Result<Entry, Unreadable>) -> Option<&ConversationKey
 
 pub(super) fn actor_died(key: &ConversationKey) -> StoreError {
     StoreError::Refused(format!("the actor of {key} died: nothing was written").into())
+}
+
+impl Manner {
+    /// Whether the conversation may be another than before: an event that nobody could apply was counted there.
+    fn may_have_changed(self, judged: &Judged) -> bool {
+        match judged {
+            Ok(Outcome::Changed | Outcome::Unchanged) => true,
+            Ok(Outcome::Duplicate | Outcome::Refused(_)) => false,
+            Err(_) => matches!(self, Self::Event),
+        }
+    }
 }
 
 impl Delivery {

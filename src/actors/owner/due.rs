@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::Owner;
 use super::apply::actor_died;
-use crate::actors::shard::conversation::{Applied, Wake};
-use crate::domain::{ConversationKey, Span, Timestamp};
+use crate::actors::shard::conversation::Wake;
+use crate::domain::{ConversationKey, Outcome, Span, Timestamp};
 use crate::faults::{Bug, planted};
 use crate::store::{Barrier, StoreError};
 
@@ -63,7 +63,7 @@ impl Owner<'_> {
         for (taken, (key, indexed_at, previous)) in sent.into_iter().zip(places) {
             let taken = taken.await.map_err(|_| actor_died(&key))?;
             // An index that no longer agrees with the state is put right, be it only that.
-            if taken.outcomes.contains(&Applied::Changed) || taken.look_at != indexed_at {
+            if taken.outcomes.contains(&Ok(Outcome::Changed)) || taken.look_at != indexed_at {
                 draft.take(&key, taken, indexed_at, previous);
             }
         }

@@ -14,7 +14,7 @@ use actix::prelude::*;
 
 use crate::clock::SharedClock;
 use crate::domain::listing::{Move, Standing};
-use crate::domain::{Conversation, ConversationKey, Effects, Input, Outcome, Refusal, Settings, Span, Step, Timestamp, deadline, wake_at};
+use crate::domain::{Conversation, ConversationKey, Effects, Input, Outcome, Settings, Span, Step, Timestamp, deadline, wake_at};
 
 /// How the state machine is called: [`crate::domain::step()`], or in tests one that fails on purpose.
 pub type StepFn = fn(&ConversationKey, Conversation, &Input, &Settings, Timestamp) -> Step;
@@ -128,14 +128,14 @@ impl ConversationActor {
     }
 
     /// A step that no entry of the log asks for.
-    fn look(&mut self, input: &Input, settings: &Settings, now: Timestamp) -> (Effects, Applied) {
+    fn look(&mut self, input: &Input, settings: &Settings, now: Timestamp) -> (Effects, Judged) {
         match self.step(input, settings, now) {
-            Ok((effects, outcome)) => (effects, outcome.into()),
-            Err(reason) => (Effects::default(), Applied::Panicked(reason)),
+            Ok((effects, outcome)) => (effects, Ok(outcome)),
+            Err(reason) => (Effects::default(), Err(reason)),
         }
     }
 
-    fn taken(&mut self, settings: &Settings, ctx: &mut Context<Self>, effects: Effects, outcomes: Vec<Applied>) -> Taken {
+    fn taken(&mut self, settings: &Settings, ctx: &mut Context<Self>, effects: Effects, outcomes: Vec<Judged>) -> Taken {
         self.look_at = self.state.as_deref().and_then(|state| wake_at(state, settings));
         self.arm(ctx);
         Taken { conversation: self.state.clone(), look_at: self.look_at, moved: self.moved(), effects, outcomes }
@@ -182,10 +182,10 @@ pub struct Wake {
     pub settings: Arc<Settings>,
 }
 
-/// An event of this conversation was set aside elsewhere, or came back from there.
+/// Something that no event says: an event was set aside elsewhere or came back from there, or what was written is not needed any more.
 #[derive(Message)]
 #[rtype(result = "Taken")]
-pub struct Hold {
+pub struct Tell {
     pub input: Input,
     pub settings: Arc<Settings>,
     pub now: Timestamp,
@@ -203,44 +203,12 @@ pub struct Taken {
     pub moved: Option<Move>,
     pub effects: Effects,
     /// One an input.
-    pub outcomes: Vec<Applied>,
+    pub outcomes: Vec<Judged>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Applied {
-    Changed,
-    Duplicate,
-    Unchanged,
-    /// `step` panicked, twice; the conversation is held until the event is replayed or dismissed.
-    Panicked(Box<str>),
-    /// A command that was carried out.
-    Done,
-    /// A command that nothing came of.
-    Refused(Refusal),
-    /// A command that `step` panicked on, twice. It holds nothing: it is no reply, and whoever asked is told.
-    Failed(Box<str>),
-}
-
-impl Applied {
-    /// Whether the conversation may be another than before.
-    pub fn may_have_changed(&self) -> bool {
-        match self {
-            Self::Changed | Self::Unchanged | Self::Done | Self::Panicked(_) => true,
-            Self::Duplicate | Self::Refused(_) | Self::Failed(_) => false,
-        }
-    }
-}
-
-impl From<Outcome> for Applied {
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Changed => Self::Changed,
-            Outcome::Duplicate => Self::Duplicate,
-            Outcome::Unchanged => Self::Unchanged,
-            Outcome::Refused(refusal) => Self::Refused(refusal),
-        }
-    }
-}
+/// What came of an input: of the step, or why there was none, for it panicked, twice. Then an event suspends its conversation's timer
+/// until it is replayed or dismissed; a command does not, for it is no reply, and whoever asked is told.
+pub type Judged = Result<Outcome, Box<str>>;
 
 impl Handler<Take> for ConversationActor {
     type Result = MessageResult<Take>;
@@ -252,14 +220,14 @@ impl Handler<Take> for ConversationActor {
             match self.step(&input, &settings, now) {
                 Ok((effects, outcome)) => {
                     all.and(effects);
-                    let is_done = outcome == Outcome::Changed && matches!(input, Input::Command { .. });
-                    outcomes.push(if is_done { Applied::Done } else { outcome.into() });
+                    outcomes.push(Ok(outcome));
                 }
-                Err(reason) if matches!(input, Input::Command { .. }) => outcomes.push(Applied::Failed(reason)),
                 Err(reason) => {
-                    // Held from here on: the event nobody could apply might have been the reply.
-                    let _ = self.step(&Input::SetAside, &settings, now);
-                    outcomes.push(Applied::Panicked(reason));
+                    if !matches!(input, Input::Command { .. }) {
+                        // Nothing closes from here on: the event nobody could apply might have been the reply.
+                        let _ = self.step(&Input::SetAside, &settings, now);
+                    }
+                    outcomes.push(Err(reason));
                 }
             }
         }
@@ -275,7 +243,7 @@ impl Handler<Wake> for ConversationActor {
         let now = if passed { clock } else { trusted.minus(Span::from_millis(1)) };
         let (effects, outcome) = match self.state {
             Some(_) => self.look(&Input::WakeUp, &settings, now),
-            None => (Effects::default(), Applied::Unchanged),
+            None => (Effects::default(), Ok(Outcome::Unchanged)),
         };
         // Still overdue after being looked at: it would ring without end. The shard's tick comes back to it.
         self.queued = self.state.as_deref().and_then(|state| wake_at(state, &settings)).is_some_and(|at| at < trusted);
@@ -283,10 +251,10 @@ impl Handler<Wake> for ConversationActor {
     }
 }
 
-impl Handler<Hold> for ConversationActor {
-    type Result = MessageResult<Hold>;
+impl Handler<Tell> for ConversationActor {
+    type Result = MessageResult<Tell>;
 
-    fn handle(&mut self, Hold { input, settings, now }: Hold, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Tell { input, settings, now }: Tell, ctx: &mut Self::Context) -> Self::Result {
         let (effects, outcome) = self.look(&input, &settings, now);
         MessageResult(self.taken(&settings, ctx, effects, vec![outcome]))
     }

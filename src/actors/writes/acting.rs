@@ -68,8 +68,8 @@ impl Node {
         let mark = receipts.first().and_then(|receipt| receipt.mark);
         let now = self.conversation(&conversation).await?;
         match (mark, now) {
-            (Some(Mark::Done | Mark::Repeat), Some(now)) => Ok(now),
-            (Some(Mark::Done | Mark::Repeat), None) => Err(ActRefused::Refused(Refusal::Unknown)), // retention has taken it
+            (Some(Mark::Done | Mark::Duplicate), Some(now)) => Ok(now),
+            (Some(Mark::Done | Mark::Duplicate), None) => Err(ActRefused::Refused(Refusal::Unknown)), // retention has taken it
             // So much was applied since that nobody remembers.
             (None, _) => Err(StoreError::OutcomeUnknown("what came of the command is not known any more".into()).into()),
             (Some(Mark::Refused(Refusal::OtherVersion)), Some(now)) => Err(ActRefused::VersionMismatch { current: now.version }),

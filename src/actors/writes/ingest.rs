@@ -37,7 +37,7 @@ pub struct Receipt {
 impl Receipt {
     /// Known as applied before.
     pub fn is_duplicate(&self) -> bool {
-        self.mark == Some(Mark::Repeat)
+        self.mark == Some(Mark::Duplicate)
     }
 }
 
@@ -84,7 +84,7 @@ impl Node {
             let rejection = event.rejection(clock, snooze_max);
             if rejection.is_none() {
                 let partition = self.partition(&event.conversation);
-                known.push(self.shard(partition).has_applied(event.name.fingerprint()).then_some(Mark::Repeat));
+                known.push(self.shard(partition).has_applied(event.name.fingerprint()).then_some(Mark::Duplicate));
                 entries.push((partition, Entry::Event(event)));
             }
             verdicts.push(rejection);

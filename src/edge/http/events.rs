@@ -121,7 +121,7 @@ impl Batch {
         }
     }
 
-    async fn ingest(self, node: &Node) -> Result<Outcome, StoreError> {
+    async fn ingest(self, node: &Node) -> Result<Ingested, StoreError> {
         let Self { count, events, names, ignored, mut rejected, alone, room } = self;
         let verdicts = if events.is_empty() { Vec::new() } else { node.ingest(events).await? };
         drop(room);
@@ -139,12 +139,12 @@ impl Batch {
             }
         }
         rejected.sort_unstable_by_key(|rejected| rejected.index);
-        Ok(Outcome { count, receipts, conversations, ignored, rejected, alone })
+        Ok(Ingested { count, receipts, conversations, ignored, rejected, alone })
     }
 }
 
 /// What became of the events of one request.
-struct Outcome {
+struct Ingested {
     count: usize,
     receipts: Vec<Receipt>,
     /// Of each accepted event.
@@ -176,7 +176,7 @@ impl<'a> RejectedView<'a> {
     }
 }
 
-impl Outcome {
+impl Ingested {
     fn accepted(&self) -> u64 {
         self.receipts.len() as u64 + self.ignored
     }
