@@ -17,7 +17,7 @@ use crate::edge::http::admin::Admin;
 use crate::edge::http::{DRAIN_SECS, Edge, Front, Limits, serve_admin, serve_public};
 use crate::edge::writers;
 use crate::telemetry;
-use opening::{Held, Opening};
+use opening::{OpenStore, Opening};
 
 mod opening;
 
@@ -122,9 +122,9 @@ impl App {
             ended = &mut served => Err(ended),
             opened = opening.finish(&front) => opened.map_err(Err),
         };
-        let (held, ended) = match opened {
-            Ok(held) => {
-                let service = Service::start(held, &front, within);
+        let (store, ended) = match opened {
+            Ok(open) => {
+                let service = Service::start(open, &front, within);
                 let ended = tokio::select! {
                     () = shutdown => Ok(()),
                     ended = served => ended,
@@ -138,8 +138,8 @@ impl App {
             }
         };
         admin_handle.stop(false).await;
-        if let Some(held) = held {
-            held.close().await?;
+        if let Some(store) = store {
+            store.close().await?;
         }
         tracing::info!("stopped");
         ended
@@ -160,7 +160,7 @@ fn serve(public: Server, admin: Server) -> impl Future<Output = anyhow::Result<(
 /// What runs while the store is open.
 struct Service {
     stop_grace: Duration,
-    held: Held,
+    open: OpenStore,
     node: Node,
     edge: Arc<Edge>,
     upkeep: tokio::task::JoinHandle<()>,
@@ -168,9 +168,9 @@ struct Service {
 }
 
 impl Service {
-    fn start(held: Held, front: &Front, within: Within) -> Self {
+    fn start(open: OpenStore, front: &Front, within: Within) -> Self {
         let Within { stop_grace, steady, options, limits, writer, metrics } = within;
-        let node = node::start(held.store.clone(), steady, options);
+        let node = node::start(open.store.clone(), steady, options);
         let edge = Edge::new(node.clone(), limits, writer.clone());
         front.open(edge.clone());
         let upkeep = tokio::task::spawn_local(telemetry::upkeep(metrics, node.clone()));
@@ -178,7 +178,7 @@ impl Service {
             let node = node.clone();
             async move { node.write_notes(writer).await }
         });
-        Self { stop_grace, held, node, edge, upkeep, notes }
+        Self { stop_grace, open, node, edge, upkeep, notes }
     }
 
     async fn name_is_lost(&self) -> anyhow::Result<()> {
@@ -188,8 +188,8 @@ impl Service {
     }
 
     /// Ends with the store still open, and nobody using it.
-    async fn stop(self, public: &ServerHandle) -> Held {
-        if !self.held.store.is_exclusive() {
+    async fn stop(self, public: &ServerHandle) -> OpenStore {
+        if !self.open.store.is_exclusive() {
             // Any node answers for any partition: requests need none of them here, and go on until nobody sends any more.
             tracing::info!(grace = ?self.stop_grace, "stopping: not ready any more, the partitions go to other nodes");
             tokio::join!(self.node.drain(), tokio::time::sleep(self.stop_grace));
@@ -202,7 +202,7 @@ impl Service {
         if tokio::time::timeout(NODE_STOP, self.node.stop()).await.is_err() {
             tracing::warn!("the shards did not finish in time; what they had not committed is in the log");
         }
-        self.held
+        self.open
     }
 }
 

@@ -250,8 +250,8 @@ impl Store for Crashing {
         around_call("pin", move || self.0.pin(partition, to))
     }
 
-    fn held(&self) -> Option<Arc<str>> {
-        self.0.held()
+    fn closes_held(&self) -> Option<Arc<str>> {
+        self.0.closes_held()
     }
 
     fn hints(&self) -> tokio::sync::broadcast::Receiver<Hint> {

@@ -225,7 +225,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Why nothing may close at present, whatever its time: the store has lost what would have kept some open. An operator
     /// ends it. `None`: as usual.
-    fn held(&self) -> Option<Arc<str>> {
+    fn closes_held(&self) -> Option<Arc<str>> {
         None
     }
 
@@ -285,7 +285,7 @@ pub struct Applied {
 pub struct Barrier {
     pub clock: Timestamp,
     pub last: LogId,
-    /// Nothing may close now ([`Store::held`]).
+    /// Nothing may close now ([`Store::closes_held`]).
     pub held: bool,
 }
 

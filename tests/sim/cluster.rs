@@ -18,7 +18,7 @@ use crate::world::{PATIENCE, key};
 async fn three_nodes_share_the_partitions() {
     let hosts = Hosts::start(3, 24).await;
     for name in ["a", "b", "c"] {
-        let held = hosts.held_by(name).await;
+        let held = hosts.owned_by(name).await;
         assert!(held > 0, "{name} has nothing");
         assert_eq!(held, hosts.node(name).shards_ready());
     }
@@ -31,7 +31,7 @@ async fn a_dead_nodes_partitions_are_taken_over_after_the_lease() {
     hosts.take(hosts.node("a"), hosts.says("m1", &conversation, MessageSource::User)).await;
     let died = Stopwatch::start();
     hosts.host("b").die();
-    hosts.eventually("others to have its partitions", async || hosts.held_by("b").await == 0).await;
+    hosts.eventually("others to have its partitions", async || hosts.owned_by("b").await == 0).await;
     assert!(died.elapsed() >= LEASE * 2 / 3, "taken over after {:?}", died.elapsed());
     hosts.pass(61);
     hosts.eventually("the close", async || hosts.closes(&conversation).await == 1).await;
@@ -48,7 +48,7 @@ async fn p8_a_stalled_commit_of_a_paused_owner_changes_nothing() {
     hosts.pass(61);
     hosts.eventually("a commit to hang", async || hosts.store.faults().stalled() == 1).await;
     hosts.host("a").die();
-    hosts.eventually("the other to have everything", async || hosts.held_by("b").await == 4).await;
+    hosts.eventually("the other to have everything", async || hosts.owned_by("b").await == 4).await;
     hosts.eventually("the close by the next owner", async || hosts.closes(&conversation).await == 1).await;
     let told = hosts.told(&key(&conversation)).await;
     hosts.store.faults().release_stalled();
@@ -63,9 +63,9 @@ async fn p8_a_stalled_commit_of_a_paused_owner_changes_nothing() {
 async fn an_owner_that_hears_nothing_stops_by_itself_before_another_takes_over() {
     let hosts = Hosts::start(2, 4).await;
     hosts.host("a").line.set(Way::Deaf);
-    let owned = hosts.held_by("a").await;
+    let owned = hosts.owned_by("a").await;
     hosts.eventually("it to stop believing", async || hosts.node("a").shards_ready() == 0).await;
-    assert_eq!(hosts.held_by("a").await, owned, "nobody has taken over yet");
+    assert_eq!(hosts.owned_by("a").await, owned, "nobody has taken over yet");
     hosts.host("a").line.set(Way::Open);
     hosts.settled().await;
 }
@@ -150,7 +150,7 @@ async fn a_node_whose_threads_hang_is_taken_for_dead() {
     let hosts = Hosts::start_with(2, 4, hanging).await;
     let conversation = hosts.conversation_of("a").await;
     accept(hosts.node("b"), hosts.says("hang", &conversation, MessageSource::User)).await;
-    hosts.eventually("the other to have everything", async || hosts.held_by("b").await == 4).await;
+    hosts.eventually("the other to have everything", async || hosts.owned_by("b").await == 4).await;
     let nodes = hosts.node("b").nodes().await.unwrap();
     assert_eq!(nodes.iter().map(|node| node.state).collect::<Vec<_>>(), [NodeState::Lost, NodeState::Live]);
     hosts.settled().await;

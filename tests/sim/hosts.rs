@@ -80,7 +80,7 @@ impl Hosts {
         self.store.cluster().await.unwrap().holders
     }
 
-    pub async fn held_by(&self, name: &str) -> usize {
+    pub async fn owned_by(&self, name: &str) -> usize {
         self.holders().await.iter().flatten().filter(|holder| &*holder.member.node == name).count()
     }
 

@@ -165,7 +165,7 @@ async fn a_move_to_a_node_that_just_died_is_asked_for_and_not_done() {
     hosts.host("b").die();
     let moved = hosts.node("a").move_shard(mine, Some("b".into()), Duration::from_millis(50)).await;
     assert!(matches!(moved, Err(MoveRefused::Unready(Unready::NotYetMoved))), "{moved:?}");
-    hosts.eventually("the living one to have all", async || hosts.held_by("a").await == 4).await;
+    hosts.eventually("the living one to have all", async || hosts.owned_by("a").await == 4).await;
 }
 
 #[actix::test]
@@ -179,11 +179,11 @@ async fn p12_a_rolling_restart_under_load_loses_nothing() {
             let name = old.node.name().to_owned();
             doors.borrow_mut().remove(0);
             old.node.stop().await;
-            assert_eq!(hosts.held_by(&name).await, 0);
+            assert_eq!(hosts.owned_by(&name).await, 0);
             hosts.all.push(Host::start(&name, &hosts.store, &hosts.steady));
             doors.borrow_mut().push(hosts.all[2].node.clone());
             hosts.settled().await;
-            assert!(hosts.held_by(&name).await > 0, "seed {seed}, restart {place}");
+            assert!(hosts.owned_by(&name).await > 0, "seed {seed}, restart {place}");
         }
         println!("seed {seed}: the longest a partition had no owner: {:?}", gaps.end());
         stream.end(&hosts, seed).await;

@@ -137,9 +137,9 @@ impl Node {
         self.presence().unheard.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
-    /// Why nothing closes at present ([`Store::held`](crate::store::Store::held)).
-    pub fn held(&self) -> Option<std::sync::Arc<str>> {
-        self.store().held()
+    /// Why nothing closes at present ([`Store::closes_held`](crate::store::Store::closes_held)).
+    pub fn closes_held(&self) -> Option<std::sync::Arc<str>> {
+        self.store().closes_held()
     }
 
     /// # Errors
@@ -147,11 +147,11 @@ impl Node {
     pub async fn nodes(&self) -> Result<Vec<NodeView>, StoreError> {
         let view = self.store().cluster().await?;
         let seen = self.seen();
-        let mut held: BTreeMap<Box<str>, usize> = BTreeMap::new();
-        view.holders.iter().flatten().for_each(|holder| *held.entry(holder.member.node.clone()).or_default() += 1);
+        let mut owned: BTreeMap<Box<str>, usize> = BTreeMap::new();
+        view.holders.iter().flatten().for_each(|holder| *owned.entry(holder.member.node.clone()).or_default() += 1);
         let shown = |record: &NodeRecord| NodeView {
             state: state(&view, &seen, &record.member.node),
-            partitions: held.get(&record.member.node).copied().unwrap_or(0),
+            partitions: owned.get(&record.member.node).copied().unwrap_or(0),
             record: record.clone(),
         };
         Ok(view.nodes.iter().map(shown).collect())
@@ -164,13 +164,13 @@ impl Node {
         let (seen, desired) = (self.seen(), self.desired(&view));
         let shown = |(place, (holder, stats)): (usize, (&Option<Holder>, PartitionStats))| {
             let partition = PartitionId(place as u16);
-            let held = holder.as_ref().and_then(|holder| seen.since.get(&partition).filter(|(lease, _)| *lease == holder.lease));
+            let taken = holder.as_ref().and_then(|holder| seen.since.get(&partition).filter(|(lease, _)| *lease == holder.lease));
             ShardView {
                 partition,
                 node: holder.as_ref().map(|holder| holder.member.node.clone()),
                 desired: desired[place].map(Into::into),
                 pinned: view.pins.contains_key(&partition),
-                since: held.map(|(_, since)| *since),
+                since: taken.map(|(_, since)| *since),
                 stats,
             }
         };

@@ -46,7 +46,7 @@ pub struct Seen {
     pub lost: BTreeSet<Box<str>>,
     /// Partitions nobody has.
     pub unowned: usize,
-    /// By which lease each partition is held, and since when, as this node saw it.
+    /// By which lease each partition is owned, and since when, as this node saw it.
     pub since: BTreeMap<PartitionId, (Lease, Timestamp)>,
     /// Partitions placed here that do not run here, and for how long that has been so.
     pub missing: BTreeMap<PartitionId, Stopwatch>,
@@ -402,8 +402,8 @@ impl Membership {
 impl Watch {
     fn look(&mut self, asked: Duration, answered: Duration, view: &ClusterView) {
         self.nodes.look(asked, answered, view.nodes.iter().map(|record| (record.member.node.clone(), record.clone())));
-        let held = view.holders.iter().flatten().map(|holder| (holder.lease.partition, holder.clone()));
-        self.holders.look(asked, answered, held);
+        let holders = view.holders.iter().flatten().map(|holder| (holder.lease.partition, holder.clone()));
+        self.holders.look(asked, answered, holders);
     }
 
     /// Says of each process once that its lease is another: the one with the shorter takes partitions of those that live.

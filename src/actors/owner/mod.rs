@@ -53,7 +53,7 @@ pub struct Owner<'a> {
     /// All whose row could not be read since the claim, for as long as it cannot.
     damaged: HashSet<ConversationKey>,
     /// Of which conversations accepted events are in the dead letters without their row counting it, for it could not be read
-    /// then: held like those whose row does, for one of them might be the reply (D2).
+    /// then: suspended like those whose row does, for one of them might be the reply (D2).
     uncounted: HashMap<ConversationKey, HashSet<LogId>>,
     /// Entries up to here are tried one at a time: one of them may have killed the owner before.
     suspect_until: LogId,

@@ -18,7 +18,7 @@ pub struct Why {
     pub snapshot: Snapshot,
     pub now: Timestamp,
     pub timer: Result<WhyDeadline, NoDeadline>,
-    /// Events in the dead letters: the timer is held while there are any.
+    /// Events in the dead letters: the timer is suspended while there are any.
     pub set_aside: u32,
     pub settings: Settings,
     /// The latest notification: where its story is read backwards from.

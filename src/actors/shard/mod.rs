@@ -111,7 +111,7 @@ impl Default for AppliedNames {
 #[derive(Default)]
 pub struct Requests {
     waiting: RefCell<Vec<Waiting>>,
-    /// Of the tenure that is going on; `None`: the partition is not held here.
+    /// Of the tenure that is going on; `None`: the partition is not owned here.
     applied: RefCell<Option<Progress>>,
     order: RefCell<Option<Instruction>>,
     stopping: std::cell::Cell<bool>,
@@ -134,12 +134,12 @@ struct Progress {
 }
 
 impl Requests {
-    /// The partition is held from here on, with everything up to `checkpoint` applied.
+    /// The partition is owned from here on, with everything up to `checkpoint` applied.
     pub fn begin(&self, checkpoint: LogId) {
         *self.applied.borrow_mut() = Some(Progress { begin: checkpoint, checkpoint, ..Progress::default() });
     }
 
-    /// It is held no longer. Whoever waits is told so, and asks the store.
+    /// It is owned no longer. Whoever waits is told so, and asks the store.
     pub fn end(&self) {
         self.applied.borrow_mut().take();
         self.waiting.borrow_mut().clear();

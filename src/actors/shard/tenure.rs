@@ -1,13 +1,13 @@
 //! A shard's life: it rests until its node tells it to take its partition, claims it, works, and lets go of it again.
 //!
 //! ```text
-//! rest ──Take──▶ claim ──granted──▶ hold ──GiveBack──▶ release ──▶ rest
+//! rest ──Take──▶ claim ──granted──▶ own ──GiveBack──▶ release ──▶ rest
 //!   ▲              │ fenced           │ fenced
 //!   └──────────────┴──────────────────┤ refused, unknown, no word in time: what is in memory is dropped
 //!                                     └──▶ claim anew over its own record, while that still stands
 //! ```
 //! Only the shard itself renews its lease: one that is dead or stuck loses it by silence. On a store
-//! that one process has to itself there is nobody to lose it to: it takes its partition whoever held it, and keeps it.
+//! that one process has to itself there is nobody to lose it to: it takes its partition whoever had it, and keeps it.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -45,9 +45,9 @@ pub struct Instruction {
 /// What a node wants of a shard.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Order {
-    /// Have it, over exactly this record of who held it.
+    /// Have it, over exactly this record of who had it.
     Take { over: Option<Holder> },
-    /// Have it no longer, if it is held by this lease.
+    /// Have it no longer, if it is owned by this lease.
     GiveBack { lease: Lease, to: Option<Box<str>> },
 }
 
@@ -172,7 +172,7 @@ impl Life {
                 if is_move {
                     meter::moved_here(partition, heard.map(Stopwatch::elapsed));
                 }
-                self.hold(claim, asked).await
+                self.own(claim, asked).await
             }
             Err(StoreError::Fenced { .. }) if !store.is_exclusive() => self.outdone(),
             Err(StoreError::Fenced { .. }) if is_first => Next::Reclaim,
@@ -204,7 +204,7 @@ impl Life {
     }
 
     /// From a claim to its end, whatever ends it.
-    async fn hold(&mut self, claim: Claim, asked: Stopwatch) -> Next {
+    async fn own(&mut self, claim: Claim, asked: Stopwatch) -> Next {
         let (parts, requests) = (self.parts.clone(), self.requests.clone());
         let lease = claim.lease;
         let clock = Rc::new(LeaseClock::new(asked, (!parts.store.is_exclusive()).then_some(parts.options.lease)));

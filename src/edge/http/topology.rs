@@ -20,7 +20,7 @@ pub async fn topology(edge: web::Data<Edge>, request: HttpRequest) -> Result<Htt
     let incarnation = format!("{:016x}", edge.node.incarnation());
     let (partitions, node) = (edge.node.partitions(), edge.node.name());
     Ok(HttpResponse::Ok().json(json!({"partitions": partitions, "hash": "crc32", "incarnation": incarnation, "node": node,
-                                       "closes_held": edge.node.held().as_deref()})))
+                                       "closes_held": edge.node.closes_held().as_deref()})))
 }
 
 /// # Errors

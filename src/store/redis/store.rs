@@ -201,8 +201,8 @@ impl Store for RedisStore {
         async move { self.inner.pin(partition, to.as_deref()).await }.boxed()
     }
 
-    fn held(&self) -> Option<Arc<str>> {
-        self.inner.hold.why()
+    fn closes_held(&self) -> Option<Arc<str>> {
+        self.inner.store_hold.why()
     }
 
     fn hints(&self) -> tokio::sync::broadcast::Receiver<Hint> {
