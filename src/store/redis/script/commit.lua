@@ -2,7 +2,7 @@
 local lease, states, deadlines, events, notifications, settings, dead, letters, marks, rollups, texts, lists = unpack(KEYS)
 local epoch, nonce, based_on, commit, checkpoint, not_before, trying, trim_below, first_told, last_told = unpack(ARGV, 1, 10)
 local keep_log, channel, hint, lists_now = unpack(ARGV, 11, 14)
--- How many of each follow, in this order; and of how many arguments each is made.
+-- How many of each follow, from FIRST on and in this order.
 local FIRST = 30
 local function count(nth) return tonumber(ARGV[14 + nth]) end
 local told, rows_put, rows_removed, deadlines_put, deadlines_removed = count(1), count(2), count(3), count(4), count(5)
