@@ -30,6 +30,7 @@ pub mod memory;
 pub mod record;
 pub mod redis;
 pub mod ring;
+pub mod testing;
 
 pub use batch::{Batch, Lists, Notification, RollupWrite, RowChange, RowWrite, THINNED_MAX};
 pub use cluster::{ClusterView, Hint, Holder, Member, NodeRecord};
@@ -71,14 +72,6 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// `Fenced`: the record is another one by now; nothing was changed.
     fn claim(&self, partition: PartitionId, by: Member, over: Option<Holder>) -> BoxFuture<'_, Result<Claim, StoreError>>;
-
-    /// Takes a partition over whoever holds it: where nobody else can live, and in tests of what follows a claim.
-    fn seize(&self, partition: PartitionId, by: Member) -> BoxFuture<'_, Result<Claim, StoreError>> {
-        Box::pin(async move {
-            let holder = self.cluster().await?.holders.into_iter().nth(usize::from(partition.0)).flatten();
-            self.claim(partition, by, holder).await
-        })
-    }
 
     /// Moves the beat of the lease, so that nobody takes the holder for dead. A commit does the same.
     ///
@@ -182,11 +175,6 @@ pub trait Store: Send + Sync + 'static {
         settings: Settings,
         history: Option<Vec<u8>>,
     ) -> BoxFuture<'_, Result<bool, StoreError>>;
-
-    /// The same, and the history stays as it is.
-    fn put_settings(&self, workspace: Box<str>, expected: u64, settings: Settings) -> BoxFuture<'_, Result<bool, StoreError>> {
-        self.record_settings(workspace, expected, settings, None)
-    }
 
     /// A document of a workspace; `None`: it has none on this shelf.
     fn document(&self, shelf: Shelf, workspace: Box<str>) -> BoxFuture<'_, Result<Option<Document>, StoreError>>;

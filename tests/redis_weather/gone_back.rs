@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use adjourn::store::redis::hold::{hold, resume};
 use adjourn::store::redis::{RedisOptions, RedisStore};
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::*;
 
 use crate::bench::*;

@@ -1,5 +1,6 @@
 //! Answers that do not come, and requests that come late.
 
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::*;
 
 use crate::bench::*;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use adjourn::domain::{PartitionId, Timestamp};
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::*;
 
 use crate::bench::*;

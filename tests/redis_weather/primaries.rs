@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use adjourn::store::redis::{Durability, OpenError, RedisOptions, RedisStore};
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::*;
 
 use crate::bench::*;

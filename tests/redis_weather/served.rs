@@ -6,6 +6,7 @@ use adjourn::actors::Fed;
 use adjourn::domain::event::MessageSource;
 use adjourn::domain::notice::Notice;
 use adjourn::domain::{NoticeKind, PartitionId, Settings};
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::*;
 use serde_json::json;
 

@@ -8,6 +8,7 @@ use adjourn::domain::event::MessageSource;
 use adjourn::domain::notice::Status;
 use adjourn::domain::settings::SettingsChange;
 use adjourn::domain::{Conversation, ConversationKey, Input, Settings, Step, Timestamp, invariant, step};
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::{LogId, Member, Store};
 
 use crate::hosts::{Host, Hosts, LEASE, accept};

@@ -6,6 +6,7 @@ use adjourn::domain::event::{Assignee, AssigneeKind, EventKind};
 use adjourn::domain::listing::{Of, Section, SectionQuery};
 use adjourn::domain::notice::Status;
 use adjourn::domain::step;
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::{Member, Store};
 
 use crate::world::*;

@@ -2,6 +2,7 @@
 
 use adjourn::actors::NodeOptions;
 use adjourn::domain::{Conversation, ConversationKey, Input, Settings, Step, Timestamp, step};
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::{DeadLetterAction, Store};
 
 use crate::world::{PATIENCE, World, key, minute, options};

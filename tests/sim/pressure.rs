@@ -10,6 +10,7 @@ use adjourn::domain::{
     Conversation, ConversationKey, Input, Notice, NoticeKind, PartitionCount, PartitionId, Settings, Span, Step, Timestamp, step,
 };
 use adjourn::store::memory::MemoryStore;
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::{Entry, Store};
 
 use crate::poison::quiet_panics;

@@ -205,6 +205,7 @@ mod tests {
     use crate::domain::PartitionCount;
     use crate::domain::testing::at;
     use crate::store::memory::MemoryStore;
+    use crate::store::testing::StoreInTests;
     use crate::store::{Batch, Member, RowChange, RowWrite};
 
     fn key(workspace: &str, n: i64) -> ConversationKey {

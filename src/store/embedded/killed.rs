@@ -7,6 +7,7 @@ use super::*;
 use crate::clock::WallClock;
 use crate::domain::Notice;
 use crate::domain::testing::{at, human, key};
+use crate::store::testing::StoreInTests;
 use crate::store::{Notification, RowChange, RowWrite};
 
 const P: PartitionId = PartitionId(0);

@@ -8,6 +8,7 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::domain::testing::{accepted, at, contact, human, key};
 use crate::domain::{Input, Notice, step};
+use crate::store::testing::StoreInTests;
 use crate::store::{CommitId, DeadLetter, Notification, RowChange, RowWrite, Unreadable};
 
 const P0: PartitionId = PartitionId(0);
