@@ -25,6 +25,7 @@ pub mod cluster;
 pub mod crash;
 pub mod embedded;
 pub mod entry;
+pub mod forward;
 mod lists;
 pub mod memory;
 pub mod record;
