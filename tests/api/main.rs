@@ -13,6 +13,8 @@ mod letters;
 mod nodes;
 mod notes;
 mod notifications;
+#[path = "../patience/mod.rs"]
+mod patience;
 mod reading;
 mod reports;
 mod security;

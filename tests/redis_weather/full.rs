@@ -6,6 +6,7 @@ use adjourn::store::*;
 
 use crate::bench::*;
 use crate::ground::*;
+use crate::patience::eventually;
 use crate::rig::server::Options;
 use crate::witness::Witness;
 

@@ -9,6 +9,7 @@ use adjourn::store::*;
 
 use crate::bench::*;
 use crate::ground::*;
+use crate::patience::eventually;
 use crate::rig::clock::ClockFile;
 use crate::rig::server::{Aof, Options};
 

@@ -109,13 +109,3 @@ pub async fn bench(url: String) -> Bench {
     };
     Bench::new(Hands::tied(), Box::new(open)).await
 }
-
-/// Asks every few milliseconds until it is so.
-pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let waiting = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(crate::rig::process::PATIENCE, waiting).await.unwrap_or_else(|_| panic!("waited in vain for {what}"));
-}

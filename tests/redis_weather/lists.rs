@@ -5,8 +5,8 @@ use adjourn::domain::listing::Of;
 use adjourn::domain::notice::Status;
 
 use crate::bench::{P, section, whole};
-use crate::ground::eventually;
 use crate::outside::conversations_of;
+use crate::patience::eventually;
 use crate::ward::Ward;
 
 /// Of four conversations three are open.

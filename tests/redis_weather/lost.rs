@@ -5,6 +5,7 @@ use adjourn::store::*;
 
 use crate::bench::*;
 use crate::ground::*;
+use crate::patience::eventually;
 use crate::rig::proxy::Proxy;
 use crate::rig::server::Server;
 use crate::witness::Witness;

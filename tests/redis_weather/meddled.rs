@@ -9,6 +9,7 @@ use adjourn::store::*;
 
 use crate::bench::*;
 use crate::ground::*;
+use crate::patience::eventually;
 use crate::witness::Witness;
 
 fn says(result: &Result<(), StoreError>, words: &str) -> bool {
