@@ -4,7 +4,7 @@
 //! of notifications and the position in the log up to which all that was applied, and changes the last four together.
 //! Whoever writes shows a [`Lease`]; a lease that is not the stored one is refused, whatever the time is. Commits form a
 //! chain: each names the one it builds on and is refused unless that is the stored one, so a late commit, a doubled one
-//! and one from before the store lost its last second are all caught by one comparison.
+//! and one from before the store lost its last second are all caught by one comparison (D3).
 //!
 //! A store never decides: when a conversation closes is settled in [`crate::domain`]. It does refuse a close that its own
 //! clock or its own log forbids ([`Batch::not_before`]), because only it can compare both in one atomic step (D1, D2).

@@ -219,7 +219,7 @@ impl Node {
         match state(&view, &self.seen(), node) {
             NodeState::Live if is_known => Ok(()),
             NodeState::Draining if is_known => Err(MoveRefused::Draining(node.into())),
-            _ => Err(MoveRefused::UnknownNode(node.into())),
+            NodeState::Live | NodeState::Draining | NodeState::Lost => Err(MoveRefused::UnknownNode(node.into())),
         }
     }
 
