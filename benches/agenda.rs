@@ -10,6 +10,7 @@ use adjourn::domain::{
     Accepted, Conversation, ConversationKey, Event, EventName, Input, PartitionCount, PartitionId, Settings, Span, Timestamp, step, wake_at,
 };
 use adjourn::store::embedded::{EmbeddedOptions, EmbeddedStore};
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::{Batch, RowChange, RowWrite, Store};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 

@@ -20,6 +20,7 @@ use adjourn::domain::{
     Settings, Snapshot, Span, Timestamp, step,
 };
 use adjourn::store::embedded::{EmbeddedOptions, EmbeddedStore};
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::{Batch, CommitId, Entry, Lease, LogId, Notification, RowChange, RowWrite, Store};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::future::join_all;

@@ -26,9 +26,9 @@
 //!
 //! `edge::http::events` reads the body, `wire` turns each line into a [`domain::Event`], [`actors::Node::ingest`] puts
 //! them into the logs of their partitions; they are durable, and the producer is answered. The partition's shard reads
-//! them (`actors::turns`), hands each (`actors::apply`) to the actor of its conversation, which takes a [`domain::step()`]: the contact spoke
-//! last, there is no deadline any more. The shard gathers the steps of a batch and commits them in one atomic write:
-//! states, index, notifications, the position in the log. Subscribers wake and read `timer.cancelled`.
+//! them (`actors::shard::turns`), hands each (`actors::owner::apply`) to the actor of its conversation, which takes a
+//! [`domain::step()`]: the contact spoke last, there is no deadline any more. The shard gathers the steps of a batch and commits
+//! them in one atomic write: states, index, notifications, the position in the log. Subscribers wake and read `timer.cancelled`.
 //!
 //! # A deadline passes
 //!
@@ -45,10 +45,10 @@
 //! gives its partitions away a few at a time, and says to whom: that node claims at once. One that dies is seen to stand
 //! still, on the monotonic clocks of the others, for a whole lease; then its partitions are claimed over exactly the record
 //! that stood still. A holder that hears nothing of the store for two thirds of its lease stops by itself
-//! (`actors::tenure`). None of this makes a write safe: the fence does, in every commit.
+//! (`actors::shard::tenure`). None of this makes a write safe: the fence does, in every commit.
 //!
 //! Any node answers any request: what is taken goes into the log of whoever owns the partition, and whoever waits for it to
-//! be applied asks the owner's shard, or the store where the owner is another node (`actors::applied`).
+//! be applied asks the owner's shard, or the store where the owner is another node (`actors::writes::elsewhere`).
 //!
 //! # Choices that look like oversights
 //!

@@ -12,50 +12,35 @@
 //! Beside the shards runs the node's membership: it shows that the node lives, sees who else does, and tells each shard to
 //! take its partition or to give it back.
 //!
+//! | folder | what it does |
+//! |---|---|
+//! | [`node`] | starts everything, and is the handle by which all else asks |
+//! | [`membership`] | which node has which partition |
+//! | [`shard`] | one partition's actor and the conversations that live in it: claims, takes turns, gives back |
+//! | [`owner`] | what a shard does in a turn while it has its partition: applies the log, closes what is due, commits |
+//! | [`writes`] | what changes something: goes through the log, and is answered when it is durable or applied |
+//! | [`reads`] | what changes nothing: conversations, lists, reports, the feed of notifications |
+//! | [`notes`] | closing notes written from what was said |
+//!
 //! Never here: HTTP, Redis, rendering.
 
-pub mod acting;
-pub mod agents;
-pub mod applied;
-pub mod apply;
-pub mod applying;
-pub mod assign;
-pub mod audit;
-pub mod cluster;
-pub mod conversation;
-pub mod desk;
-mod documents;
-pub mod draft;
-pub mod due;
-pub mod feed;
-pub mod forecast;
-pub mod handle;
-pub mod history;
-pub mod ingest;
-pub mod keys;
-pub mod list;
-pub mod listing;
 pub mod membership;
 pub mod meter;
-pub mod names;
 pub mod node;
 pub mod notes;
-pub mod options;
 pub mod owner;
-pub mod report;
-pub mod residents;
-pub mod rollups;
-pub mod running;
+pub mod reads;
 pub mod shard;
-pub mod tenure;
-pub mod turns;
-pub mod upkeep;
-pub mod waiting;
-pub mod writer;
+pub mod writes;
 
-pub use acting::{ActRefused, Command};
-pub use feed::{Cursor, Fed, Feed};
-pub use handle::{Node, Unready, Why};
-pub use ingest::{Receipt, Verdict};
-pub use list::{ListQuery, Page};
-pub use options::NodeOptions;
+// By the names that the doors know them by.
+pub use membership::cluster;
+pub use node::handle;
+pub use node::handle::{Node, Unready};
+pub use node::options::NodeOptions;
+pub use notes::writer;
+pub use reads::conversations::Why;
+pub use reads::feed::{Cursor, Fed, Feed};
+pub use reads::list::{ListQuery, Page};
+pub use writes::acting::{ActRefused, Command};
+pub use writes::ingest::{Receipt, Verdict};

@@ -9,8 +9,9 @@ use actix_web::dev::{Server, ServerHandle};
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::actors::writer::NoteWriter;
-use crate::actors::{Node, NodeOptions, keys, node};
+use crate::actors::notes::writer::NoteWriter;
+use crate::actors::writes::keys;
+use crate::actors::{Node, NodeOptions, node};
 use crate::clock::{SharedClock, SteadyClock, WallClock};
 use crate::config::Config;
 use crate::edge::http::access::{Gate, OperatorKey};
@@ -19,7 +20,7 @@ use crate::edge::http::{DRAIN_SECS, Edge, Front, Limits, serve_admin, serve_publ
 use crate::edge::writers;
 use crate::telemetry;
 use crate::tls::ServerIdentity;
-use opening::{Held, Opening};
+use opening::{OpenStore, Opening};
 
 mod opening;
 
@@ -144,7 +145,7 @@ impl App {
                 started = &mut starting => started.map_err(Err),
             },
         };
-        let (held, ended) = match started {
+        let (store, ended) = match started {
             Ok(service) => {
                 let ended = tokio::select! {
                     () = shutdown => Ok(()),
@@ -159,8 +160,8 @@ impl App {
             }
         };
         admin_handle.stop(false).await;
-        if let Some(held) = held {
-            held.close().await?;
+        if let Some(store) = store {
+            store.close().await?;
         }
         tracing::info!("stopped");
         ended
@@ -181,7 +182,7 @@ fn serve(public: Server, admin: Server) -> impl Future<Output = anyhow::Result<(
 /// What runs while the store is open.
 struct Service {
     stop_grace: Duration,
-    held: Held,
+    open: OpenStore,
     node: Node,
     edge: Arc<Edge>,
     upkeep: tokio::task::JoinHandle<()>,
@@ -190,17 +191,17 @@ struct Service {
 }
 
 impl Service {
-    async fn start(held: Held, front: &Front, within: Within) -> anyhow::Result<Self> {
+    async fn start(open: OpenStore, front: &Front, within: Within) -> anyhow::Result<Self> {
         let Within { stop_grace, steady, options, limits, writer, operator, exposed, identity, metrics } = within;
-        let gate = gate(&held, operator).await;
+        let gate = gate(&open, operator).await;
         if let Some(address) = exposed.filter(|_| gate.is_open()) {
-            held.close().await?;
+            open.close().await?;
             anyhow::bail!(
                 "listen: {address} is not a loopback address, and there are no keys, so that anybody could read and close conversations: \
                  set keys.operator_file, or create keys while it listens on 127.0.0.1, or --insecure behind something that checks who asks"
             );
         }
-        let node = node::start(held.store.clone(), steady, options);
+        let node = node::start(open.store.clone(), steady, options);
         let edge = Edge::new(node.clone(), limits, writer.clone(), gate);
         front.open(edge.clone());
         let upkeep = tokio::task::spawn_local(telemetry::upkeep(metrics, node.clone()));
@@ -215,7 +216,7 @@ impl Service {
         if let Some(identity) = identity {
             tokio::task::spawn_local(identity.watch(edge.stopping()));
         }
-        Ok(Self { stop_grace, held, node, edge, upkeep, notes, keys })
+        Ok(Self { stop_grace, open, node, edge, upkeep, notes, keys })
     }
 
     async fn name_is_lost(&self) -> anyhow::Result<()> {
@@ -225,8 +226,8 @@ impl Service {
     }
 
     /// Ends with the store still open, and nobody using it.
-    async fn stop(self, public: &ServerHandle) -> Held {
-        if !self.held.store.is_exclusive() {
+    async fn stop(self, public: &ServerHandle) -> OpenStore {
+        if !self.open.store.is_exclusive() {
             // Any node answers for any partition: requests need none of them here, and go on until nobody sends any more.
             tracing::info!(grace = ?self.stop_grace, "stopping: not ready any more, the partitions go to other nodes");
             tokio::join!(self.node.drain(), tokio::time::sleep(self.stop_grace));
@@ -240,14 +241,14 @@ impl Service {
         if tokio::time::timeout(NODE_STOP, self.node.stop()).await.is_err() {
             tracing::warn!("the shards did not finish in time; what they had not committed is in the log");
         }
-        self.held
+        self.open
     }
 }
 
 /// The keys of the store, without which nobody can be let in or kept out.
-async fn gate(held: &Held, operator: Option<OperatorKey>) -> Gate {
+async fn gate(open: &OpenStore, operator: Option<OperatorKey>) -> Gate {
     loop {
-        match keys::stored(&*held.store).await {
+        match keys::stored(&*open.store).await {
             Ok((keys, now)) => return Gate::new(operator, keys, now),
             Err(error) => tracing::warn!(%error, "the keys cannot be read yet; trying again"),
         }

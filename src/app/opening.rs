@@ -20,18 +20,18 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 const TOLD_EVERY: Duration = Duration::from_secs(30);
 
 /// An open store, and how to let go of it.
-pub struct Held {
+pub struct OpenStore {
     pub store: Arc<dyn Store>,
     close: Box<dyn FnOnce() + Send>,
 }
 
-impl Held {
+impl OpenStore {
     fn new<S: Store>(store: Arc<S>, close: fn(&S)) -> anyhow::Result<Self> {
-        let held = Arc::clone(&store);
+        let to_close = Arc::clone(&store);
         let store: Arc<dyn Store> = store;
         #[cfg(feature = "faults")]
         let store = crate::store::crash::around(store).map_err(anyhow::Error::msg)?;
-        Ok(Self { store, close: Box::new(move || close(&held)) })
+        Ok(Self { store, close: Box::new(move || close(&to_close)) })
     }
 
     /// # Errors
@@ -44,7 +44,7 @@ impl Held {
 
 /// A store that is open, or to be opened.
 pub enum Opening {
-    Open(Held),
+    Open(OpenStore),
     Redis(Box<RedisChoice>, RedisOptions),
 }
 
@@ -61,7 +61,7 @@ impl Opening {
                     segment_bytes: config.event_log.segment_bytes,
                     ..EmbeddedOptions::new(wall)
                 };
-                Self::Open(Held::new(EmbeddedStore::open(path, options).context("store")?, EmbeddedStore::close)?)
+                Self::Open(OpenStore::new(EmbeddedStore::open(path, options).context("store")?, EmbeddedStore::close)?)
             }
             StoreChoice::Redis(choice) => {
                 let options = RedisOptions {
@@ -81,9 +81,9 @@ impl Opening {
     ///
     /// # Errors
     /// When waiting does not help: says what to do.
-    pub async fn finish(self, front: &Front) -> anyhow::Result<Held> {
+    pub async fn finish(self, front: &Front) -> anyhow::Result<OpenStore> {
         let (choice, options) = match self {
-            Self::Open(held) => return Ok(held),
+            Self::Open(opened) => return Ok(opened),
             Self::Redis(choice, options) => (choice, options),
         };
         let refused = |reason| anyhow::anyhow!("store: {}: {reason}", choice.target);
@@ -93,7 +93,7 @@ impl Opening {
             match RedisStore::open_on(link.clone(), options.clone()).await {
                 Ok(store) => {
                     tracing::info!(store = %choice.target, "the store is open");
-                    return Held::new(store, RedisStore::close);
+                    return OpenStore::new(store, RedisStore::close);
                 }
                 Err(error @ OpenError::Refused(_)) => return Err(refused(error)),
                 // A wrong password among others: it is set on the server by somebody else, perhaps after we were started.

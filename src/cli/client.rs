@@ -87,7 +87,8 @@ impl Client {
     /// A client of the admin port of a service on this machine, whatever proxy the environment names.
     pub fn near(authority: &str) -> Result<Self, Failure> {
         let base = Url::parse(&format!("http://{authority}")).map_err(Failure::usage)?;
-        let http = tls::http(None).map_err(Failure::failed)?.no_proxy().connect_timeout(CONNECT_TIMEOUT).build().map_err(Failure::failed)?;
+        let http =
+            tls::http(None).map_err(Failure::failed)?.no_proxy().connect_timeout(CONNECT_TIMEOUT).build().map_err(Failure::failed)?;
         Ok(Self { http, base, api_key: None, says_where: "--admin-listen says where; --store is for one that is stopped" })
     }
 

@@ -54,7 +54,23 @@ impl Event {
             EventKind::Snoozed { until } | EventKind::Held { until: Some(until), .. } if until > self.time.plus(snooze_max) => {
                 Some(Rejection::SnoozeTooLong { max: snooze_max })
             }
-            _ => None,
+            EventKind::Message { .. }
+            | EventKind::MessageFailed { .. }
+            | EventKind::Opened { .. }
+            | EventKind::Closed { .. }
+            | EventKind::Assigned(_)
+            | EventKind::Unassigned
+            | EventKind::Snoozed { .. }
+            | EventKind::Unsnoozed
+            | EventKind::Blocked
+            | EventKind::Unblocked
+            | EventKind::Noted { .. }
+            | EventKind::Held { .. }
+            | EventKind::HoldEnded { .. }
+            | EventKind::Exempted { .. }
+            | EventKind::ExemptionEnded { .. }
+            | EventKind::Written { .. }
+            | EventKind::Unwritten { .. } => None,
         }
     }
 }

@@ -107,7 +107,22 @@ impl Cause {
             EventKind::Message { message_id: Some(id), .. } | EventKind::MessageFailed { message_id: id } => {
                 Some(id).filter(|id| ***id != *event.name.id()).cloned()
             }
-            _ => None,
+            EventKind::Message { .. }
+            | EventKind::Opened { .. }
+            | EventKind::Closed { .. }
+            | EventKind::Assigned(_)
+            | EventKind::Unassigned
+            | EventKind::Snoozed { .. }
+            | EventKind::Unsnoozed
+            | EventKind::Blocked
+            | EventKind::Unblocked
+            | EventKind::Noted { .. }
+            | EventKind::Held { .. }
+            | EventKind::HoldEnded { .. }
+            | EventKind::Exempted { .. }
+            | EventKind::ExemptionEnded { .. }
+            | EventKind::Written { .. }
+            | EventKind::Unwritten { .. } => None,
         };
         Self::Event {
             name: event.name.clone(),

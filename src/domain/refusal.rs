@@ -20,7 +20,7 @@ named! {
 }
 
 /// What stands against this command before it is tried; `expected` is the version it was meant for. Closing and opening: L0a,
-/// L4, L7 to L10; the end of a snooze or a block that is none: L0a. What is tried and comes to nothing, for something that counts as later
+/// L4, L7, L8, L9, L10; the end of a snooze or a block that is none: L0a. What is tried and comes to nothing, for something that counts as later
 /// says otherwise (D5), is [`Refusal::Overtaken`].
 pub fn refusal(
     conversation: &Conversation,
@@ -69,7 +69,7 @@ fn names_already(conversation: &Conversation, note: &Note) -> bool {
     written.is_some_and(|written| written.category == note.category)
 }
 
-/// L7 to L10: what the workspace asks of a note. Only a user is bound to write one.
+/// L7, L8, L9, L10: what the workspace asks of a note: none, one or not, or what is required. Only a user is bound to write one.
 fn of_the_note(source: ClosingSource, note: Option<&Note>, settings: &Settings) -> Option<Refusal> {
     let category = note.and_then(|note| note.category.as_ref());
     let (lacks_category, lacks_summary) = (category.is_none(), note.is_none_or(|note| note.summary.is_none()));

@@ -27,7 +27,7 @@ pub enum Input {
     Command { accepted: Accepted, expected: Option<u64> },
     /// Time to look. Has no authority: an early or doubled wake-up changes nothing.
     WakeUp,
-    /// An event of this conversation went to the dead letters: its timer is held.
+    /// An event of this conversation went to the dead letters: its timer is suspended.
     SetAside,
     /// One of them was replayed or dismissed.
     Released,
@@ -71,6 +71,7 @@ impl Step {
     }
 }
 
+/// What a step came to. What a store keeps of it for whoever waits is [`Mark`](crate::store::Mark).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
     /// The state changed, be it only a counter.
@@ -89,8 +90,8 @@ pub fn step(key: &ConversationKey, before: Conversation, input: &Input, settings
         Input::Event(accepted) => event(key, before, accepted, settings, now),
         Input::Command { accepted, expected } => command(key, before, accepted, *expected, settings, now),
         Input::WakeUp => wake_up(key, before, settings, now),
-        Input::SetAside => held(before, |count| count.saturating_add(1)),
-        Input::Released => held(before, |count| count.saturating_sub(1)),
+        Input::SetAside => letters(before, |count| count.saturating_add(1)),
+        Input::Released => letters(before, |count| count.saturating_sub(1)),
         Input::Forget => forget(key, before, settings, now),
     }
 }
@@ -227,7 +228,8 @@ fn forget(key: &ConversationKey, conversation: Conversation, settings: &Settings
     turn.done(Outcome::Changed)
 }
 
-fn held(mut conversation: Conversation, count: impl Fn(u32) -> u32) -> Step {
+/// Counts its events in the dead letters: while there are any, nothing closes it by timer.
+fn letters(mut conversation: Conversation, count: impl Fn(u32) -> u32) -> Step {
     conversation.set_aside = count(conversation.set_aside);
     Step::quiet(conversation, Outcome::Changed)
 }

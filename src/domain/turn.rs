@@ -355,7 +355,7 @@ impl<'a> Turn<'a> {
         self.tell(NoticeKind::Closed);
     }
 
-    /// T6: the deadline passed and nobody replied. Sends `closed` alone.
+    /// T6: the deadline passed and nobody replied. Sends `closed` alone. Once an episode (D3): of one that is closed nothing is due.
     pub fn auto_close(&mut self, auto: AutoClosing) {
         self.turn();
         self.tell_snooze(None);

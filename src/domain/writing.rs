@@ -1,4 +1,4 @@
-//! What a closing note is written from, and what comes of it (L11, L12). Whoever writes one is `actors::writer`.
+//! What a closing note is written from, and what comes of it (L11, L12). Whoever writes one is `actors::notes::writer`.
 
 use std::fmt;
 

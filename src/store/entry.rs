@@ -124,11 +124,12 @@ pub struct Unreadable {
     pub conversation: Option<ConversationKey>,
 }
 
-/// What is kept of an entry for whoever waits to hear: of an event, that it changed nothing; of a command, what came of it.
+/// What is kept of an entry for whoever waits to hear: of an event, that it changed nothing; of a command, what came of it. The
+/// [`Outcome`](crate::domain::Outcome) of its step is what this is made of, where there was a step.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Mark {
     /// It was applied before (D6).
-    Repeat,
+    Duplicate,
     /// It could not be judged: it or its conversation's record cannot be read, or the judge panicked, or died.
     Failed,
     /// A command that was carried out. Said, so that silence is never taken for it.
@@ -138,7 +139,7 @@ pub enum Mark {
 }
 
 impl Mark {
-    const REPEAT: u8 = 0;
+    const DUPLICATE: u8 = 0;
     const FAILED: u8 = 1;
     const DONE: u8 = 2;
     const REFUSED: u8 = 3;
@@ -146,7 +147,7 @@ impl Mark {
     /// As stores have it; it never changes.
     pub fn code(self) -> u8 {
         match self {
-            Self::Repeat => Self::REPEAT,
+            Self::Duplicate => Self::DUPLICATE,
             Self::Failed => Self::FAILED,
             Self::Done => Self::DONE,
             Self::Refused(refusal) => Self::REFUSED + refusal as u8,
@@ -156,7 +157,7 @@ impl Mark {
     /// Reads what [`code`](Self::code) gave; one of a later version says no more than that nobody here knows.
     pub fn of(code: u8) -> Self {
         match code {
-            Self::REPEAT => Self::Repeat,
+            Self::DUPLICATE => Self::Duplicate,
             Self::DONE => Self::Done,
             _ => match code.checked_sub(Self::REFUSED).and_then(|nth| Refusal::ALL.get(usize::from(nth))) {
                 Some(refusal) => Self::Refused(*refusal),

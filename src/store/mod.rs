@@ -4,7 +4,7 @@
 //! of notifications and the position in the log up to which all that was applied, and changes the last four together.
 //! Whoever writes shows a [`Lease`]; a lease that is not the stored one is refused, whatever the time is. Commits form a
 //! chain: each names the one it builds on and is refused unless that is the stored one, so a late commit, a doubled one
-//! and one from before the store lost its last second are all caught by one comparison.
+//! and one from before the store lost its last second are all caught by one comparison (D3).
 //!
 //! A store never decides: when a conversation closes is settled in [`crate::domain`]. It does refuse a close that its own
 //! clock or its own log forbids ([`Batch::not_before`]), because only it can compare both in one atomic step (D1, D2).
@@ -27,12 +27,14 @@ pub mod cluster;
 pub mod crash;
 pub mod embedded;
 pub mod entry;
+pub mod forward;
 pub mod hold;
 mod lists;
 pub mod memory;
 pub mod record;
 pub mod redis;
 pub mod ring;
+pub mod testing;
 
 pub use backup::{BackupRefused, BackupState, BackupStatus, Contents};
 pub use batch::{Batch, Lists, Notification, RollupWrite, RowChange, RowWrite, THINNED_MAX};
@@ -76,14 +78,6 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// `Fenced`: the record is another one by now; nothing was changed.
     fn claim(&self, partition: PartitionId, by: Member, over: Option<Holder>) -> BoxFuture<'_, Result<Claim, StoreError>>;
-
-    /// Takes a partition over whoever holds it: where nobody else can live, and in tests of what follows a claim.
-    fn seize(&self, partition: PartitionId, by: Member) -> BoxFuture<'_, Result<Claim, StoreError>> {
-        Box::pin(async move {
-            let holder = self.cluster().await?.holders.into_iter().nth(usize::from(partition.0)).flatten();
-            self.claim(partition, by, holder).await
-        })
-    }
 
     /// Moves the beat of the lease, so that nobody takes the holder for dead. A commit does the same.
     ///
@@ -188,11 +182,6 @@ pub trait Store: Send + Sync + 'static {
         history: Option<Vec<u8>>,
     ) -> BoxFuture<'_, Result<bool, StoreError>>;
 
-    /// The same, and the history stays as it is.
-    fn put_settings(&self, workspace: Box<str>, expected: u64, settings: Settings) -> BoxFuture<'_, Result<bool, StoreError>> {
-        self.record_settings(workspace, expected, settings, None)
-    }
-
     /// A document of a workspace; `None`: it has none on this shelf.
     fn document(&self, shelf: Shelf, workspace: Box<str>) -> BoxFuture<'_, Result<Option<Document>, StoreError>>;
 
@@ -229,13 +218,13 @@ pub trait Store: Send + Sync + 'static {
     fn pin(&self, partition: PartitionId, to: Option<Box<str>>) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Why nothing may close at present, as this process knows it; `None`: as usual.
-    fn held(&self) -> Option<Hold>;
+    fn closes_held(&self) -> Option<Hold>;
 
     /// Holds all closes from now on, durably and for every node: none is committed any more once this answers. Events are taken
     /// and applied as ever. False: they were held already, and for that reason they go on to be.
     ///
     /// # Errors
-    /// `OutcomeUnknown`: look at [`held`](Self::held), or ask again.
+    /// `OutcomeUnknown`: look at [`closes_held`](Self::closes_held), or ask again.
     fn hold_closes(&self, why: Box<str>) -> BoxFuture<'_, Result<bool, StoreError>>;
 
     /// Lets closing go on, for every node, within a second or so: why it was held, if it was.
@@ -329,7 +318,7 @@ pub struct Applied {
 pub struct Barrier {
     pub clock: Timestamp,
     pub last: LogId,
-    /// Nothing may close now ([`Store::held`]).
+    /// Nothing may close now ([`Store::closes_held`]).
     pub held: bool,
 }
 

@@ -190,6 +190,7 @@ struct Named<'a> {
 }
 
 impl Named<'_> {
+    /// Made of what it tells, so that a close that is told again after a crash has the id it had before (D3).
     fn id(&self, version: u64, kind: NoticeKind) -> String {
         if kind == NoticeKind::Closed && planted(Bug::RandomCloseId) {
             return Uuid::new_v4().hyphenated().to_string();

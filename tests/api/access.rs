@@ -8,6 +8,7 @@ use adjourn::edge::http::routes::doors;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
+use crate::patience::eventually;
 use crate::support::*;
 
 const OPERATOR: &str = "an-operators-key-of-32-characters-or-more";
@@ -198,7 +199,7 @@ async fn row_2_a_key_expires() {
     let status = async || app.ask(&key, Method::GET, "/v1/workspaces/acme/conversations", Value::Null).await.status.as_u16();
     assert_eq!(status().await, 200);
     app.0.pass(3_600_000);
-    until("the key expires", async || status().await == 401).await;
+    eventually("the key expires", async || status().await == 401).await;
     assert_eq!(app.ask(OPERATOR, Method::POST, "/v1/keys", body).await.problem(), "already-expired");
     app.0.stop().await;
 }
@@ -291,6 +292,6 @@ async fn row_4_a_workspace_over_its_rate_is_asked_to_wait_and_no_other() {
     assert_eq!((mixed.status.as_u16(), &mixed.json["accepted"]), (202, &json!(1)), "{}", mixed.json);
     assert_eq!(mixed.json["rejected"][0]["problem"]["status"], 429);
     // The same events again, when it is time: none is lost, none counts twice.
-    until("the rate allows it", async || app.post(JSON, message("m-9", "c-1").to_string()).await.status == 202).await;
+    eventually("the rate allows it", async || app.post(JSON, message("m-9", "c-1").to_string()).await.status == 202).await;
     app.stop().await;
 }

@@ -5,15 +5,9 @@ use serde_json::{Value, json};
 
 use crate::support::*;
 
-const CONVERSATION: &str = "/v1/workspaces/acme/conversations/c-1";
-
 /// A request below the conversation, with a body unless that is null.
 fn asking(app: &TestApp, method: Method, what: &str, body: &Value) -> RequestBuilder {
     app.asking(method, &format!("{CONVERSATION}/{what}"), body)
-}
-
-async fn ask(app: &TestApp, method: Method, what: &str, body: Value) -> Answer {
-    Answer::of(asking(app, method, what, &body)).await
 }
 
 /// One conversation, with a timer of an hour.
@@ -33,16 +27,16 @@ async fn told(app: &TestApp) -> Vec<String> {
 #[actix_rt::test]
 async fn l2_l3_l7_l9_closed_with_a_note_and_opened_again() {
     let app = one().await;
-    let off = ask(&app, Method::POST, "close", json!({"note": {"category": "Billing"}})).await;
+    let off = ask_of_it(&app, Method::POST, "close", json!({"note": {"category": "Billing"}})).await;
     assert_eq!((off.status.as_u16(), off.problem()), (422, "notes-off"));
     app.put_settings("acme", json!({"closing_notes": {"mode": "category_and_summary_required"}})).await;
     app.add_category("acme", "Billing").await;
     for (note, problem) in [(json!({}), "category-missing"), (json!({"category": "Billing"}), "summary-missing")] {
-        let answer = ask(&app, Method::POST, "close", json!({"note": note})).await;
+        let answer = ask_of_it(&app, Method::POST, "close", json!({"note": note})).await;
         assert_eq!((answer.status.as_u16(), answer.problem()), (422, problem), "{note}");
     }
     let note = json!({"category": "Billing", "summary": "Paid twice, paid back"});
-    let closed = ask(&app, Method::POST, "close", json!({"by": "ana", "note": note})).await;
+    let closed = ask_of_it(&app, Method::POST, "close", json!({"by": "ana", "note": note})).await;
     assert_eq!(closed.status, 200, "{}", closed.json);
     let shown = &closed.json;
     assert_eq!((&shown["status"], &shown["closed_source"], &shown["closed_by"]), (&json!("closed"), &json!("user"), &json!("ana")));
@@ -50,7 +44,7 @@ async fn l2_l3_l7_l9_closed_with_a_note_and_opened_again() {
     assert_eq!(closed.header("etag"), format!("\"{}\"", shown["version"]));
     assert_eq!(app.get(CONVERSATION).await.json, *shown, "it is durable, and as it was answered");
 
-    let opened = ask(&app, Method::POST, "open", Value::Null).await;
+    let opened = ask_of_it(&app, Method::POST, "open", Value::Null).await;
     assert_eq!((opened.status.as_u16(), &opened.json["episode"], &opened.json["opened_source"]), (200, &json!(2), &json!("user")));
     assert_eq!(told(&app).await, ["conversation.opened", "timer.armed", "timer.cancelled", "conversation.closed", "conversation.reopened"]);
     app.stop().await;
@@ -60,9 +54,9 @@ async fn l2_l3_l7_l9_closed_with_a_note_and_opened_again() {
 async fn l1_assigned_and_taken_away() {
     let app = one().await;
     let assignee = json!({"kind": "human", "id": "bo", "name": "Bo"});
-    assert_eq!(ask(&app, Method::PUT, "assignee", assignee.clone()).await.json["assignee"], assignee);
+    assert_eq!(ask_of_it(&app, Method::PUT, "assignee", assignee.clone()).await.json["assignee"], assignee);
     assert_eq!(app.get("/v1/workspaces/acme/conversations?assignee=bo").await.json["items"][0]["id"], "c-1");
-    let nobodys = ask(&app, Method::DELETE, "assignee", Value::Null).await;
+    let nobodys = ask_of_it(&app, Method::DELETE, "assignee", Value::Null).await;
     assert_eq!((nobodys.status.as_u16(), &nobodys.json["assignee"]), (200, &Value::Null));
     assert_eq!(app.get("/v1/workspaces/acme/conversations?assignee=none").await.json["items"][0]["id"], "c-1");
     app.stop().await;
@@ -72,12 +66,12 @@ async fn l1_assigned_and_taken_away() {
 async fn t9_t11_snoozed_and_woken() {
     let app = one().await;
     let until = "2026-11-22T12:00:00.000Z";
-    let snoozed = ask(&app, Method::PUT, "snooze", json!({"until": until})).await;
+    let snoozed = ask_of_it(&app, Method::PUT, "snooze", json!({"until": until})).await;
     assert_eq!((&snoozed.json["status"], &snoozed.json["snoozed_until"]), (&json!("snoozed"), &json!(until)));
     assert_eq!(snoozed.json["scheduled_close_at"], "2026-11-22T13:00:00.000Z");
-    let woken = ask(&app, Method::DELETE, "snooze", Value::Null).await;
+    let woken = ask_of_it(&app, Method::DELETE, "snooze", Value::Null).await;
     assert_eq!((&woken.json["status"], &woken.json["snoozed_until"]), (&json!("open"), &Value::Null));
-    let again = ask(&app, Method::DELETE, "snooze", Value::Null).await;
+    let again = ask_of_it(&app, Method::DELETE, "snooze", Value::Null).await;
     assert_eq!((again.status.as_u16(), again.problem()), (409, "not-snoozed"));
     app.stop().await;
 }
@@ -85,15 +79,15 @@ async fn t9_t11_snoozed_and_woken() {
 #[actix_rt::test]
 async fn l4_t17_blocked_until_unblocked() {
     let app = one().await;
-    let blocked = ask(&app, Method::PUT, "block", Value::Null).await;
+    let blocked = ask_of_it(&app, Method::PUT, "block", Value::Null).await;
     assert_eq!((&blocked.json["blocked"], &blocked.json["scheduled_close_at"]), (&json!(true), &Value::Null));
     let before = app.get(CONVERSATION).await.json;
-    let refused = ask(&app, Method::POST, "close", Value::Null).await;
+    let refused = ask_of_it(&app, Method::POST, "close", Value::Null).await;
     assert_eq!((refused.status.as_u16(), refused.problem()), (409, "contact-blocked"));
     assert_eq!(app.get(CONVERSATION).await.json, before, "nothing changed");
-    let unblocked = ask(&app, Method::DELETE, "block", Value::Null).await;
+    let unblocked = ask_of_it(&app, Method::DELETE, "block", Value::Null).await;
     assert_eq!((&unblocked.json["blocked"], &unblocked.json["scheduled_close_at"]), (&json!(false), &json!("2026-11-22T11:00:10.000Z")));
-    assert_eq!(ask(&app, Method::POST, "close", Value::Null).await.status, 200);
+    assert_eq!(ask_of_it(&app, Method::POST, "close", Value::Null).await.status, 200);
     app.stop().await;
 }
 
@@ -112,12 +106,12 @@ async fn what_cannot_be_done_now_says_why() {
         (Method::POST, "close", json!({"notes": {}}), 422, "invalid-command"),
         (Method::POST, "close", json!({"note": {"category": "x".repeat(129)}}), 422, "too-long"),
     ] {
-        let answer = ask(&app, method, what, body.clone()).await;
+        let answer = ask_of_it(&app, method, what, body.clone()).await;
         assert_eq!((answer.status.as_u16(), answer.problem()), (status, problem), "{what} {body}: {}", answer.json);
     }
-    assert_eq!(ask(&app, Method::POST, "close", Value::Null).await.status, 200);
+    assert_eq!(ask_of_it(&app, Method::POST, "close", Value::Null).await.status, 200);
     for (method, what, body) in [(Method::POST, "close", Value::Null), (Method::PUT, "snooze", json!({"until": "2026-11-23T10:00:00Z"}))] {
-        let answer = ask(&app, method, what, body).await;
+        let answer = ask_of_it(&app, method, what, body).await;
         assert_eq!((answer.status.as_u16(), answer.problem()), (409, "not-open"), "{what}");
     }
     let unknown = Answer::of(app.client.post(app.url("/v1/workspaces/acme/conversations/nobody/close"))).await;

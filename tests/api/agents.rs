@@ -7,10 +7,6 @@ use crate::support::*;
 
 const AGENTS: &str = "/v1/workspaces/acme/agents";
 
-async fn ask(app: &TestApp, method: Method, path: &str, body: Value) -> Answer {
-    Answer::of(app.asking(method, path, &body)).await
-}
-
 fn names(answer: &Answer) -> Vec<&str> {
     answer.json["items"].as_array().unwrap().iter().map(|agent| agent["name"].as_str().unwrap()).collect()
 }

@@ -5,12 +5,6 @@ use serde_json::{Value, json};
 
 use crate::support::*;
 
-const CONVERSATION: &str = "/v1/workspaces/acme/conversations/c-1";
-
-async fn ask(app: &TestApp, method: Method, what: &str, body: Value) -> Answer {
-    Answer::of(app.asking(method, &format!("{CONVERSATION}/{what}"), &body)).await
-}
-
 /// One conversation of ana's, with a timer of an hour.
 async fn one() -> TestApp {
     let app = TestApp::start().await;
@@ -22,7 +16,7 @@ async fn one() -> TestApp {
 #[actix_rt::test]
 async fn held_extended_exempted_and_released() {
     let app = one().await;
-    let held = ask(&app, Method::PUT, "hold", json!({"reason": "waits for parts", "by": "bo"})).await;
+    let held = ask_of_it(&app, Method::PUT, "hold", json!({"reason": "waits for parts", "by": "bo"})).await;
     let hold = json!({"until": null, "reason": "waits for parts", "by": "bo"});
     assert_eq!((held.status.as_u16(), &held.json["hold"], &held.json["scheduled_close_at"]), (200, &hold, &Value::Null));
     assert_eq!(app.get(CONVERSATION).await.json, held.json);
@@ -30,21 +24,21 @@ async fn held_extended_exempted_and_released() {
     assert_eq!((&why["reason"], &why["closes_at"]), (&json!("held"), &Value::Null));
 
     let until = "2026-11-22T15:00:00.000Z";
-    let extended = ask(&app, Method::PUT, "hold", json!({"reason": "tomorrow", "until": until})).await;
+    let extended = ask_of_it(&app, Method::PUT, "hold", json!({"reason": "tomorrow", "until": until})).await;
     assert_eq!(extended.json["scheduled_close_at"], until);
     let why = app.get(&format!("{CONVERSATION}/why")).await.json;
     assert_eq!((&why["reason"], &why["closes_at"]), (&json!("extended"), &json!(until)));
     assert!(why["explanation"].as_str().unwrap().contains("tomorrow"));
-    let released = ask(&app, Method::DELETE, "hold", Value::Null).await;
+    let released = ask_of_it(&app, Method::DELETE, "hold", Value::Null).await;
     assert_eq!((released.status.as_u16(), released.json.get("hold")), (200, None));
-    let again = ask(&app, Method::DELETE, "hold", Value::Null).await;
+    let again = ask_of_it(&app, Method::DELETE, "hold", Value::Null).await;
     assert_eq!((again.status.as_u16(), again.problem()), (409, "not-held"));
 
-    let exempt = ask(&app, Method::PUT, "exemption", json!({"reason": "a friend"})).await;
+    let exempt = ask_of_it(&app, Method::PUT, "exemption", json!({"reason": "a friend"})).await;
     assert_eq!((&exempt.json["exemption"]["reason"], &exempt.json["scheduled_close_at"]), (&json!("a friend"), &Value::Null));
     assert_eq!(app.get(&format!("{CONVERSATION}/why")).await.json["reason"], "exempt");
-    assert_eq!(ask(&app, Method::DELETE, "exemption", Value::Null).await.status, 200);
-    let again = ask(&app, Method::DELETE, "exemption", Value::Null).await;
+    assert_eq!(ask_of_it(&app, Method::DELETE, "exemption", Value::Null).await.status, 200);
+    let again = ask_of_it(&app, Method::DELETE, "exemption", Value::Null).await;
     assert_eq!((again.status.as_u16(), again.problem()), (409, "not-exempt"));
 
     for (what, body, status, problem) in [
@@ -55,7 +49,7 @@ async fn held_extended_exempted_and_released() {
         ("hold", json!({"reason": "x", "until": "2099-11-22T09:00:00Z"}), 422, "snooze-too-long"),
         ("exemption", json!({"reason": "x", "until": until}), 422, "invalid-command"),
     ] {
-        let answer = ask(&app, Method::PUT, what, body.clone()).await;
+        let answer = ask_of_it(&app, Method::PUT, what, body.clone()).await;
         assert_eq!((answer.status.as_u16(), answer.problem()), (status, problem), "{what} {body}: {}", answer.json);
     }
     app.stop().await;
@@ -69,7 +63,7 @@ async fn why_tells_the_story_of_the_timer() {
         json!({"time": "2026-11-22T10:00:05Z", "data": {"source": "user", "agent": "bo", "message_id": "wamid.7"}}),
     );
     app.apply(&[second]).await;
-    ask(&app, Method::PUT, "hold", json!({"reason": "waits", "by": "cy"})).await;
+    ask_of_it(&app, Method::PUT, "hold", json!({"reason": "waits", "by": "cy"})).await;
     let why = app.get(&format!("{CONVERSATION}/why")).await.json;
     let story = why["story"].as_array().unwrap();
     let told: Vec<(&str, &Value, &Value)> =

@@ -1,7 +1,5 @@
 //! The dead letters, page by page, and what a wait for events is bounded by.
 
-use std::time::Duration;
-
 use adjourn::clock::ManualClock;
 use adjourn::domain::{Event, PartitionCount};
 use adjourn::store::memory::MemoryStore;
@@ -10,6 +8,7 @@ use adjourn::wire::{Parsed, parse_json};
 use serde_json::{Value, json};
 
 use crate::nodes::served;
+use crate::patience::{eventually, found};
 use crate::support::*;
 
 fn parsed(event: &Value) -> Event {
@@ -35,9 +34,7 @@ async fn dead_letters_come_in_pages_and_none_is_left_out() {
     };
     let entries = (0..20).map(|id| parsed(&ahead(id))).map(|event| (event.conversation.partition(partitions), Entry::Event(event)));
     store.append(entries.collect()).await.unwrap();
-    while get("limit=500").await.json["items"].as_array().unwrap().len() < 20 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    eventually("twenty letters", async || get("limit=500").await.json["items"].as_array().unwrap().len() == 20).await;
     let all = get("limit=500").await.json;
     let all = (all["items"].as_array().unwrap().clone(), all["next"].clone());
     assert_eq!((all.0.len(), all.1), (20, Value::Null));
@@ -81,10 +78,7 @@ async fn a_wait_ends_when_it_said_and_what_was_accepted_stays_so() {
     assert_eq!((answer.status.as_u16(), &answer.json["accepted"], &answer.json["conversations"]), (202, &json!(1), &Value::Null));
     store.faults().release_stalled();
     // Its commit is made by now, or will be: a second one waits for both.
-    let mut answer = post("m-2").await;
-    while answer.status != 200 {
-        answer = post("m-2").await;
-    }
+    let answer = found("both to be applied", async || Some(post("m-2").await).filter(|answer| answer.status == 200)).await;
     assert_eq!(answer.json["conversations"][0]["messages"]["incoming"], 2);
     node.stop().await;
 }

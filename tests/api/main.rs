@@ -17,6 +17,8 @@ mod notes;
 mod notifications;
 #[path = "../rig/papers.rs"]
 mod papers;
+#[path = "../patience/mod.rs"]
+mod patience;
 mod reading;
 mod reports;
 mod security;

@@ -15,6 +15,7 @@ use adjourn::store::memory::MemoryStore;
 use reqwest::Client;
 use serde_json::{Value, json};
 
+use crate::patience::eventually;
 use crate::support::*;
 
 /// So many that each of the two has some.
@@ -35,12 +36,7 @@ impl Pair {
         store.share();
         let nodes = ["left", "right"].map(|name| served(name, store.clone(), &clock)).into();
         let pair = Self { nodes, client: adjourn::tls::http(None).unwrap().no_proxy().build().unwrap() };
-        let settled = async {
-            while !pair.is_settled().await {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, settled).await.expect("every partition to be where it belongs");
+        eventually("every partition to be where it belongs", async || pair.is_settled().await).await;
         pair
     }
 
@@ -96,12 +92,7 @@ async fn lists_say_who_has_what() {
     }
     assert_eq!(shards["items"][0]["pinned"], json!(false));
     // Since when, each node says as it has seen; it has when it looks round the next time.
-    let seen = async {
-        while !pair.get(0, "/v1/shards").await.json["items"][0]["since"].is_string() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, seen).await.expect("since when");
+    eventually("since when", async || pair.get(0, "/v1/shards").await.json["items"][0]["since"].is_string()).await;
     pair.stop().await;
 }
 

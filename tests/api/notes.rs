@@ -3,14 +3,10 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::patience::found;
 use crate::support::*;
 
-const CONVERSATION: &str = "/v1/workspaces/acme/conversations/c-1";
 const CATEGORIES: &str = "/v1/workspaces/acme/categories";
-
-async fn ask(app: &TestApp, method: Method, path: &str, body: Value) -> Answer {
-    Answer::of(app.asking(method, path, &body)).await
-}
 
 /// What was told of the conversation, by type, newest last.
 async fn told(app: &TestApp) -> Vec<Value> {
@@ -109,13 +105,7 @@ async fn closing_soon_comes_before_the_close_and_a_farewell_with_it() {
     let settings = json!({"auto_close": {"enabled": true, "period": "1h"}, "warning": {"before": "15m"}, "farewell": "Write any time"});
     assert_eq!(app.put_settings("acme", settings).await.status, 200);
     app.apply(&[human("m-1", "c-1")]).await;
-    let types = async |count: usize| loop {
-        let told = told(&app).await;
-        if told.len() >= count {
-            return told;
-        }
-        tokio::task::yield_now().await;
-    };
+    let types = async |count: usize| found("what is told", async || Some(told(&app).await).filter(|told| told.len() >= count)).await;
     app.pass(45 * 60_000 + 1);
     let told = types(3).await;
     let near = &told[2];

@@ -4,6 +4,7 @@ use reqwest::Method;
 use reqwest::header::ACCEPT;
 use serde_json::{Value, json};
 
+use crate::patience::eventually;
 use crate::support::*;
 
 const REPORT: &str = "/v1/workspaces/acme/reports/conversations";
@@ -44,9 +45,8 @@ fn total(report: &Value, column: &str) -> u64 {
 
 /// Waits until the timer has closed it.
 async fn closed(app: &TestApp, conversation: &str) {
-    while app.get(&format!("/v1/workspaces/acme/conversations/{conversation}")).await.json["status"] != "closed" {
-        tokio::task::yield_now().await;
-    }
+    let path = format!("/v1/workspaces/acme/conversations/{conversation}");
+    eventually("the close", async || app.get(&path).await.json["status"] == "closed").await;
 }
 
 async fn close(app: &TestApp, conversation: &str, body: Value) {

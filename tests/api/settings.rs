@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::patience::eventually;
 use crate::support::*;
 
 const PATH: &str = "/v1/workspaces/acme/settings";
@@ -158,9 +159,7 @@ async fn t23_applied_to_running_timers_after_a_preview() {
     app.pass(1_000);
     let told =
         async || app.get("/v1/workspaces/acme/conversations/c-1/events").await.json["items"].as_array().unwrap().last().unwrap().clone();
-    while told().await["type"] != "adjourn.timer.reset.v1" {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    eventually("its timer to be told of", async || told().await["type"] == "adjourn.timer.reset.v1").await;
     assert_eq!(told().await["data"]["cause"], json!({"kind": "settings", "version": 3}));
     let history = app.get(&format!("{PATH}/history?limit=1")).await.json;
     assert_eq!(history["items"][0]["by"], "ana");

@@ -19,6 +19,9 @@ pub const BATCH: &str = "application/cloudevents-batch+json";
 pub const NDJSON: &str = "application/x-ndjson";
 pub const MSGPACK: &str = "application/vnd.msgpack";
 
+/// The one that many tests are about.
+pub const CONVERSATION: &str = "/v1/workspaces/acme/conversations/c-1";
+
 /// When every test begins: ten seconds after the messages of [`message`] were written, so that what is stamped a second
 /// after them has happened as well.
 pub const START: Timestamp = Timestamp::from_millis(1_795_341_610_000);
@@ -180,13 +183,14 @@ impl Answer {
     }
 }
 
-/// Asks again and again until something holds.
-pub async fn until(what: &str, holds: impl AsyncFn() -> bool) {
-    let began = std::time::Instant::now();
-    while !holds().await {
-        assert!(began.elapsed() < std::time::Duration::from_secs(30), "not within half a minute: {what}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+/// A request with a JSON body, unless that is null.
+pub async fn ask(app: &TestApp, method: Method, path: &str, body: Value) -> Answer {
+    Answer::of(app.asking(method, path, &body)).await
+}
+
+/// The same of [`CONVERSATION`]: its hold, its assignee.
+pub async fn ask_of_it(app: &TestApp, method: Method, what: &str, body: Value) -> Answer {
+    ask(app, method, &format!("{CONVERSATION}/{what}"), body).await
 }
 
 /// The last part of a problem's type.

@@ -4,13 +4,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::patience::{eventually, found};
 use crate::support::*;
-
-const CONVERSATION: &str = "/v1/workspaces/acme/conversations/c-1";
-
-async fn ask(app: &TestApp, method: Method, path: &str, body: Value) -> Answer {
-    Answer::of(app.asking(method, path, &body)).await
-}
 
 async fn suggest(app: &TestApp) -> Answer {
     ask(app, Method::POST, &format!("{CONVERSATION}/closing-note/suggest"), Value::Null).await
@@ -43,12 +38,7 @@ async fn told(app: &TestApp, name: &str) -> Vec<Value> {
 
 /// Waits for the first.
 async fn heard(app: &TestApp, name: &str) -> Value {
-    loop {
-        if let Some(event) = told(app, name).await.into_iter().next() {
-            return event;
-        }
-        tokio::task::yield_now().await;
-    }
+    found(name, async || told(app, name).await.into_iter().next()).await
 }
 
 #[actix_rt::test]
@@ -89,9 +79,7 @@ async fn l11_a_category_is_learnt_from_those_that_people_chose() {
     }
     app.apply(&[says("m-1", "contact", "Where is my parcel? It should have arrived.")]).await;
     // Learnt beside the closes, and soon.
-    while suggest(&app).await.json["category"] != "Shipping" {
-        tokio::task::yield_now().await;
-    }
+    eventually("what was learnt", async || suggest(&app).await.json["category"] == "Shipping").await;
     app.stop().await;
 }
 

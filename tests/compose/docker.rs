@@ -4,7 +4,9 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::patience::eventually_every;
 
 /// For what the engine does at once: it may be busy, it may not be gone.
 pub const PROMPT_S: u32 = 60;
@@ -62,11 +64,7 @@ pub fn compose() -> (&'static str, &'static [&'static str]) {
     if *PLUGIN { ("docker", &["compose"]) } else { ("docker-compose", &[]) }
 }
 
-/// Asks again and again until the answer is yes, for as long as anything may take on a busy machine.
-pub async fn until(what: &str, mut asked: impl AsyncFnMut() -> bool) {
-    let began = Instant::now();
-    while !asked().await {
-        assert!(began.elapsed() < Duration::from_secs(60), "not within a minute: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+/// Asks again and again until the answer is yes: each question is a command, and takes its time.
+pub async fn until(what: &str, asked: impl AsyncFnMut() -> bool) {
+    eventually_every(Duration::from_millis(50), what, asked).await;
 }

@@ -22,5 +22,7 @@ mod judge;
 #[allow(dead_code)] // the races of the fleet use more of it
 #[path = "../fleet/load.rs"]
 mod load;
+#[path = "../patience/mod.rs"]
+mod patience;
 mod project;
 mod rounds;

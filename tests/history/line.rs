@@ -7,10 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use adjourn::clock::Clock;
-use adjourn::domain::listing::SectionQuery;
-use adjourn::domain::report::{Day, GroupBy, Rollup};
-use adjourn::domain::writing::Said;
-use adjourn::domain::{Conversation, ConversationKey, PartitionCount, PartitionId, Settings, Timestamp};
+use adjourn::domain::{PartitionId, Settings};
 use adjourn::faults::{Bug, planted};
 use adjourn::store::memory::MemoryStore;
 use adjourn::store::ring::Ring;
@@ -75,6 +72,10 @@ impl Line {
 
     fn shown(&self) -> MutexGuard<'_, BTreeMap<PartitionId, Shown>> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pass<'a, T: Send + 'a>(&'a self, _: &'static str, call: impl FnOnce() -> Answer<'a, T>) -> Answer<'a, T> {
+        self.ask(call())
     }
 
     /// A call that changes nothing: nobody is harmed by its arrival after its caller has gone.
@@ -221,16 +222,11 @@ fn refused() -> StoreError {
 }
 
 impl Store for Line {
-    fn partitions(&self) -> PartitionCount {
-        self.store().partitions()
-    }
-
-    fn incarnation(&self) -> u64 {
-        self.store().incarnation()
-    }
-
-    fn clock(&self) -> Answer<'_, Timestamp> {
-        self.ask(self.store().clock())
+    // Nothing but questions, but for a node that goes, a drain and a pin: these may be asked for again.
+    adjourn::forward_store! {
+        partitions incarnation clock read load rollups texts rollups_before due listed scan walk applied notifications
+        notification_signal applied_settings settings all_settings document dead_letters stats count_due is_exclusive cluster
+        leave drain pin closes_held hold_closes release_hold hints
     }
 
     fn append(&self, entries: Vec<(PartitionId, Entry)>) -> Answer<'_, Vec<LogId>> {
@@ -256,10 +252,6 @@ impl Store for Line {
             if self.ground.journal().primary == primary { Ok(ids) } else { Err(no_word()) }
         }
         .boxed()
-    }
-
-    fn read(&self, partition: PartitionId, after: LogId, limit: usize, wait: Duration) -> Answer<'_, Vec<LogEntry>> {
-        self.ask(self.store().read(partition, after, limit, wait))
     }
 
     fn barrier(&self, partition: PartitionId) -> Answer<'_, Barrier> {
@@ -319,71 +311,9 @@ impl Store for Line {
         })
     }
 
-    fn load(&self, partition: PartitionId, keys: Vec<ConversationKey>) -> Answer<'_, Vec<Loaded>> {
-        self.ask(self.store().load(partition, keys))
-    }
-
-    fn rollups(&self, partition: PartitionId, workspace: Box<str>, days: Vec<Day>, only: Option<GroupBy>) -> Answer<'_, Vec<Rollup>> {
-        self.ask(self.store().rollups(partition, workspace, days, only))
-    }
-
-    fn texts(&self, partition: PartitionId, key: ConversationKey, slots: Vec<u8>) -> Answer<'_, Vec<Said>> {
-        self.ask(self.store().texts(partition, key, slots))
-    }
-
-    fn rollups_before(&self, partition: PartitionId, day: Day, limit: usize) -> Answer<'_, Vec<(Day, Box<str>)>> {
-        self.ask(self.store().rollups_before(partition, day, limit))
-    }
-
-    fn due(&self, partition: PartitionId, until: Timestamp, after: Option<DueKey>, limit: usize) -> Answer<'_, Vec<DueKey>> {
-        self.ask(self.store().due(partition, until, after, limit))
-    }
-
-    fn listed(&self, partition: PartitionId, query: SectionQuery) -> Answer<'_, Option<Vec<ConversationKey>>> {
-        self.ask(self.store().listed(partition, query))
-    }
-
-    fn scan(
-        &self,
-        partition: PartitionId,
-        workspace: Option<Box<str>>,
-        after: Option<ConversationKey>,
-        limit: usize,
-    ) -> Answer<'_, Vec<(ConversationKey, Conversation)>> {
-        self.ask(self.store().scan(partition, workspace, after, limit))
-    }
-
-    fn walk(&self, partition: PartitionId, place: Option<Place>, limit: usize) -> Answer<'_, Walked> {
-        self.ask(self.store().walk(partition, place, limit))
-    }
-
-    fn applied(&self, partition: PartitionId, ids: Vec<LogId>) -> Answer<'_, Applied> {
-        self.ask(self.store().applied(partition, ids))
-    }
-
-    fn notifications(&self, partition: PartitionId, after: u64, limit: usize) -> Answer<'_, NotificationPage> {
-        self.ask(self.store().notifications(partition, after, limit))
-    }
-
     fn notification_heads(&self) -> Vec<u64> {
         let known = self.ground.journal().heads_known_to_replica(self.strict);
         known.unwrap_or_else(|| self.store().notification_heads())
-    }
-
-    fn notification_signal(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.store().notification_signal()
-    }
-
-    fn applied_settings(&self, partition: PartitionId, workspace: Box<str>) -> Answer<'_, Option<Settings>> {
-        self.ask(self.store().applied_settings(partition, workspace))
-    }
-
-    fn settings(&self, workspace: Box<str>) -> Answer<'_, Option<Settings>> {
-        self.ask(self.store().settings(workspace))
-    }
-
-    fn all_settings(&self) -> Answer<'_, Vec<(Box<str>, Settings)>> {
-        self.ask(self.store().all_settings())
     }
 
     fn record_settings(&self, workspace: Box<str>, expected: u64, settings: Settings, history: Option<Vec<u8>>) -> Answer<'_, bool> {
@@ -398,10 +328,6 @@ impl Store for Line {
         })
     }
 
-    fn document(&self, shelf: Shelf, workspace: Box<str>) -> Answer<'_, Option<Document>> {
-        self.ask(self.store().document(shelf, workspace))
-    }
-
     fn put_document(&self, shelf: Shelf, workspace: Box<str>, expected: u64, document: Document) -> Answer<'_, bool> {
         let ground = self.ground.clone();
         self.tell(false, move |_| {
@@ -410,59 +336,11 @@ impl Store for Line {
         })
     }
 
-    fn dead_letters(&self, partition: PartitionId, after: LogId, limit: usize) -> Answer<'_, Vec<DeadLetter>> {
-        self.ask(self.store().dead_letters(partition, after, limit))
-    }
-
-    fn stats(&self) -> Answer<'_, Vec<PartitionStats>> {
-        self.ask(self.store().stats())
-    }
-
-    fn count_due(&self, partition: PartitionId, until: Timestamp) -> Answer<'_, u64> {
-        self.ask(self.store().count_due(partition, until))
-    }
-
-    fn is_exclusive(&self) -> bool {
-        self.store().is_exclusive()
-    }
-
-    fn cluster(&self) -> Answer<'_, ClusterView> {
-        self.ask(self.store().cluster())
-    }
-
     fn heartbeat(&self, record: NodeRecord, over: Option<u64>) -> Answer<'_, bool> {
         let store = self.store().clone();
         self.tell(false, move |_| {
             let (store, record) = (store.clone(), record.clone());
             async move { store.heartbeat(record, over).await }.boxed()
         })
-    }
-
-    fn leave(&self, member: Member) -> Answer<'_, ()> {
-        self.ask(self.store().leave(member))
-    }
-
-    fn drain(&self, node: Box<str>) -> Answer<'_, ()> {
-        self.ask(self.store().drain(node))
-    }
-
-    fn pin(&self, partition: PartitionId, to: Option<Box<str>>) -> Answer<'_, ()> {
-        self.ask(self.store().pin(partition, to))
-    }
-
-    fn held(&self) -> Option<Hold> {
-        self.store().held()
-    }
-
-    fn hold_closes(&self, why: Box<str>) -> Answer<'_, bool> {
-        self.store().hold_closes(why)
-    }
-
-    fn release_hold(&self) -> Answer<'_, Option<Hold>> {
-        self.store().release_hold()
-    }
-
-    fn hints(&self) -> tokio::sync::broadcast::Receiver<Hint> {
-        self.store().hints()
     }
 }

@@ -177,7 +177,7 @@ async fn s15_a_service_killed_during_a_backup_leaves_a_whole_one_or_none() {
         service.kill();
         if path.exists() {
             let store = open(&path).unwrap();
-            assert!(adjourn::store::Store::held(&*store).is_some());
+            assert!(adjourn::store::Store::closes_held(&*store).is_some());
             let in_it = adjourn::store::Store::stats(&*store).await.unwrap();
             assert!(in_it.iter().map(|stats| stats.conversations + stats.backlog).sum::<u64>() >= before);
             store.close();

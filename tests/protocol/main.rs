@@ -13,9 +13,9 @@
 //! | `Protocol::claim` | `claim.lua`, and loading the row |
 //! | `FailsOver` ends sockets and memory | `same_primary` in `src/store/redis/lease.rs` |
 //! | `TakesBarrier` | `barrier.lua` |
-//! | `Applies`, `Closes` | `actors::apply`, `actors::due` |
+//! | `Applies`, `Closes` | `actors::owner::apply`, `actors::owner::due` |
 //! | `Dies`, and `Claims` of the same node | `kill -9`, and the next process of that name |
-//! | a refusal | the memory that a shard drops (`actors::tenure`) |
+//! | a refusal | the memory that a shard drops (`actors::shard::tenure`) |
 //! | `AppendsAgain` | `src/store/ring.rs`, and `remind` in `src/store/redis/background.rs` |
 //! | `Acknowledged`, `Confirmed` | `WAIT` after `XADD` and after a commit (`strict`) |
 //!

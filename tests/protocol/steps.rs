@@ -142,7 +142,7 @@ impl Protocol {
         Some(())
     }
 
-    /// The next entry of the log becomes a commit (`actors::apply`).
+    /// The next entry of the log becomes a commit (`actors::owner::apply`).
     fn apply(&self, world: &mut World, node: usize) -> Option<()> {
         let held = world.nodes[node].as_ref().filter(|held| held.waits_for.is_none())?;
         let entry = *world.primary.log.iter().find(|entry| entry.id > held.checkpoint)?;
@@ -151,7 +151,7 @@ impl Protocol {
         Some(())
     }
 
-    /// The barrier is caught up with, and both clocks are past the deadline (`actors::due`).
+    /// The barrier is caught up with, and both clocks are past the deadline (`actors::owner::due`).
     fn close(&self, world: &mut World, node: usize) -> Option<()> {
         let held = world.nodes[node].as_ref().filter(|held| held.waits_for.is_none() && held.bell)?;
         let (clock, last) = match (self.no_barrier, held.barrier) {

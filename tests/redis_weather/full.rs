@@ -1,10 +1,12 @@
 //! A memory that fills up: what comes in is refused before it is full, what is there goes on and leaves.
 
 use adjourn::domain::{Event, EventName, PartitionId};
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::*;
 
 use crate::bench::*;
 use crate::ground::*;
+use crate::patience::eventually;
 use crate::rig::server::Options;
 use crate::witness::Witness;
 

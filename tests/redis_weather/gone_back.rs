@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use adjourn::store::redis::hold::{hold, resume};
 use adjourn::store::redis::{RedisOptions, RedisStore};
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::*;
 
 use crate::bench::*;
 use crate::ground::*;
+use crate::patience::eventually;
 use crate::rig::clock::ClockFile;
 use crate::rig::server::{Aof, Options};
 
@@ -72,7 +74,7 @@ async fn s15_nodes_that_live_through_a_restored_backup_hold_all_closes_until_an_
     let fresh = node(&run.ground, "fresh").await;
     beats(&fresh, "fresh").await;
     beats(&a, "a").await;
-    assert!(a.held().unwrap().why.contains("node a saw the store go back by 300 s"), "{:?}", a.held());
+    assert!(a.closes_held().unwrap().why.contains("node a saw the store go back by 300 s"), "{:?}", a.closes_held());
     assert!(!may_close(&*a).await);
     for (store, name) in [(&b, "b"), (&fresh, "fresh")] {
         store.seize(P, member(name, 1)).await.unwrap();
@@ -92,7 +94,7 @@ async fn s15_nodes_that_live_through_a_restored_backup_hold_all_closes_until_an_
     for store in [&a, &b, &fresh, &late] {
         eventually("closing goes on", async || may_close(&**store).await).await;
         beats(store, "a").await;
-        assert_eq!(store.held(), None);
+        assert_eq!(store.closes_held(), None);
     }
     assert_eq!(resume(&link, "adjourn").await.unwrap(), None);
 }
@@ -113,7 +115,7 @@ async fn s15_a_node_that_began_after_the_backup_notices_too_and_keeps_its_name()
         run.restore();
         beats(&a, "a").await;
         let back = if was_there { "by 300 s" } else { "to before this node began" };
-        assert!(a.held().is_some_and(|hold| hold.why.contains(back)), "{:?}", a.held());
+        assert!(a.closes_held().is_some_and(|hold| hold.why.contains(back)), "{:?}", a.closes_held());
     }
 }
 
@@ -143,7 +145,7 @@ async fn s15_whoever_restores_under_stopped_nodes_holds_by_hand() {
     assert!(!hold(&link, "adjourn", "again").await.unwrap());
     let a = node(&ground, "a").await;
     a.seize(P, member("a", 1)).await.unwrap();
-    assert_eq!(a.held().map(|hold| (hold.why.to_string(), hold.since.is_some())), Some(("because".into(), true)));
+    assert_eq!(a.closes_held().map(|hold| (hold.why.to_string(), hold.since.is_some())), Some(("because".into(), true)));
     assert!(!may_close(&*a).await);
     let error = hold(&link, "elsewhere", "because").await.unwrap_err().to_string();
     assert!(error.contains("there is no store"), "{error}");
@@ -164,7 +166,7 @@ async fn a_node_that_leaves_has_not_seen_the_store_go_back() {
         left.unwrap();
         a.leave(member("a", 1)).await.unwrap();
         drop(a.seize(partition, member("a", 1)).await);
-        assert!(may_close(&*a).await, "round {round}: {:?}", a.held());
+        assert!(may_close(&*a).await, "round {round}: {:?}", a.closes_held());
         a.close();
     }
 }

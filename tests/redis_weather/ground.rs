@@ -81,7 +81,7 @@ pub fn everything(batch: &Batch, up_to: LogId) -> Batch {
         notifications: vec![notification(1, None), notification(2, Some(1))],
         dead: vec![dead_letter(up_to)],
         settings: vec![("acme".into(), settings(3))],
-        marks: vec![(up_to, Mark::Repeat)],
+        marks: vec![(up_to, Mark::Duplicate)],
         rollups: vec![RollupWrite { workspace: "acme".into(), day: Day(7), rollup: Some(Arc::default()) }],
         ..batch.clone()
     }
@@ -108,14 +108,4 @@ pub async fn bench(url: String) -> Bench {
         async move { open(&url).await.unwrap() as Arc<dyn Store> }.boxed()
     };
     Bench::new(Hands::tied(), Box::new(open)).await
-}
-
-/// Asks every few milliseconds until it is so.
-pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let waiting = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(crate::rig::process::PATIENCE, waiting).await.unwrap_or_else(|_| panic!("waited in vain for {what}"));
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use adjourn::store::redis::{OpenError, RedisOptions};
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::*;
 
 use crate::bench::*;

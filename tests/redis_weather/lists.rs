@@ -1,12 +1,12 @@
 //! Lists of conversations whose keys, or whose word for it that they are whole, somebody deleted.
 
-use adjourn::actors::list::ListQuery;
+use adjourn::actors::reads::list::ListQuery;
 use adjourn::domain::listing::Of;
 use adjourn::domain::notice::Status;
 
 use crate::bench::{P, section, whole};
-use crate::ground::eventually;
 use crate::outside::conversations_of;
+use crate::patience::eventually;
 use crate::ward::Ward;
 
 /// Of four conversations three are open.

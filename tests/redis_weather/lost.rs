@@ -1,9 +1,11 @@
 //! Answers that do not come, and requests that come late.
 
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::*;
 
 use crate::bench::*;
 use crate::ground::*;
+use crate::patience::eventually;
 use crate::rig::proxy::Proxy;
 use crate::rig::server::Server;
 use crate::witness::Witness;

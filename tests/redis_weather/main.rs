@@ -15,6 +15,8 @@ mod lists;
 mod lost;
 mod meddled;
 mod outside;
+#[path = "../patience/mod.rs"]
+mod patience;
 mod primaries;
 mod records;
 #[path = "../rig/mod.rs"]

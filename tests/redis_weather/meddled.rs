@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use adjourn::domain::{PartitionId, Timestamp};
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::*;
 
 use crate::bench::*;
 use crate::ground::*;
+use crate::patience::eventually;
 use crate::witness::Witness;
 
 fn says(result: &Result<(), StoreError>, words: &str) -> bool {

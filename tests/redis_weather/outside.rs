@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::bench::*;
 use crate::ground::*;
+use crate::patience::eventually;
 
 const JSON: &str = "application/cloudevents+json";
 const MSGPACK: &str = "application/vnd.msgpack";

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use adjourn::store::redis::{Durability, OpenError, RedisOptions, RedisStore};
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::*;
 
 use crate::bench::*;
 use crate::ground::*;
+use crate::patience::eventually;
 use crate::rig::cluster::Cluster;
 use crate::rig::process::{free_port, wait_until};
 use crate::rig::sentinel::is_in_sync_with;

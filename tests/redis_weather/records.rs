@@ -1,5 +1,6 @@
 //! Records that this build cannot read: of a newer one, or broken. Each costs itself and nothing beside it.
 
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::*;
 
 use crate::bench::*;

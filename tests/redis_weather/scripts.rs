@@ -10,6 +10,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use ::redis::Connection;
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::*;
 
 use crate::bench::*;

@@ -6,12 +6,14 @@ use adjourn::actors::Fed;
 use adjourn::domain::event::MessageSource;
 use adjourn::domain::notice::Notice;
 use adjourn::domain::{NoticeKind, PartitionId, Settings};
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::*;
 use serde_json::json;
 
 use crate::bench::{OTHER, P, at, key, partitions, settings};
-use crate::ground::{command, eventually};
+use crate::ground::command;
 use crate::outside::{conversation_of, conversations_of, event_of};
+use crate::patience::eventually;
 use crate::rig::server::{Aof, Options};
 use crate::ward::{DUE_BATCH, Ward};
 

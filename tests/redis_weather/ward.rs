@@ -11,7 +11,8 @@ use adjourn::domain::*;
 use adjourn::store::Store;
 
 use crate::bench::key;
-use crate::ground::{command, eventually, open};
+use crate::ground::{command, open};
+use crate::patience::eventually;
 use crate::rig::clock::ClockFile;
 use crate::rig::server::{Options, Server};
 

@@ -4,6 +4,7 @@ use adjourn::domain::event::MessageSource;
 use adjourn::domain::notice::Status;
 use adjourn::domain::{NoticeKind, invariant};
 
+use crate::patience::eventually;
 use crate::world::{World, key, message, minute};
 
 #[actix::test]
@@ -92,7 +93,7 @@ async fn d2_a_reply_accepted_in_time_wins_over_a_timer_that_came_due_first() {
         key(c).partition(world.store.partitions()) == key("c").partition(world.store.partitions())
     });
     world.accept(vec![world.says(&partition_mate.unwrap(), MessageSource::User)]).await;
-    world.eventually("the commit to hang", async || world.store.faults().stalled() == 1).await;
+    eventually("the commit to hang", async || world.store.faults().stalled() == 1).await;
     world.pass(60);
     world.accept(vec![world.says("c", MessageSource::Contact)]).await; // stamped exactly at the deadline
     world.pass(30);

@@ -2,23 +2,25 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use adjourn::actors::cluster::NodeState;
+use adjourn::actors::membership::cluster::NodeState;
 use adjourn::clock::Stopwatch;
 use adjourn::domain::event::MessageSource;
 use adjourn::domain::notice::Status;
 use adjourn::domain::settings::SettingsChange;
 use adjourn::domain::{Conversation, ConversationKey, Input, Settings, Step, Timestamp, invariant, step};
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::{LogId, Member, Store};
 
 use crate::hosts::{Host, Hosts, LEASE, accept};
 use crate::line::Way;
+use crate::patience::eventually;
 use crate::world::{PATIENCE, key};
 
 #[actix::test]
 async fn three_nodes_share_the_partitions() {
     let hosts = Hosts::start(3, 24).await;
     for name in ["a", "b", "c"] {
-        let held = hosts.held_by(name).await;
+        let held = hosts.owned_by(name).await;
         assert!(held > 0, "{name} has nothing");
         assert_eq!(held, hosts.node(name).shards_ready());
     }
@@ -31,10 +33,10 @@ async fn a_dead_nodes_partitions_are_taken_over_after_the_lease() {
     hosts.take(hosts.node("a"), hosts.says("m1", &conversation, MessageSource::User)).await;
     let died = Stopwatch::start();
     hosts.host("b").die();
-    hosts.eventually("others to have its partitions", async || hosts.held_by("b").await == 0).await;
+    eventually("others to have its partitions", async || hosts.owned_by("b").await == 0).await;
     assert!(died.elapsed() >= LEASE * 2 / 3, "taken over after {:?}", died.elapsed());
     hosts.pass(61);
-    hosts.eventually("the close", async || hosts.closes(&conversation).await == 1).await;
+    eventually("the close", async || hosts.closes(&conversation).await == 1).await;
     hosts.take(hosts.node("c"), hosts.says("m2", &conversation, MessageSource::Contact)).await;
 }
 
@@ -46,10 +48,10 @@ async fn p8_a_stalled_commit_of_a_paused_owner_changes_nothing() {
     // Its close is on the way and does not arrive; nor does anything else it does.
     hosts.store.faults().stall_commits(1);
     hosts.pass(61);
-    hosts.eventually("a commit to hang", async || hosts.store.faults().stalled() == 1).await;
+    eventually("a commit to hang", async || hosts.store.faults().stalled() == 1).await;
     hosts.host("a").die();
-    hosts.eventually("the other to have everything", async || hosts.held_by("b").await == 4).await;
-    hosts.eventually("the close by the next owner", async || hosts.closes(&conversation).await == 1).await;
+    eventually("the other to have everything", async || hosts.owned_by("b").await == 4).await;
+    eventually("the close by the next owner", async || hosts.closes(&conversation).await == 1).await;
     let told = hosts.told(&key(&conversation)).await;
     hosts.store.faults().release_stalled();
     assert_eq!(hosts.told(&key(&conversation)).await, told);
@@ -63,9 +65,9 @@ async fn p8_a_stalled_commit_of_a_paused_owner_changes_nothing() {
 async fn an_owner_that_hears_nothing_stops_by_itself_before_another_takes_over() {
     let hosts = Hosts::start(2, 4).await;
     hosts.host("a").line.set(Way::Deaf);
-    let owned = hosts.held_by("a").await;
-    hosts.eventually("it to stop believing", async || hosts.node("a").shards_ready() == 0).await;
-    assert_eq!(hosts.held_by("a").await, owned, "nobody has taken over yet");
+    let owned = hosts.owned_by("a").await;
+    eventually("it to stop believing", async || hosts.node("a").shards_ready() == 0).await;
+    assert_eq!(hosts.owned_by("a").await, owned, "nobody has taken over yet");
     hosts.host("a").line.set(Way::Open);
     hosts.settled().await;
 }
@@ -91,7 +93,7 @@ async fn a_wait_goes_on_when_the_partition_moves_away() {
     let conversation = hosts.conversation_of("a").await;
     hosts.store.faults().stall_commits(1);
     let mut receipts = vec![accept(hosts.node("a"), hosts.says("m1", &conversation, MessageSource::User)).await];
-    hosts.eventually("its commit to hang", async || hosts.store.faults().stalled() == 1).await;
+    eventually("its commit to hang", async || hosts.store.faults().stalled() == 1).await;
     // The owner waits for its own commit, and a waits for its owner, until another has the partition.
     let waiting = async {
         hosts.node("a").wait_applied(&mut receipts, PATIENCE).await.unwrap();
@@ -150,7 +152,7 @@ async fn a_node_whose_threads_hang_is_taken_for_dead() {
     let hosts = Hosts::start_with(2, 4, hanging).await;
     let conversation = hosts.conversation_of("a").await;
     accept(hosts.node("b"), hosts.says("hang", &conversation, MessageSource::User)).await;
-    hosts.eventually("the other to have everything", async || hosts.held_by("b").await == 4).await;
+    eventually("the other to have everything", async || hosts.owned_by("b").await == 4).await;
     let nodes = hosts.node("b").nodes().await.unwrap();
     assert_eq!(nodes.iter().map(|node| node.state).collect::<Vec<_>>(), [NodeState::Lost, NodeState::Live]);
     hosts.settled().await;
@@ -178,7 +180,7 @@ async fn p10_an_entry_that_kills_its_owners_does_not_take_node_after_node() {
     let letters = async |hosts: &Hosts| hosts.store.dead_letters(hosts.partition("c"), LogId::ZERO, 10).await.unwrap();
     for owner in 1.. {
         let settled = async || KILLED.load(Ordering::Relaxed) == owner || !letters(&hosts).await.is_empty();
-        hosts.eventually("an owner to die of it, or the last to set it aside", settled).await;
+        eventually("an owner to die of it, or the last to set it aside", settled).await;
         if KILLED.load(Ordering::Relaxed) < owner {
             break;
         }

@@ -4,6 +4,7 @@ use adjourn::domain::invariant;
 use adjourn::domain::notice::Status;
 use adjourn::store::Store;
 
+use crate::patience::eventually;
 use crate::world::{World, key};
 
 #[actix::test]
@@ -12,7 +13,7 @@ async fn d3_a_commit_whose_answer_is_lost_closes_once() {
     world.human("c").await;
     world.store.faults().lose_commit_answers(1);
     world.pass(61);
-    world.eventually("the close", async || world.closes("c").await == 1).await;
+    eventually("the close", async || world.closes("c").await == 1).await;
     world.ticks(3).await;
     assert_eq!(world.closes("c").await, 1);
 }
@@ -25,7 +26,7 @@ async fn d4_a_commit_that_is_refused_or_lost_is_made_again() {
     world.store.faults().refuse_commits(2);
     world.store.faults().lose_commits(2);
     world.pass(61);
-    world.eventually("both closes", async || world.closes("refused").await == 1 && world.closes("lost").await == 1).await;
+    eventually("both closes", async || world.closes("refused").await == 1 && world.closes("lost").await == 1).await;
 }
 
 #[actix::test]
@@ -35,7 +36,7 @@ async fn d3_a_doubled_commit_counts_once() {
     world.human("c").await;
     world.human("c").await;
     world.pass(61);
-    world.eventually("the close", async || world.closes("c").await == 1).await;
+    eventually("the close", async || world.closes("c").await == 1).await;
     world.ticks(2).await;
     assert_eq!(world.closes("c").await, 1);
     assert_eq!(world.snapshot("c").await.messages.outgoing, 2);
@@ -47,12 +48,12 @@ async fn d3_a_commit_that_arrives_after_its_owner_is_gone_changes_nothing() {
     world.human("c").await;
     world.store.faults().stall_commits(1);
     world.pass(61);
-    world.eventually("the close to hang", async || world.store.faults().stalled() == 1).await;
+    eventually("the close to hang", async || world.store.faults().stalled() == 1).await;
     // The owner is given up for dead; another claims and closes; then the old commit arrives after all.
     let options = world.node.options().clone();
     let other = adjourn::actors::node::start(world.store.clone(), world.steady.clone(), options);
     let old = std::mem::replace(&mut world.node, other);
-    world.eventually("the close by the next owner", async || world.closes("c").await == 1).await;
+    eventually("the close by the next owner", async || world.closes("c").await == 1).await;
     world.store.faults().release_stalled();
     old.stop().await;
     world.ticks(3).await;
@@ -69,7 +70,7 @@ async fn d4_a_log_tail_that_disappears_loses_only_itself() {
     world.store.faults().forget_log_after(partition, kept);
     world.human("c").await;
     world.pass(61);
-    world.eventually("the close", async || world.closes("c").await == 1).await;
+    eventually("the close", async || world.closes("c").await == 1).await;
     assert_eq!(world.snapshot("c").await.status, Status::Closed);
 }
 
@@ -92,9 +93,9 @@ async fn an_owner_whose_log_was_applied_by_another_finds_out() {
     // The rival owns the partition and applies what comes; what it applied is gone from the log.
     let verdicts = rival.ingest(vec![world.says("c", adjourn::domain::event::MessageSource::User)]).await.unwrap();
     assert_eq!(verdicts.len(), 1);
-    world.eventually("the rival to apply it", async || rival.stats().await.unwrap().iter().all(|p| p.backlog == 0)).await;
+    eventually("the rival to apply it", async || rival.stats().await.unwrap().iter().all(|p| p.backlog == 0)).await;
     rival.stop().await;
     world.pass(61);
     world.ticks(2).await;
-    world.eventually("the close", async || world.closes("c").await == 1).await;
+    eventually("the close", async || world.closes("c").await == 1).await;
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adjourn::actors::conversation::StepFn;
+use adjourn::actors::shard::conversation::StepFn;
 use adjourn::actors::{Node, NodeOptions, Receipt, Verdict, node};
 use adjourn::clock::{Clock, ManualClock};
 use adjourn::domain::event::MessageSource;
@@ -12,6 +12,7 @@ use adjourn::store::memory::MemoryStore;
 use adjourn::store::{Holder, Store};
 
 use crate::line::{Line, Way};
+use crate::patience::eventually;
 use crate::world::{PATIENCE, key, message, minute, options};
 
 /// Short, so that a test need not wait long; long enough that a busy machine is not taken for a dead node often.
@@ -80,7 +81,7 @@ impl Hosts {
         self.store.cluster().await.unwrap().holders
     }
 
-    pub async fn held_by(&self, name: &str) -> usize {
+    pub async fn owned_by(&self, name: &str) -> usize {
         self.holders().await.iter().flatten().filter(|holder| &*holder.member.node == name).count()
     }
 
@@ -92,16 +93,7 @@ impl Hosts {
             let ready = self.all.iter().all(|host| host.node.has_joined() && host.node.partitions_missing() == 0);
             ready && running == shards.len() && shards.iter().all(|shard| shard.node.is_some() && shard.node == shard.desired)
         };
-        self.eventually("every partition to be where it belongs", settled).await;
-    }
-
-    pub async fn eventually(&self, what: &str, holds: impl AsyncFn() -> bool) {
-        let waiting = async {
-            while !holds().await {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("waited in vain for {what}"));
+        eventually("every partition to be where it belongs", settled).await;
     }
 
     pub fn partition(&self, conversation: &str) -> PartitionId {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use adjourn::actors::{ListQuery, NodeOptions};
 use adjourn::domain::{NoticeKind, Span, step};
 
+use crate::patience::eventually;
 use crate::world::{World, minute, options};
 
 #[actix::test]
@@ -13,11 +14,11 @@ async fn quiet_conversations_rest_and_come_back_in_time() {
     let world = World::start_with(idle, step).await;
     world.human("c").await;
     world.steady.jump(1);
-    world.eventually("the actor to rest", async || world.node.live_actors() == 0).await;
+    eventually("the actor to rest", async || world.node.live_actors() == 0).await;
     world.pass(57);
-    world.eventually("the look-ahead to bring it back", async || world.node.live_actors() == 1).await;
+    eventually("the look-ahead to bring it back", async || world.node.live_actors() == 1).await;
     world.pass(4);
-    world.eventually("the close", async || world.closes("c").await == 1).await;
+    eventually("the close", async || world.closes("c").await == 1).await;
 }
 
 #[actix::test]
@@ -27,10 +28,10 @@ async fn a_full_node_shrinks_its_horizon_and_still_closes() {
     for i in 0..20 {
         world.human(&format!("c{i}")).await;
     }
-    world.eventually("the node to make room", async || world.node.live_actors() <= 1).await;
+    eventually("the node to make room", async || world.node.live_actors() <= 1).await;
     world.pass(61);
     for i in 0..20 {
-        world.eventually("every close", async || world.closes(&format!("c{i}")).await == 1).await;
+        eventually("every close", async || world.closes(&format!("c{i}")).await == 1).await;
     }
 }
 
@@ -40,7 +41,7 @@ async fn t22_switching_off_cancels_and_nothing_closes_after_the_answer() {
     world.human("c").await;
     world.switch(false).await;
     assert_eq!(world.snapshot("c").await.scheduled_close_at, None);
-    world.eventually("the cancellation", async || world.kinds("c").await.last() == Some(&NoticeKind::Cancelled)).await;
+    eventually("the cancellation", async || world.kinds("c").await.last() == Some(&NoticeKind::Cancelled)).await;
     world.pass(600);
     world.ticks(2).await;
     assert_eq!(world.closes("c").await, 0);
@@ -64,7 +65,7 @@ async fn t21_a_later_episode_closes() {
     world.pass(2);
     world.human("c").await;
     world.pass(61);
-    world.eventually("the auto-close", async || world.closes("c").await == 2).await;
+    eventually("the auto-close", async || world.closes("c").await == 2).await;
 }
 
 #[actix::test]
@@ -73,13 +74,12 @@ async fn retention_takes_what_is_old() {
     let world = World::start_with(short, step).await;
     world.human("c").await;
     world.pass(61);
-    world.eventually("the close", async || world.closes("c").await == 1).await;
+    eventually("the close", async || world.closes("c").await == 1).await;
     world.pass(121);
-    world
-        .eventually("the row to go", async || {
-            world.node.list("acme", &ListQuery { limit: 10, ..ListQuery::default() }).await.unwrap().items.is_empty()
-        })
-        .await;
+    eventually("the row to go", async || {
+        world.node.list("acme", &ListQuery { limit: 10, ..ListQuery::default() }).await.unwrap().items.is_empty()
+    })
+    .await;
     world.human("c").await;
     assert_eq!(world.snapshot("c").await.episode, 1);
 }

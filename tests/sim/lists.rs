@@ -1,13 +1,15 @@
 //! Lists of conversations (L1), while things change, and where they were not kept.
 
 use adjourn::actors::NodeOptions;
-use adjourn::actors::list::{ListPlace, ListQuery};
+use adjourn::actors::reads::list::{ListPlace, ListQuery};
 use adjourn::domain::event::{Assignee, AssigneeKind, EventKind};
 use adjourn::domain::listing::{Of, Section, SectionQuery};
 use adjourn::domain::notice::Status;
 use adjourn::domain::step;
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::{Member, Store};
 
+use crate::patience::eventually;
 use crate::world::*;
 
 fn by(status: Status) -> ListQuery {
@@ -63,7 +65,7 @@ async fn l1_lists_merge_partitions_in_order_and_page() {
     );
     assert_eq!(all(&world, ListQuery { assignee: Some(Of::Nobody), ..by(Status::Open) }).await.len(), 22);
     world.pass(61);
-    world.eventually("24 closes", async || all(&world, by(Status::Closed)).await.len() == 24).await;
+    eventually("24 closes", async || all(&world, by(Status::Closed)).await.len() == 24).await;
     assert_eq!(all(&world, by(Status::Open)).await, ["c03"]);
     assert_eq!(all(&world, ListQuery { assignee: Some(Of::Agent("ana".into())), ..by(Status::Closed) }).await, ["c05", "c20", "c21"]);
 }
@@ -105,10 +107,10 @@ async fn l1_lists_that_were_not_kept_are_made_anew() {
     let World { store, wall, node, .. } = world;
     node.stop().await;
     let world = World::on(store, wall, options(), step);
-    world.eventually("the lists", async || are_whole(&world).await).await;
+    eventually("the lists", async || are_whole(&world).await).await;
     assert_eq!(all(&world, by(Status::Open)).await, names(0..25));
     world.pass(61);
-    world.eventually("24 closes", async || all(&world, by(Status::Closed)).await.len() == 24).await;
+    eventually("24 closes", async || all(&world, by(Status::Closed)).await.len() == 24).await;
     assert_eq!(all(&world, by(Status::Open)).await, ["c03"]);
     assert!(are_whole(&world).await);
 

@@ -9,6 +9,8 @@ mod hosts;
 mod life;
 mod line;
 mod lists;
+#[path = "../patience/mod.rs"]
+mod patience;
 mod poison;
 mod pressure;
 mod refused;

@@ -2,8 +2,10 @@
 
 use adjourn::actors::NodeOptions;
 use adjourn::domain::{Conversation, ConversationKey, Input, Settings, Step, Timestamp, step};
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::{DeadLetterAction, Store};
 
+use crate::patience::eventually;
 use crate::world::{PATIENCE, World, key, minute, options};
 
 /// The state machine, but for one event.
@@ -32,7 +34,7 @@ async fn an_event_that_makes_the_step_panic_is_set_aside_and_holds_its_timer() {
     assert!(letters[0].reason.contains("nobody can apply"), "{}", letters[0].reason);
     assert_eq!(world.snapshot("c").await.messages.outgoing, 2, "its neighbours were applied");
     world.pass(61);
-    world.eventually("the other conversation's close", async || world.closes("d").await == 1).await;
+    eventually("the other conversation's close", async || world.closes("d").await == 1).await;
     assert_eq!(world.closes("c").await, 0, "it might have been the reply");
 
     let letter = &letters[0];
@@ -40,7 +42,7 @@ async fn an_event_that_makes_the_step_panic_is_set_aside_and_holds_its_timer() {
     assert_eq!(world.node.dead_letters(10).await.unwrap().len(), 1, "it still cannot be applied");
     assert_eq!(world.closes("c").await, 0);
     assert!(world.node.act_on_dead_letter(letter.partition, letter.id, DeadLetterAction::Dismiss, PATIENCE).await.unwrap());
-    world.eventually("the close that was held", async || world.closes("c").await == 1).await;
+    eventually("the close that was held", async || world.closes("c").await == 1).await;
     assert!(world.node.dead_letters(10).await.unwrap().is_empty());
 }
 
@@ -70,13 +72,13 @@ async fn a_record_nobody_can_read_costs_only_its_own_conversation() {
     world.human("broken").await;
     world.human("fine").await;
     world.steady.jump(1);
-    world.eventually("both to rest", async || world.node.live_actors() == 0).await;
+    eventually("both to rest", async || world.node.live_actors() == 0).await;
     world.store.faults().corrupt_row(&key("broken"));
     world.take(vec![world.says("broken", adjourn::domain::event::MessageSource::User)]).await;
     assert_eq!(world.node.dead_letters(10).await.unwrap().len(), 1);
     assert!(world.node.conversation(&key("broken")).await.is_err());
     world.pass(61);
-    world.eventually("the other's close", async || world.closes("fine").await == 1).await;
+    eventually("the other's close", async || world.closes("fine").await == 1).await;
 }
 
 /// As when a build that cannot read a newer one's rows had the partition for a while.
@@ -86,7 +88,7 @@ async fn d2_a_reply_whose_row_could_not_be_read_holds_the_timer_all_the_same() {
     let mut world = World::start_with(idle, step).await;
     world.human("c").await;
     world.steady.jump(1);
-    world.eventually("it to rest", async || world.node.live_actors() == 0).await;
+    eventually("it to rest", async || world.node.live_actors() == 0).await;
     world.store.faults().corrupt_row(&key("c"));
     world.contact("c").await;
     let letters = world.node.dead_letters(10).await.unwrap();
@@ -105,7 +107,7 @@ async fn d2_a_reply_whose_row_could_not_be_read_holds_the_timer_all_the_same() {
     assert_eq!((world.closes("c").await, world.snapshot("c").await.messages.incoming), (0, 1), "the contact spoke last");
     world.human("c").await;
     world.pass(61);
-    world.eventually("its close", async || world.closes("c").await == 1).await;
+    eventually("its close", async || world.closes("c").await == 1).await;
 }
 
 #[actix::test]
@@ -114,7 +116,7 @@ async fn an_entry_nobody_can_read_is_set_aside() {
     world.human("c").await;
     world.store.faults().stall_commits(1);
     world.accept(vec![world.says("c", adjourn::domain::event::MessageSource::User)]).await;
-    world.eventually("the commit to hang", async || world.store.faults().stalled() == 1).await;
+    eventually("the commit to hang", async || world.store.faults().stalled() == 1).await;
     let broken = world.accept(vec![world.says("c", adjourn::domain::event::MessageSource::User)]).await;
     world.store.faults().corrupt_entry(broken[0].partition, broken[0].id);
     world.store.faults().release_stalled();
@@ -143,7 +145,7 @@ async fn an_entry_that_kills_its_owner_is_found_and_set_aside() {
     world.store.commit(claim.lease, mark).await.unwrap();
     let options = world.node.options().clone();
     world.node = adjourn::actors::node::start(world.store.clone(), world.steady.clone(), options);
-    world.eventually("the letter", async || world.node.dead_letters(10).await.unwrap().len() == 1).await;
+    eventually("the letter", async || world.node.dead_letters(10).await.unwrap().len() == 1).await;
     assert!(world.node.dead_letters(10).await.unwrap()[0].reason.contains("died"));
     world.human("c").await;
     assert_eq!(world.snapshot("c").await.messages.outgoing, 2);
@@ -160,7 +162,7 @@ async fn a_replay_tells_nothing_of_what_is_long_over() {
     let snooze = adjourn::domain::EventKind::Snoozed { until: minute(10) };
     world.take(vec![crate::world::event("snooze", "c", minute(0), snooze)]).await;
     world.pass(11);
-    world.eventually("its end", async || world.kinds("c").await.contains(&NoticeKind::Unsnoozed)).await;
+    eventually("its end", async || world.kinds("c").await.contains(&NoticeKind::Unsnoozed)).await;
     world.restart().await; // with a state machine that can apply it
     let told = world.kinds("c").await;
     let letter = world.node.dead_letters(10).await.unwrap().remove(0);
@@ -189,7 +191,7 @@ async fn a_letter_dismissed_twice_releases_once() {
     world.ticks(2).await;
     assert_eq!(world.closes("c").await, 0, "the other one might have been the reply");
     assert!(world.node.act_on_dead_letter(second.partition, second.id, DeadLetterAction::Dismiss, PATIENCE).await.unwrap());
-    world.eventually("the close that was held", async || world.closes("c").await == 1).await;
+    eventually("the close that was held", async || world.closes("c").await == 1).await;
 }
 
 #[actix::test]
@@ -206,7 +208,7 @@ async fn an_entry_is_not_blamed_for_answers_that_were_lost() {
     world.store.faults().lose_commit_answers(6);
     let options = world.node.options().clone();
     world.node = adjourn::actors::node::start(world.store.clone(), world.steady.clone(), options);
-    world.eventually("the entry to be applied", async || world.node.stats().await.unwrap().iter().all(|p| p.backlog == 0)).await;
+    eventually("the entry to be applied", async || world.node.stats().await.unwrap().iter().all(|p| p.backlog == 0)).await;
     assert_eq!(world.node.dead_letters(10).await.unwrap(), [], "nobody died of it");
     assert_eq!(world.snapshot("c").await.messages.outgoing, 2);
 }

@@ -10,8 +10,10 @@ use adjourn::domain::{
     Conversation, ConversationKey, Input, Notice, NoticeKind, PartitionCount, PartitionId, Settings, Span, Step, Timestamp, step,
 };
 use adjourn::store::memory::MemoryStore;
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::{Entry, Store};
 
+use crate::patience::eventually;
 use crate::poison::quiet_panics;
 use crate::world::{PATIENCE, World, message, minute, options};
 
@@ -37,7 +39,7 @@ async fn t22_a_full_log_delays_a_lost_marker_and_costs_nothing_else() {
     store.append((0..600).map(|i| says(&format!("m{i}"), "c")).collect()).await.unwrap();
     assert!(store.append(vec![says("late", "c")]).await.is_err(), "full");
     let world = World::on(store, wall, NodeOptions { batch_behind: 1, batch: 1, ..options() }, step);
-    world.eventually("the change", async || world.store.applied_settings(PartitionId(0), "acme".into()).await.unwrap().is_some()).await;
+    eventually("the change", async || world.store.applied_settings(PartitionId(0), "acme".into()).await.unwrap().is_some()).await;
     let claims = world.store.seize(PartitionId(0), adjourn::store::Member::default()).await.unwrap().lease.epoch - 1;
     assert_eq!(claims, 1, "the shard kept its memory and its partition");
 }
@@ -72,7 +74,7 @@ async fn d4_a_page_of_wake_ups_that_fail_does_not_hide_those_behind_it() {
     world.pass(1);
     world.human("c").await;
     world.pass(62);
-    world.eventually("the close behind them", async || world.closes("c").await == 1).await;
+    eventually("the close behind them", async || world.closes("c").await == 1).await;
 }
 
 /// Real clocks, no tick within the hour: only the actor can ring.

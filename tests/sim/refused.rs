@@ -4,6 +4,7 @@ use adjourn::domain::event::MessageSource;
 use adjourn::domain::{Event, EventKind, NoticeKind, Timestamp};
 use adjourn::store::{DeadLetterAction, Entry, LogId, Store};
 
+use crate::patience::eventually;
 use crate::world::{PATIENCE, World, event, key, message, minute};
 
 /// As a producer does that writes to the log by itself.
@@ -29,7 +30,7 @@ async fn d9_a_stamp_too_far_ahead_goes_to_the_dead_letters_and_holds_no_timer() 
     assert_eq!(world.snapshot("c").await.messages.incoming, 0);
     assert_eq!(world.snapshot("d").await.messages.outgoing, 2);
     world.pass(61);
-    world.eventually("the close", async || world.closes("c").await == 1).await;
+    eventually("the close", async || world.closes("c").await == 1).await;
 }
 
 #[actix::test]
@@ -39,7 +40,7 @@ async fn d9_a_replay_is_looked_at_by_the_time_of_the_replay() {
     let id = append(&world, message("ahead", "c", minute(10), MessageSource::Contact)).await;
     let partition = key("c").partition(world.store.partitions());
     let replay = async || world.node.act_on_dead_letter(partition, id, DeadLetterAction::Replay, PATIENCE).await.unwrap();
-    world.eventually("the letter", async || !world.node.dead_letters(10).await.unwrap().is_empty()).await;
+    eventually("the letter", async || !world.node.dead_letters(10).await.unwrap().is_empty()).await;
     assert!(replay().await);
     assert_eq!(world.node.dead_letters(10).await.unwrap().len(), 1, "its time has not come");
     world.pass(10);

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adjourn::actors::cluster::{MoveRefused, NodeState};
+use adjourn::actors::membership::cluster::{MoveRefused, NodeState};
 use adjourn::actors::{Node, Unready};
 use adjourn::clock::{Clock, Stopwatch};
 use adjourn::domain::event::MessageSource;
@@ -15,6 +15,7 @@ use adjourn::store::memory::MemoryStore;
 use adjourn::store::{Hint, Store};
 
 use crate::hosts::{Host, Hosts, accept};
+use crate::patience::eventually;
 use crate::rng::Rng;
 use crate::world::{PATIENCE, key, message};
 
@@ -55,15 +56,15 @@ impl Stream {
 
     /// Every message counts once, every conversation closes once.
     async fn end(self, hosts: &Hosts, seed: u64) {
-        hosts.eventually("some messages", async || self.sent.borrow().values().sum::<u64>() > 100).await;
+        eventually("some messages", async || self.sent.borrow().values().sum::<u64>() > 100).await;
         self.ended.set(true);
         self.running.await.unwrap();
         let node = hosts.all[0].node.clone();
-        hosts.eventually("the logs to be applied", async || node.stats().await.unwrap().iter().all(|p| p.backlog == 0)).await;
+        eventually("the logs to be applied", async || node.stats().await.unwrap().iter().all(|p| p.backlog == 0)).await;
         hosts.pass(61);
         let sent = self.sent.take();
         for (conversation, count) in &sent {
-            hosts.eventually("every close", async || hosts.closes(conversation).await > 0).await;
+            eventually("every close", async || hosts.closes(conversation).await > 0).await;
             let shown = node.conversation(&key(conversation)).await.unwrap().unwrap();
             assert_eq!(shown.messages.outgoing, *count, "seed {seed}: {conversation}");
             let told = hosts.told(&key(conversation)).await;
@@ -165,7 +166,7 @@ async fn a_move_to_a_node_that_just_died_is_asked_for_and_not_done() {
     hosts.host("b").die();
     let moved = hosts.node("a").move_shard(mine, Some("b".into()), Duration::from_millis(50)).await;
     assert!(matches!(moved, Err(MoveRefused::Unready(Unready::NotYetMoved))), "{moved:?}");
-    hosts.eventually("the living one to have all", async || hosts.held_by("a").await == 4).await;
+    eventually("the living one to have all", async || hosts.owned_by("a").await == 4).await;
 }
 
 #[actix::test]
@@ -179,11 +180,11 @@ async fn p12_a_rolling_restart_under_load_loses_nothing() {
             let name = old.node.name().to_owned();
             doors.borrow_mut().remove(0);
             old.node.stop().await;
-            assert_eq!(hosts.held_by(&name).await, 0);
+            assert_eq!(hosts.owned_by(&name).await, 0);
             hosts.all.push(Host::start(&name, &hosts.store, &hosts.steady));
             doors.borrow_mut().push(hosts.all[2].node.clone());
             hosts.settled().await;
-            assert!(hosts.held_by(&name).await > 0, "seed {seed}, restart {place}");
+            assert!(hosts.owned_by(&name).await > 0, "seed {seed}, restart {place}");
         }
         println!("seed {seed}: the longest a partition had no owner: {:?}", gaps.end());
         stream.end(&hosts, seed).await;

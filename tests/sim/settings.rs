@@ -1,12 +1,13 @@
 //! Changes of settings that meet on their way (T22).
 
-use adjourn::actors::handle::SettingsRefused;
-use adjourn::actors::running::ApplyToRunning;
+use adjourn::actors::node::handle::SettingsRefused;
+use adjourn::actors::writes::apply_to_running::ApplyToRunning;
 use adjourn::domain::event::MessageSource;
 use adjourn::domain::settings::SettingsChange;
 use adjourn::domain::{NoticeKind, PartitionId, Settings, Span};
 use adjourn::store::{Entry, Store};
 
+use crate::patience::eventually;
 use crate::world::{PATIENCE, World, minute};
 
 /// Two PUTs, the second made while the first waits for its partitions; `expected`: with If-Match.
@@ -21,9 +22,9 @@ async fn two_at_a_time(expected: bool) -> (World, [Result<Settings, SettingsRefu
         tokio::spawn(async move { node.change_settings("acme", change, expected.then_some(from), PATIENCE).await })
     };
     let one = put(first, 0);
-    world.eventually("the first document", async || version().await == 1).await;
+    eventually("the first document", async || version().await == 1).await;
     let other = put(second, 1);
-    world.eventually("the second document", async || version().await == 2).await;
+    eventually("the second document", async || version().await == 2).await;
     world.store.faults().release_stalled();
     let answers = [one.await.unwrap(), other.await.unwrap()];
     (world, answers)
@@ -51,7 +52,7 @@ async fn a_version_that_the_store_had_lost_is_in_the_history_as_one_that_came_ba
     let lost = Settings { version: 2, period: Span::from_hours(2), ..world.store.settings("acme".into()).await.unwrap().unwrap() };
     let marker = Entry::Settings { workspace: "acme".into(), settings: Box::new(lost.clone()) };
     world.store.append(vec![(PartitionId(0), marker)]).await.unwrap();
-    world.eventually("the master", async || world.store.settings("acme".into()).await.unwrap().is_some_and(|master| master == lost)).await;
+    eventually("the master", async || world.store.settings("acme".into()).await.unwrap().is_some_and(|master| master == lost)).await;
     let restored = world.node.settings_history("acme").await.unwrap().changes;
     assert_eq!(restored.iter().map(|change| (change.version, change.restored)).collect::<Vec<_>>(), [(1, false), (2, true)]);
     assert_eq!(restored[1].differences.len(), 1, "{restored:?}");
@@ -124,6 +125,7 @@ async fn t23_applied_to_many_it_keeps_to_its_rate_and_goes_on_after_a_crash_and_
         second += 1;
         let told = count(&world, NoticeKind::Reset).await;
         assert!(told <= before + 10 * second, "{told} after {second} s more");
+        assert!(second <= MANY, "still not all of them have closed, {second} s later");
     }
     world.pass(300);
     world.ticks(2).await;
@@ -146,7 +148,7 @@ async fn t23_a_longer_period_keeps_open_what_nobody_was_told_of_yet() {
     assert_eq!((count(&world, NoticeKind::Closed).await, count(&world, NoticeKind::Reset).await), (0, 60), "their old time told them");
     world.pass(60);
     world.ticks(2).await;
-    world.eventually("the closes", async || count(&world, NoticeKind::Closed).await == MANY).await;
+    eventually("the closes", async || count(&world, NoticeKind::Closed).await == MANY).await;
 }
 
 #[actix::test]

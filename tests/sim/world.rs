@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adjourn::actors::conversation::StepFn;
+use adjourn::actors::shard::conversation::StepFn;
 use adjourn::actors::{Node, NodeOptions, Receipt, Verdict, node};
 use adjourn::clock::ManualClock;
 use adjourn::domain::event::{EventKind, MessageSource};
@@ -14,6 +14,8 @@ use adjourn::domain::{
 };
 use adjourn::store::Store;
 use adjourn::store::memory::MemoryStore;
+
+use crate::patience::eventually;
 
 /// An afternoon in 2026: minute 0 of every test.
 const EPOCH_MS: i64 = 1_795_000_000_000;
@@ -126,16 +128,7 @@ impl World {
         // One that is under way may have looked before; the next has not.
         let before = self.node.ticks();
         let ticked = async || self.node.ticks().iter().zip(&before).all(|(now, before)| *now > before + count);
-        self.eventually("a tick of every shard", ticked).await;
-    }
-
-    pub async fn eventually(&self, what: &str, holds: impl AsyncFn() -> bool) {
-        let waiting = async {
-            while !holds().await {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("waited in vain for {what}"));
+        eventually("a tick of every shard", ticked).await;
     }
 
     pub async fn snapshot(&self, conversation: &str) -> Snapshot {

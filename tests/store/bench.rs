@@ -11,6 +11,7 @@ use adjourn::domain::report::Day;
 use adjourn::domain::*;
 use adjourn::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use adjourn::store::memory::MemoryStore;
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::*;
 use futures_util::future::{BoxFuture, FutureExt};
 

@@ -1,6 +1,7 @@
 //! Commits: each builds on the last, is written once and whole, or not at all.
 
 use adjourn::domain::Timestamp;
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::*;
 
 use crate::bench::*;

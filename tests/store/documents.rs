@@ -1,5 +1,6 @@
 //! What a workspace has one document of on a shelf: replaced as a whole, by whoever saw the latest.
 
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::{Document, EVERYWHERE, Shelf};
 
 use crate::bench::*;

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use adjourn::store::redis::{RedisOptions, RedisStore};
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::{LogId, Member, Store};
 
 use crate::bench::{P, partitions};

@@ -16,11 +16,11 @@ async fn until_held(bench: &Bench, wanted: bool) {
 pub async fn s15_held_closes_wait_until_they_are_released(bench: Bench) {
     let store = bench.store();
     store.seize(P, Member::default()).await.unwrap();
-    assert_eq!((store.held(), store.release_hold().await.unwrap()), (None, None));
+    assert_eq!((store.closes_held(), store.release_hold().await.unwrap()), (None, None));
     assert!(store.hold_closes("a restore".into()).await.unwrap());
     assert!(store.barrier(P).await.unwrap().held, "nothing closes once that was answered");
     assert!(!store.hold_closes("another".into()).await.unwrap());
-    let held = store.held().unwrap();
+    let held = store.closes_held().unwrap();
     assert_eq!((&*held.why, held.since.is_some()), ("a restore", true));
     // Everything else goes on.
     let ids = bench.append(&["e1"]).await;
@@ -28,7 +28,7 @@ pub async fn s15_held_closes_wait_until_they_are_released(bench: Bench) {
     bench.commit(&mut owner, |batch| batch.checkpoint = ids[0]).await.unwrap();
     assert_eq!(store.release_hold().await.unwrap(), Some(held));
     until_held(&bench, false).await;
-    assert_eq!(store.held(), None);
+    assert_eq!(store.closes_held(), None);
 }
 
 pub async fn s15_a_hold_survives(mut bench: Bench) {
@@ -36,5 +36,5 @@ pub async fn s15_a_hold_survives(mut bench: Bench) {
     bench.reopen().await;
     bench.store().seize(P, Member::default()).await.unwrap();
     assert!(bench.store().barrier(P).await.unwrap().held);
-    assert_eq!(bench.store().held().map(|hold| hold.why.to_string()).as_deref(), Some("a restore"));
+    assert_eq!(bench.store().closes_held().map(|hold| hold.why.to_string()).as_deref(), Some("a restore"));
 }

@@ -8,6 +8,7 @@ use adjourn::domain::listing::{Move, Of, Section, SectionQuery, Standing};
 use adjourn::domain::notice::Status;
 use adjourn::domain::order::{Border, Position};
 use adjourn::domain::*;
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::*;
 
 use crate::bench::*;

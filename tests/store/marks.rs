@@ -5,7 +5,7 @@ use adjourn::store::*;
 
 use crate::bench::*;
 
-const REPEAT: Option<Mark> = Some(Mark::Repeat);
+const DUPLICATE: Option<Mark> = Some(Mark::Duplicate);
 
 async fn applied(bench: &Bench, ids: &[LogId]) -> Applied {
     bench.store().applied(P, ids.to_vec()).await.unwrap()
@@ -25,7 +25,7 @@ pub async fn applied_tells_how_far_a_partition_is(mut bench: Bench) {
 
 pub async fn repeats_are_told_from_what_changed_something(bench: Bench) {
     let ids = bench.append(&["a", "b", "a", "b"]).await;
-    let repeats = |ids: &[LogId]| ids.iter().map(|id| (*id, Mark::Repeat)).collect::<Vec<_>>();
+    let repeats = |ids: &[LogId]| ids.iter().map(|id| (*id, Mark::Duplicate)).collect::<Vec<_>>();
     let mut owner = bench.claim().await;
     let mut astray = Owner { head: CommitId(7), ..owner };
     let refused = bench.commit(&mut astray, |batch| batch.marks = repeats(&ids)).await;
@@ -37,13 +37,13 @@ pub async fn repeats_are_told_from_what_changed_something(bench: Bench) {
     }
     let never = LogId { seq: ids[3].seq + 1, ..ids[3] };
     let asked = [ids[3], ids[0], never, ids[2], ids[1], ids[3]];
-    assert_eq!(applied(&bench, &asked).await.marks, [REPEAT, None, None, REPEAT, None, REPEAT]);
+    assert_eq!(applied(&bench, &asked).await.marks, [DUPLICATE, None, None, DUPLICATE, None, DUPLICATE]);
     assert_eq!(bench.store().applied(OTHER, ids.clone()).await.unwrap().marks, [None; 4]);
 }
 
 pub async fn why_an_entry_changed_nothing_is_told(bench: Bench) {
     let refusals = Refusal::ALL.iter().map(|refusal| Mark::Refused(*refusal));
-    let all: Vec<Mark> = [Mark::Repeat, Mark::Failed, Mark::Done].into_iter().chain(refusals).collect();
+    let all: Vec<Mark> = [Mark::Duplicate, Mark::Failed, Mark::Done].into_iter().chain(refusals).collect();
     let names: Vec<String> = (0..all.len()).map(|n| format!("e{n}")).collect();
     let ids = bench.append(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let mut owner = bench.claim().await;
@@ -56,9 +56,9 @@ pub async fn the_last_thousand_repeats_are_known(bench: Bench) {
     let mut owner = bench.claim().await;
     let ids: Vec<LogId> = (1..=1_700).map(|seq| LogId { ms: START as u64, seq }).collect();
     for some in ids.chunks(300) {
-        let some = some.iter().map(|id| (*id, Mark::Repeat)).collect();
+        let some = some.iter().map(|id| (*id, Mark::Duplicate)).collect();
         bench.commit(&mut owner, |batch| batch.marks = some).await.unwrap();
     }
     let last = &ids[ids.len() - 1_000..];
-    assert_eq!(applied(&bench, last).await.marks, vec![REPEAT; 1_000]);
+    assert_eq!(applied(&bench, last).await.marks, vec![DUPLICATE; 1_000]);
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use adjourn::domain::listing::{Move, Standing};
 use adjourn::domain::notice::Status;
 use adjourn::domain::{ConversationKey, PartitionId, Settings, Timestamp};
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::*;
 
 use crate::bench::*;

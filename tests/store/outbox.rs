@@ -1,5 +1,6 @@
 //! The outbox of notifications: numbered without a gap, read by whoever follows.
 
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::*;
 
 use crate::bench::*;

@@ -1,5 +1,6 @@
 //! Who may write a partition: claims, fences, and what a new owner is told.
 
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::*;
 
 use crate::bench::*;

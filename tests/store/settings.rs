@@ -4,6 +4,7 @@ use adjourn::domain::Settings;
 use adjourn::domain::categories::Category;
 use adjourn::domain::settings::{NotesMode, Running};
 use adjourn::domain::time::Span;
+use adjourn::store::testing::StoreInTests;
 use adjourn::store::{Document, Shelf};
 
 use crate::bench::*;

@@ -12,7 +12,7 @@ mod tls;
 
 use std::time::Duration;
 
-use adjourn::actors::writer::NoteWriter;
+use adjourn::actors::notes::writer::NoteWriter;
 use adjourn::domain::Timestamp;
 use adjourn::domain::categories::Category;
 use adjourn::domain::writing::{Brief, Proposal, Said, Speaker, Transcript, WriteError};

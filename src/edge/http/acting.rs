@@ -10,7 +10,7 @@ use super::conversations::{etag, unknown};
 use super::query::Parameters;
 use super::settings::expected_version;
 use super::{Edge, Problem, key_of};
-use crate::actors::acting::IDEMPOTENCY_KEY_BYTES_MAX;
+use crate::actors::writes::acting::IDEMPOTENCY_KEY_BYTES_MAX;
 use crate::actors::{ActRefused, Command};
 use crate::domain::event::Assignee;
 use crate::domain::id::is_printable;

@@ -76,7 +76,7 @@ impl Admin {
             },
             Check { name: "clocks", result: clocks },
             // Events are to come in meanwhile: no reason to send them elsewhere.
-            Check { name: "closing", result: Ok(node.held().map_or(String::new(), |hold| format!("held: {}", hold.why))) },
+            Check { name: "closing", result: Ok(node.closes_held().map_or(String::new(), |hold| format!("held: {}", hold.why))) },
             Check { name: "partitions", result: shards },
         ]
     }

@@ -9,7 +9,7 @@ use super::conversations::{Items, etag};
 use super::query::Parameters;
 use super::settings::expected_version;
 use super::{Edge, Problem, workspace_of};
-use crate::actors::agents::AgentsRefused;
+use crate::actors::writes::agents::AgentsRefused;
 use crate::domain::agents::{Agent, AgentChange, AgentError, Agents};
 use crate::wire::agents::{AgentView, cursor, parse_change, parse_cursor, parse_new};
 

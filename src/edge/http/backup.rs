@@ -66,7 +66,7 @@ pub fn view(status: &BackupStatus) -> Value {
     });
     match state {
         BackupState::Running => {}
-        BackupState::Failed(reason) => view["reason"] = json!(reason),
+        BackupState::Failed(reason) => view["reason"] = json!(&**reason),
         BackupState::Whole(Contents { bytes, conversations, unapplied, position }) => {
             view["bytes"] = json!(bytes);
             view["conversations"] = json!(conversations);

@@ -148,8 +148,8 @@ impl Body {
 
     fn reserved(&mut self, piece: Bytes) -> Result<Bytes, Problem> {
         self.given += piece.len();
-        let held = self.reserved.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let missing = self.given.div_ceil(1_024).saturating_sub(held);
+        let reserved = self.reserved.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let missing = self.given.div_ceil(1_024).saturating_sub(reserved);
         if missing > 0 {
             let more = self.buffers.reserve(missing)?;
             match &mut self.reserved {

@@ -161,7 +161,7 @@ impl Batch {
         }
     }
 
-    async fn ingest(mut self, node: &Node, rates: &Rates) -> Result<Outcome, StoreError> {
+    async fn ingest(mut self, node: &Node, rates: &Rates) -> Result<Ingested, StoreError> {
         self.slow_down(rates);
         let Self { caller: _, count, events, names, ignored, mut rejected, alone, room } = self;
         let verdicts = if events.is_empty() { Vec::new() } else { node.ingest(events).await? };
@@ -180,12 +180,12 @@ impl Batch {
             }
         }
         rejected.sort_unstable_by_key(|rejected| rejected.index);
-        Ok(Outcome { count, receipts, conversations, ignored, rejected, alone })
+        Ok(Ingested { count, receipts, conversations, ignored, rejected, alone })
     }
 }
 
 /// What became of the events of one request.
-struct Outcome {
+struct Ingested {
     count: usize,
     receipts: Vec<Receipt>,
     /// Of each accepted event.
@@ -217,7 +217,7 @@ impl<'a> RejectedView<'a> {
     }
 }
 
-impl Outcome {
+impl Ingested {
     fn accepted(&self) -> u64 {
         self.receipts.len() as u64 + self.ignored
     }

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use super::body::Body;
 use super::query::Parameters;
 use super::{COMMAND_BYTES_MAX, Edge, Problem, media};
-use crate::actors::waiting::Waiting;
+use crate::actors::reads::waiting::Waiting;
 use crate::domain::Span;
 use crate::store::Hold;
 use crate::wire::operator::{OperatorProblem, parse_hold};
@@ -55,7 +55,7 @@ struct WorkspaceView<'a> {
 
 impl<'a> HoldView<'a> {
     fn new(hold: Option<&'a Hold>, waiting: &'a Waiting) -> Self {
-        let of = |of: &'a crate::actors::waiting::WaitingOf| WorkspaceView {
+        let of = |of: &'a crate::actors::reads::waiting::WaitingOf| WorkspaceView {
             workspace: &of.workspace,
             closes: Counts { closes_at_once: of.at_once, closes_within_1h: of.within },
         };
@@ -88,7 +88,7 @@ pub async fn get(edge: web::Data<Edge>, request: HttpRequest) -> Result<HttpResp
     Parameters::of(&request, &[])?;
     let _turn = COUNTING.acquire().await; // never closed
     let waiting = edge.node.waiting(SOON).await?;
-    Ok(HttpResponse::Ok().json(HoldView::new(edge.node.held().as_ref(), &waiting)))
+    Ok(HttpResponse::Ok().json(HoldView::new(edge.node.closes_held().as_ref(), &waiting)))
 }
 
 /// Nothing closes any more when this has answered.
@@ -101,7 +101,7 @@ pub async fn put(edge: web::Data<Edge>, request: HttpRequest, payload: web::Payl
     let mut body = Body::new(&request, payload, &edge, COMMAND_BYTES_MAX).await?;
     let why = parse_hold(&body.whole().await?)?;
     let begun = edge.node.hold_closes(&why).await?;
-    let held = edge.node.held();
+    let held = edge.node.closes_held();
     let why = held.as_ref().map_or(&*why, |hold| &*hold.why);
     Ok(HttpResponse::Ok().json(json!({"held": true, "begun": begun, "why": why, "since": since(held.as_ref())})))
 }

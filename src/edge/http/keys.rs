@@ -8,7 +8,7 @@ use super::body::{json_body, json_if_any};
 use super::conversations::Items;
 use super::query::Parameters;
 use super::{Edge, Problem};
-use crate::actors::keys::KeysRefused;
+use crate::actors::writes::keys::KeysRefused;
 use crate::domain::Timestamp;
 use crate::domain::access::{Key, KeyChange, KeyError, Keys, Secret};
 use crate::wire::keys::{KeyView, Wanted, parse_new, parse_rotation};

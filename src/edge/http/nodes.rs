@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::conversations::Items;
 use super::query::Parameters;
 use super::{Edge, Problem};
-use crate::actors::cluster::{MoveRefused, NodeView};
+use crate::actors::membership::cluster::{MoveRefused, NodeView};
 use crate::wire::time::Rfc3339;
 
 /// # Errors

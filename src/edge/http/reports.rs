@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::query::Parameters;
 use super::{Edge, Problem, media, workspace_of};
-use crate::actors::report::ReportQuery;
+use crate::actors::reads::report::ReportQuery;
 use crate::domain::report::Group;
 use crate::wire::report::{ReportParameters, ReportProblem, ReportSpec};
 

@@ -5,8 +5,8 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
 use super::access::Door;
 use super::{
-    Problem, acting, agents, audit, categories, conversations, dead_letters, events, forecast, hold, keys, nodes, reports, running, settings,
-    stream, suggest, topology, why,
+    Problem, acting, agents, audit, categories, conversations, dead_letters, events, forecast, hold, keys, nodes, reports, running,
+    settings, stream, suggest, topology, why,
 };
 use crate::domain::access::Scope;
 

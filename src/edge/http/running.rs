@@ -8,7 +8,7 @@ use super::body::json_if_any;
 use super::conversations::etag;
 use super::settings::{by_of, expected_version};
 use super::{Edge, Problem, workspace_of};
-use crate::actors::running::{ApplyToRunning, Effect};
+use crate::actors::writes::apply_to_running::{ApplyToRunning, Effect};
 use crate::wire::running::{HourView, parse};
 use crate::wire::time::Rfc3339;
 

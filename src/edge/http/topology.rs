@@ -7,7 +7,7 @@ use super::body::Body;
 use super::conversations::Items;
 use super::query::Parameters;
 use super::{COMMAND_BYTES_MAX, Edge, Problem, media};
-use crate::actors::cluster::ShardView;
+use crate::actors::membership::cluster::ShardView;
 use crate::domain::PartitionId;
 use crate::wire::placement::parse_move;
 use crate::wire::time::Rfc3339;
@@ -20,7 +20,7 @@ pub async fn topology(edge: web::Data<Edge>, request: HttpRequest) -> Result<Htt
     let incarnation = format!("{:016x}", edge.node.incarnation());
     let (partitions, node) = (edge.node.partitions(), edge.node.name());
     Ok(HttpResponse::Ok().json(json!({"partitions": partitions, "hash": "crc32", "incarnation": incarnation, "node": node,
-                                       "closes_held": edge.node.held().map(|hold| hold.why.to_string())})))
+                                       "closes_held": edge.node.closes_held().map(|hold| hold.why.to_string())})))
 }
 
 /// # Errors

@@ -27,7 +27,7 @@ pub async fn hold(mut request: ServiceRequest, next: Next<impl MessageBody + 'st
     let unread = Shared(Rc::new(RefCell::new(request.take_payload())));
     request.set_payload(Payload::Stream { payload: Box::pin(unread.clone()) });
     let response = next.call(request).await?;
-    Ok(response.map_body(|_, body| Held { body: body.boxed(), _unread: unread }.boxed()))
+    Ok(response.map_body(|_, body| UntilWritten { body: body.boxed(), _unread: unread }.boxed()))
 }
 
 /// One body with two owners.
@@ -43,12 +43,12 @@ impl Stream for Shared {
 }
 
 /// An answer that keeps its request's body until it has been written.
-struct Held {
+struct UntilWritten {
     body: BoxBody,
     _unread: Shared,
 }
 
-impl MessageBody for Held {
+impl MessageBody for UntilWritten {
     type Error = <BoxBody as MessageBody>::Error;
 
     fn size(&self) -> BodySize {

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use crate::actors::writer::NoteWriter;
+use crate::actors::notes::writer::NoteWriter;
 
 mod answer;
 pub mod built_in;

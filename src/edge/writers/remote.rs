@@ -10,7 +10,7 @@ use reqwest::Url;
 
 use super::answer::{self, Question};
 use super::post::{Answered, Key, Post, PostError};
-use crate::actors::writer::NoteWriter;
+use crate::actors::notes::writer::NoteWriter;
 use crate::chance;
 use crate::domain::Span;
 use crate::domain::writing::{AGAIN_MAX, Brief, Proposal, WriteError};

@@ -12,6 +12,7 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::domain::testing::{at, human, key};
 use crate::domain::{Conversation, ConversationKey, Notice, Settings, Timestamp};
+use crate::store::testing::StoreInTests;
 use crate::store::{
     BackupRefused, BackupState, BackupStatus, Batch, Contents, Document, Entry, LogId, Member, Notification, RowChange, RowWrite, Shelf,
     Store,
@@ -90,7 +91,7 @@ async fn filled(world: &World) -> Arc<EmbeddedStore> {
     append(&store, OTHER, &["waits too"]).await;
     let claim = store.seize(P, Member::default()).await.unwrap();
     let put = RowChange::Put { conversation: Arc::new(Conversation::new(at(1))), look_at: Some(at(9_000)) };
-    let notice = Notice::Settings { workspace: "acme".into(), at: at(1), settings: Box::default() };
+    let notice = Notice::Settings { workspace: "acme".into(), at: at(1), settings: Box::default(), replaces: false };
     let batch = Batch {
         rows: vec![RowWrite { key: key(), indexed_at: None, change: put }],
         notifications: vec![Notification { number: 1, previous: None, notice }],
@@ -117,7 +118,7 @@ async fn s15_a_backup_has_all_there_is_and_begins_anew_with_its_closes_held() {
     let restored = world.open("backup");
     assert_eq!(dump(&restored).await, dump(&store).await);
     assert_ne!(restored.incarnation(), store.incarnation());
-    let hold = restored.held().unwrap();
+    let hold = restored.closes_held().unwrap();
     assert!(hold.why.contains("1970-01-01T00:00:01.000Z") && hold.since == Some(at(1_000)), "{hold:?}");
     assert!(restored.barrier(P).await.unwrap().held && !store.barrier(P).await.unwrap().held);
     let claim = restored.seize(P, Member::default()).await.unwrap();
@@ -129,11 +130,11 @@ async fn s15_a_backup_has_all_there_is_and_begins_anew_with_its_closes_held() {
     let incarnation = restored.incarnation();
     restored.close();
     let restored = world.open("backup");
-    assert_eq!((restored.incarnation(), restored.held()), (incarnation, Some(hold.clone())));
+    assert_eq!((restored.incarnation(), restored.closes_held()), (incarnation, Some(hold.clone())));
     assert_eq!(restored.release_hold().await.unwrap(), Some(hold));
     assert!(!restored.barrier(P).await.unwrap().held);
     drop(restored);
-    assert_eq!(world.open("backup").held(), None);
+    assert_eq!(world.open("backup").closes_held(), None);
 }
 
 #[tokio::test]
@@ -148,7 +149,7 @@ async fn s15_each_restoration_is_an_incarnation_of_its_own_and_a_backup_of_one_i
     world.back_up(&one, "second").await;
     let second = world.open("second");
     assert_eq!(dump(&second).await, dump(&store).await);
-    assert!(second.held().is_some() && ![store.incarnation(), one.incarnation()].contains(&second.incarnation()));
+    assert!(second.closes_held().is_some() && ![store.incarnation(), one.incarnation()].contains(&second.incarnation()));
 }
 
 /// Every row was written with the notification of its number and the checkpoint of its entry.
@@ -167,7 +168,7 @@ async fn s15_a_backup_under_load_is_one_moment_and_has_what_was_acknowledged_bef
             number += 1;
             let key = ConversationKey::new("acme", &format!("c-{number}")).unwrap();
             let change = RowChange::Put { conversation: Arc::new(Conversation::new(at(1))), look_at: Some(at(9_000)) };
-            let notice = Notice::Settings { workspace: "acme".into(), at: at(1), settings: Box::default() };
+            let notice = Notice::Settings { workspace: "acme".into(), at: at(1), settings: Box::default(), replaces: false };
             let batch = Batch {
                 rows: vec![RowWrite { key, indexed_at: None, change }],
                 notifications: vec![Notification { number, previous: None, notice }],

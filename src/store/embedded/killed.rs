@@ -8,6 +8,7 @@ use super::*;
 use crate::clock::WallClock;
 use crate::domain::testing::{at, human, key};
 use crate::domain::{Conversation, Notice, Timestamp};
+use crate::store::testing::StoreInTests;
 use crate::store::{Batch, DueKey, Entry, Loaded, LogId, Member, Notification, RowChange, RowWrite, Store};
 
 const P: PartitionId = PartitionId(0);

@@ -302,7 +302,7 @@ impl Store for EmbeddedStore {
         async move { self.solo.registry.pin(partition, to) }.boxed()
     }
 
-    fn held(&self) -> Option<Hold> {
+    fn closes_held(&self) -> Option<Hold> {
         self.hold.get()
     }
 

@@ -9,6 +9,7 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::domain::testing::{accepted, at, contact, human, key};
 use crate::domain::{Conversation, Input, Notice, Settings, Timestamp, step};
+use crate::store::testing::StoreInTests;
 use crate::store::{
     Batch, CommitId, DeadLetter, DueKey, Entry, Loaded, LogEntry, LogId, Member, Notification, PartitionStats, RowChange, RowWrite, Store,
     Unreadable, record,

@@ -434,7 +434,7 @@ impl Store for MemoryStore {
         async move { self.registry.pin(partition, to) }.boxed()
     }
 
-    fn held(&self) -> Option<Hold> {
+    fn closes_held(&self) -> Option<Hold> {
         self.hold.get()
     }
 

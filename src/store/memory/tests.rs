@@ -3,6 +3,7 @@
 use super::*;
 use crate::clock::ManualClock;
 use crate::domain::testing::{at, human, key};
+use crate::store::testing::StoreInTests;
 
 async fn model() -> (Arc<MemoryStore>, Faults, Claim, PartitionId) {
     let store = MemoryStore::new(PartitionCount::new(4).unwrap(), ManualClock::at(at(1_000)));

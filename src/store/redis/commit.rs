@@ -1,15 +1,15 @@
 //! A batch as the commit script takes it.
 
+use std::collections::HashMap;
+
 use super::args::Args;
 use super::keys::{Keys, PartitionKeys};
 use super::row;
 use super::scripts::Scripts;
-use std::collections::HashMap;
-
 use crate::domain::kept::TextChange;
 use crate::domain::report::Day;
 use crate::domain::writing::Said;
-use crate::domain::{ConversationKey, Timestamp};
+use crate::domain::{ConversationKey, Settings, Timestamp};
 use crate::store::lists::{Changes, ENTRIES};
 use crate::store::{Batch, DeadLetter, Lease, Lists, LogId, Mark, Notification, RollupWrite, RowChange, THINNED_MAX, record};
 use crate::wire::CloudEvent;
@@ -67,21 +67,13 @@ impl<'a> Rows<'a> {
     }
 }
 
+/// In the order of the script's first lines: what is compared and written, how, how many there are of each, and all of them.
 fn arguments(keys: &Keys, lease: Lease, batch: &Batch, mode: CommitMode) -> Args {
-    let rows = Rows::of(batch);
-    let told = &batch.notifications;
-    let pairs = [
-        told.len(),
-        rows.puts.len(),
-        rows.deadlines.len(),
-        batch.settings.len(),
-        batch.marks.len(),
-        batch.rollups.len(),
-        batch.texts.len(),
-        2 * batch.moves.len(),
-    ];
-    let count = 31 + 2 * pairs.iter().sum::<usize>();
-    let mut args = Args::with_capacity(count + rows.removes.len(), 512 + 1_200 * told.len() + 300 * rows.puts.len());
+    let parts = Parts::of(batch);
+    let (told, counts) = (parts.told, parts.counts());
+    let values: usize = counts.iter().zip(WIDTHS).map(|(count, width)| count * width).sum();
+    let mut args = Args::with_capacity(14 + counts.len() + values, 512 + 1_200 * told.len() + 300 * parts.rows.puts.len());
+    let last_told = told.last().map_or(0, |notification| notification.number);
     args.number(lease.epoch);
     args.push(nonce(lease.nonce));
     args.push(commit_id(batch.based_on.0));
@@ -91,58 +83,105 @@ fn arguments(keys: &Keys, lease: Lease, batch: &Batch, mode: CommitMode) -> Args
     args.push(batch.trying.map_or(String::new(), |(id, times)| format!("{id} {times}")));
     args.push(format!("{}-0", trim_below(batch)));
     args.push(first_number(told));
-    args.number(told.last().map_or(0, |notification| notification.number));
-    for count in [
-        rows.puts.len(),
-        rows.removes.len(),
-        rows.deadlines.len(),
-        rows.undeadlines.len(),
-        told.len(),
-        batch.settings.len(),
-        batch.marks.len(),
-    ] {
-        args.number(count);
-    }
+    args.number(last_told);
     args.push(if mode.keep_log { "keep" } else { "" });
     args.push(if mode.tell { &*keys.signals } else { "" });
-    args.push(super::heads::told(lease.partition, told.last().map_or(0, |notification| notification.number)));
-    let (kept, gone): (Vec<_>, Vec<_>) = batch.rollups.iter().partition(|write| write.rollup.is_some());
-    args.number(kept.len());
-    args.number(gone.len());
-    let texts = Texts::of(batch);
-    args.number(texts.puts.len());
-    args.number(texts.removes.len());
-    let listed = Changes::of(&batch.moves);
-    args.push(match batch.lists {
+    args.push(super::heads::told(lease.partition, last_told));
+    args.push(lists_now(batch.lists));
+    counts.into_iter().for_each(|count| args.number(count));
+    parts.push(&mut args);
+    args
+}
+
+/// How many arguments each thing is made of that the script is given many of.
+const WIDTHS: [usize; 15] = [2, 2, 1, 2, 1, 2, 2, 1, 2, 1, 1, 2, 1, 4, 2];
+
+/// What the script is given many of.
+struct Parts<'a> {
+    told: &'a [Notification],
+    rows: Rows<'a>,
+    settings: &'a [(Box<str>, Settings)],
+    rollups_put: Vec<&'a RollupWrite>,
+    rollups_removed: Vec<&'a RollupWrite>,
+    texts: Texts<'a>,
+    lists: Changes,
+    letters_removed: &'a [LogId],
+    letters_added: &'a [DeadLetter],
+    marks: &'a [(LogId, Mark)],
+}
+
+impl<'a> Parts<'a> {
+    fn of(batch: &'a Batch) -> Self {
+        let (rollups_put, rollups_removed) = batch.rollups.iter().partition(|write| write.rollup.is_some());
+        Self {
+            told: &batch.notifications,
+            rows: Rows::of(batch),
+            settings: &batch.settings,
+            rollups_put,
+            rollups_removed,
+            texts: Texts::of(batch),
+            lists: Changes::of(&batch.moves),
+            letters_removed: &batch.dead_removed,
+            letters_added: &batch.dead,
+            marks: &batch.marks,
+        }
+    }
+
+    /// In the order in which they follow.
+    fn counts(&self) -> [usize; WIDTHS.len()] {
+        [
+            self.told.len(),
+            self.rows.puts.len(),
+            self.rows.removes.len(),
+            self.rows.deadlines.len(),
+            self.rows.undeadlines.len(),
+            self.settings.len(),
+            self.rollups_put.len(),
+            self.rollups_removed.len(),
+            self.texts.puts.len(),
+            self.texts.removes.len(),
+            self.lists.removed.len(),
+            self.lists.added.len(),
+            self.letters_removed.len(),
+            self.letters_added.len(),
+            self.marks.len(),
+        ]
+    }
+
+    fn push(self, args: &mut Args) {
+        self.told.iter().for_each(|notification| push_notification(args, notification));
+        self.rows.push(args);
+        for (workspace, settings) in self.settings {
+            args.push(&**workspace);
+            args.push(record::encode_settings(settings));
+        }
+        for RollupWrite { workspace, day, rollup } in self.rollups_put {
+            args.push(rollup_field(*day, workspace));
+            args.push(rollup.as_deref().map(record::encode_rollup).unwrap_or_default());
+        }
+        self.rollups_removed.into_iter().for_each(|write| args.push(rollup_field(write.day, &write.workspace)));
+        self.texts.push(args);
+        self.lists.removed.into_iter().for_each(|entry| args.push(entry));
+        for entry in self.lists.added {
+            args.number(0);
+            args.push(entry);
+        }
+        self.letters_removed.iter().for_each(|id| args.push(sortable(*id)));
+        self.letters_added.iter().for_each(|letter| push_letter(args, letter));
+        for (id, mark) in self.marks {
+            args.push(score(*id, *mark));
+            args.push(id.to_string());
+        }
+    }
+}
+
+/// What the lists are with this commit: nothing known of them, some to be taken out, or whole.
+fn lists_now(lists: Lists) -> String {
+    match lists {
         Lists::Doubtful => String::new(),
         Lists::Thinned => (THINNED_MAX * ENTRIES).to_string(),
         Lists::Whole => "whole".to_owned(),
-    });
-    args.number(listed.added.len());
-    args.number(listed.removed.len());
-    told.iter().for_each(|notification| push_notification(&mut args, notification));
-    rows.push(&mut args);
-    for (workspace, settings) in &batch.settings {
-        args.push(&**workspace);
-        args.push(record::encode_settings(settings));
     }
-    for RollupWrite { workspace, day, rollup } in kept {
-        args.push(rollup_field(*day, workspace));
-        args.push(rollup.as_deref().map(record::encode_rollup).unwrap_or_default());
-    }
-    gone.into_iter().for_each(|write| args.push(rollup_field(write.day, &write.workspace)));
-    texts.push(&mut args);
-    listed.removed.into_iter().for_each(|entry| args.push(entry));
-    for entry in listed.added {
-        args.number(0);
-        args.push(entry);
-    }
-    push_letters(&mut args, batch);
-    for (id, mark) in &batch.marks {
-        args.push(score(*id, *mark));
-        args.push(id.to_string());
-    }
-    args
 }
 
 impl Rows<'_> {
@@ -168,17 +207,11 @@ fn push_notification(args: &mut Args, notification: &Notification) {
     args.fill(|out| row::put_notification(out, notification.previous, &notification.notice));
 }
 
-fn push_letters(args: &mut Args, batch: &Batch) {
-    args.number(batch.dead_removed.len());
-    batch.dead_removed.iter().for_each(|id| args.push(sortable(*id)));
-    args.number(batch.dead.len());
-    for letter in &batch.dead {
-        let DeadLetter { id, reason, .. } = letter;
-        args.push(sortable(*id));
-        args.push(id.to_string());
-        args.push(&**reason);
-        args.push(record::encode_dead_letter(letter));
-    }
+fn push_letter(args: &mut Args, letter: &DeadLetter) {
+    args.push(sortable(letter.id));
+    args.push(letter.id.to_string());
+    args.push(&*letter.reason);
+    args.push(record::encode_dead_letter(letter));
 }
 
 /// Where an entry stands among those that have a mark: by its time, and within the millisecond by the mark. Exact: 41 bits and

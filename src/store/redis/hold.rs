@@ -49,12 +49,12 @@ pub struct Stay(u64);
 
 /// The pulse this node left, and whether closes are held.
 #[derive(Default)]
-pub struct Held {
+pub struct StoreHold {
     pulse: Mutex<(Pulse, Stay)>,
     pub known: KnownHold,
 }
 
-impl Held {
+impl StoreHold {
     fn pulses(&self) -> MutexGuard<'_, (Pulse, Stay)> {
         self.pulse.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -123,8 +123,8 @@ impl Inner {
 
     /// Looks whether this node's pulse is still what it left, and holds all closes where it is not.
     pub async fn has_not_gone_back(&self) -> Result<(), StoreError> {
-        let stay = self.hold.stay(); // before the pulse: what this node takes away it has forgotten by then
-        let Some(left) = self.hold.pulse() else { return Ok(()) };
+        let stay = self.store_hold.stay(); // before the pulse: what this node takes away it has forgotten by then
+        let Some(left) = self.store_hold.pulse() else { return Ok(()) };
         let mut get = redis::cmd("HGET");
         get.arg(&*self.keys.nodes).arg(keys::pulse(&self.options.node));
         let found = self.link.run(get).await.map_err(general)?;
@@ -135,7 +135,7 @@ impl Inner {
     /// All nodes, and those that start later, hold their closes once this is written. Only then this node's next sign of
     /// life hides what gave it away. Not where this node has left since: then it was itself who took its pulse away.
     pub async fn hold_closes(&self, left: u64, kept: u64, stay: Stay) -> Result<(), StoreError> {
-        if self.hold.stay() != stay {
+        if self.store_hold.stay() != stay {
             return Ok(());
         }
         let back = match kept {
@@ -147,8 +147,8 @@ impl Inner {
         let now = self.clock().await?;
         begin(&self.link, &self.options.prefix, &why, now).await.map_err(general)?;
         counter!("adjourn_redis_errors_total", "code" => "gone-back").increment(1);
-        self.hold.known.note(Some(Hold { why: why.into(), since: Some(now) }));
-        self.hold.pulses().0 = Pulse::Lost;
+        self.store_hold.known.note(Some(Hold { why: why.into(), since: Some(now) }));
+        self.store_hold.pulses().0 = Pulse::Lost;
         Ok(())
     }
 }

@@ -147,7 +147,7 @@ impl Inner {
         let of = self.keys.of(partition);
         let answer = self.link.script(&self.scripts.barrier, &[&of.lease, &of.events], &[]).await;
         let answer = list(answer.map_err(|error| of_read(partition, error))?).unwrap_or_default();
-        let read = || Some(Barrier { clock: clock(&answer)?, last: log_id(answer.get(2)?)?, held: self.hold.known.is_on() });
+        let read = || Some(Barrier { clock: clock(&answer)?, last: log_id(answer.get(2)?)?, held: self.store_hold.known.is_on() });
         read().ok_or_else(|| odd("a barrier"))
     }
 

@@ -103,7 +103,7 @@ struct Inner {
     sure: append::Sure,
     ring: crate::store::ring::Ring,
     memory: memory::Memory,
-    hold: hold::Held,
+    store_hold: hold::StoreHold,
     /// Why nothing is answered any more.
     ended: OnceLock<Arc<str>>,
 }

@@ -61,13 +61,13 @@ impl Inner {
         let rest = serde_json::to_string(&rest).map_err(|error| StoreError::Refused(error.to_string().into()))?;
         let instance = nonce(member.instance);
         let is_mine = member.node == self.options.node;
-        let stay = self.hold.stay();
+        let stay = self.store_hold.stay();
         loop {
-            if is_mine && (self.hold.is_leaving() || self.hold.stay() != stay) {
+            if is_mine && (self.store_hold.is_leaving() || self.store_hold.stay() != stay) {
                 return Ok(true); // it stays away
             }
-            let over = if is_mine && self.hold.name_is_ours() { "*".to_owned() } else { over.map_or(String::new(), nonce) };
-            let left = self.hold.pulse().filter(|_| is_mine);
+            let over = if is_mine && self.store_hold.name_is_ours() { "*".to_owned() } else { over.map_or(String::new(), nonce) };
+            let left = self.store_hold.pulse().filter(|_| is_mine);
             let (pulse, behind) = (left.map_or(String::new(), |left| left.to_string()), hold::behind_max().to_string());
             let args = [&*member.node, &instance, &over, &rest, &self.keys.signals, heads::CHANGED, &pulse, &behind].map(str::as_bytes);
             let answer = self.link.script(&self.scripts.heartbeat, &[&self.keys.nodes], &args).await.map_err(general)?;
@@ -76,7 +76,7 @@ impl Inner {
             match (code, kept) {
                 (Some(1), Some(pulse)) => {
                     if is_mine {
-                        self.hold.left(pulse, stay);
+                        self.store_hold.left(pulse, stay);
                     }
                     return Ok(true);
                 }
@@ -93,12 +93,12 @@ impl Inner {
         let instance = nonce(member.instance);
         let is_mine = member.node == self.options.node;
         if is_mine {
-            self.hold.leave();
+            self.store_hold.leave();
         }
         let args = [&*member.node, &instance, &self.keys.signals, heads::CHANGED].map(str::as_bytes);
         let left = self.link.script(&self.scripts.leave, &[&self.keys.nodes], &args).await.map(drop).map_err(general);
         if is_mine {
-            self.hold.has_left();
+            self.store_hold.has_left();
         }
         left
     }

@@ -9,7 +9,7 @@ use super::append::{Backlogs, Sure};
 use super::check::{CONNECTION, Report, Row, Verdict, check};
 use super::errors::general;
 use super::heads::Heads;
-use super::hold::{self, Held};
+use super::hold::{self, StoreHold};
 use super::keys::{self, Keys};
 use super::lease::{Leases, hex};
 use super::link::{Link, LinkError, LinkOptions};
@@ -98,7 +98,7 @@ impl RedisStore {
             sure: Sure::new(partitions),
             ring: Ring::default(),
             memory: Memory::default(),
-            hold: Held::default(),
+            store_hold: StoreHold::default(),
             ended: OnceLock::new(),
             link,
             options,
@@ -126,7 +126,7 @@ impl Inner {
         let found = list(self.link.run(get).await.map_err(general)?).unwrap_or_default();
         let field = |nth: usize| found.get(nth).and_then(text);
         if field(0).and_then(hex) == Some(self.incarnation) {
-            self.hold.known.note(hold::read(found.get(1..).unwrap_or_default()));
+            self.store_hold.known.note(hold::read(found.get(1..).unwrap_or_default()));
             return self.has_not_gone_back().await;
         }
         let is = if field(0).is_none() { "is gone: the store was emptied" } else { "is of another store than this process opened" };

@@ -24,7 +24,7 @@ pub struct Scripts {
     /// they have.
     pub claim: Script,
     /// KEYS lease, states, deadlines, events, notifications, settings, dead, letters, marks, rollups, texts, lists.
-    /// ARGV as `arguments` in `commit` pushes them.
+    /// ARGV as the first lines of the script name them.
     /// Effect: the whole batch, the log trimmed up to the checkpoint, the lease's beat moved. Answer: the last number.
     pub commit: Script,
     /// KEYS lease. ARGV epoch, nonce. Effect: the beat moves. Answer: the beat.

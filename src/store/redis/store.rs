@@ -200,8 +200,8 @@ impl Store for RedisStore {
         async move { self.inner.pin(partition, to.as_deref()).await }.boxed()
     }
 
-    fn held(&self) -> Option<Hold> {
-        self.inner.hold.known.get()
+    fn closes_held(&self) -> Option<Hold> {
+        self.inner.store_hold.known.get()
     }
 
     fn hold_closes(&self, why: Box<str>) -> Answer<'_, bool> {

@@ -150,7 +150,7 @@ fn feed(edge: &Edge, request: &HttpRequest, parameters: &Parameters) -> Result<F
         None => Ok(edge.node.follow()),
         Some("0") => Ok(edge.node.follow_from_oldest()),
         Some(text) => {
-            let bad = |error: crate::actors::feed::BadCursor| {
+            let bad = |error: crate::actors::reads::feed::BadCursor| {
                 Problem::bad_request("invalid-cursor", error.to_string(), "Leave it out to start from now.")
             };
             Ok(edge.node.follow_from(Cursor::decode(text).map_err(bad)?))

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::words::{WORD_BYTES_MAX, words};
-use crate::actors::writer::LEARNT_BYTES_MAX;
+use crate::actors::notes::writer::LEARNT_BYTES_MAX;
 use crate::domain::categories::{CATEGORIES_BYTES_MAX, CATEGORIES_MAX, CATEGORY_CHARS_MAX, Category};
 
 /// The first byte of what is kept.

@@ -3,7 +3,7 @@
 
 use futures_util::future::{BoxFuture, FutureExt};
 
-use crate::actors::writer::NoteWriter;
+use crate::actors::notes::writer::NoteWriter;
 use crate::domain::writing::{Brief, Proposal, Speaker, Transcript, WriteError};
 
 pub mod learnt;

@@ -1,8 +1,19 @@
+-- Keys and arguments, by name: in the order of `key_list` and `arguments` in commit.rs.
+local lease, states, deadlines, events, notifications, settings, dead, letters, marks, rollups, texts, lists = unpack(KEYS)
+local epoch, nonce, based_on, commit, checkpoint, not_before, trying, trim_below, first_told, last_told = unpack(ARGV, 1, 10)
+local keep_log, channel, hint, lists_now = unpack(ARGV, 11, 14)
+-- How many of each follow, from FIRST on and in this order.
+local FIRST = 30
+local function count(nth) return tonumber(ARGV[14 + nth]) end
+local told, rows_put, rows_removed, deadlines_put, deadlines_removed = count(1), count(2), count(3), count(4), count(5)
+local settings_put, rollups_put, rollups_removed, texts_put, texts_removed = count(6), count(7), count(8), count(9), count(10)
+local lists_removed, lists_added, letters_removed, letters_added, marks_put = count(11), count(12), count(13), count(14), count(15)
+
 local time = redis.call('TIME')
 local clock = time[1] * 1000 + math.floor(time[2] / 1000)
-local held = redis.call('HMGET', KEYS[1], 'epoch', 'nonce', 'commit', 'checkpoint', 'last', 'beat')
-if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then return redis.error_reply('FENCED another owner') end
-if held[3] ~= ARGV[3] then return redis.error_reply('REFUSED the batch does not build on the last commit') end
+local held = redis.call('HMGET', lease, 'epoch', 'nonce', 'commit', 'checkpoint', 'last', 'beat')
+if held[1] ~= epoch or held[2] ~= nonce then return redis.error_reply('FENCED another owner') end
+if held[3] ~= based_on then return redis.error_reply('REFUSED the batch does not build on the last commit') end
 local function place(id)
   return id:match('^(%d+)-(%d+)$')
 end
@@ -20,45 +31,45 @@ local function last_id(stream)
     if info[i] == 'last-generated-id' then return place(info[i + 1]) end
   end
 end
-local ms, seq = place(ARGV[5])
+local ms, seq = place(checkpoint)
 local stored_ms, stored_seq = place(held[4] or '')
 local beat = tonumber(held[6])
 if not (stored_ms and tonumber(held[5]) and beat) then return redis.error_reply('TAMPERED the lease record is not as it was written') end
 local onward = before(stored_ms, stored_seq, ms, seq)
-if not onward and ARGV[5] ~= held[4] then
+if not onward and checkpoint ~= held[4] then
   return redis.error_reply('REFUSED the checkpoint would go back from ' .. held[4])
 end
 if redis.call('EXISTS', unpack(KEYS)) < #KEYS then
   return redis.error_reply('TAMPERED a key of the partition is gone; the next claim makes it anew')
 end
-local n, number = tonumber(ARGV[15]), tonumber(ARGV[9])
+local number = tonumber(first_told)
 local last = held[5]
-if ARGV[9] ~= '' then
-  if ARGV[9] == 'gap' or number ~= tonumber(last) + 1 then
+if first_told ~= '' then
+  if first_told == 'gap' or number ~= tonumber(last) + 1 then
     return redis.error_reply('REFUSED notifications do not go on without a gap from ' .. last)
   end
-  local top_ms, top_seq = last_id(KEYS[5])
-  if not before(top_ms, top_seq, ARGV[9], '0') then
+  local top_ms, top_seq = last_id(notifications)
+  if not before(top_ms, top_seq, first_told, '0') then
     return redis.error_reply('TAMPERED notifications were written that are none of ours; the next claim numbers on behind them')
   end
-  last = ARGV[10]
+  last = last_told
 end
 -- Whatever is not of its kind says so before anything is written.
-redis.call('HLEN', KEYS[2])
-redis.call('ZCARD', KEYS[3])
-redis.call('XLEN', KEYS[5])
-redis.call('HLEN', KEYS[6])
-redis.call('XLEN', KEYS[7])
-redis.call('ZCARD', KEYS[8])
-redis.call('ZCARD', KEYS[9])
-redis.call('HLEN', KEYS[10])
-redis.call('HLEN', KEYS[11])
-redis.call('ZCARD', KEYS[12])
+redis.call('HLEN', states)
+redis.call('ZCARD', deadlines)
+redis.call('XLEN', notifications)
+redis.call('HLEN', settings)
+redis.call('XLEN', dead)
+redis.call('ZCARD', letters)
+redis.call('ZCARD', marks)
+redis.call('HLEN', rollups)
+redis.call('HLEN', texts)
+redis.call('ZCARD', lists)
 local generated
-if ARGV[6] ~= '' then
-  local due = tonumber(ARGV[6])
+if not_before ~= '' then
+  local due = tonumber(not_before)
   if clock <= due then return redis.error_reply('REFUSED the clock is not past the deadline') end
-  local after = ARGV[5] == '18446744073709551615-18446744073709551615' and {} or redis.call('XRANGE', KEYS[4], '(' .. ARGV[5], '+', 'COUNT', 1000)
+  local after = checkpoint == '18446744073709551615-18446744073709551615' and {} or redis.call('XRANGE', events, '(' .. checkpoint, '+', 'COUNT', 1000)
   for _, entry in ipairs(after) do
     local accepted = tonumber((entry[1]:match('^%d+')))
     local fields = entry[2]
@@ -68,23 +79,20 @@ if ARGV[6] ~= '' then
     if accepted <= due then return redis.error_reply('REFUSED an entry accepted in time is not applied') end
   end
   if #after == 1000 then return redis.error_reply('REFUSED the log is too far ahead to be compared with') end
-  generated = tonumber((last_id(KEYS[4])))
+  generated = tonumber((last_id(events)))
 else
-  redis.call('XLEN', KEYS[4])
+  redis.call('XLEN', events)
 end
-local letters = 28 + 2 * (n + tonumber(ARGV[11]) + tonumber(ARGV[13]) + tonumber(ARGV[16]) + tonumber(ARGV[21]) + tonumber(ARGV[23]) + tonumber(ARGV[26]))
-  + tonumber(ARGV[12]) + tonumber(ARGV[14]) + tonumber(ARGV[22]) + tonumber(ARGV[24]) + tonumber(ARGV[27])
-local removed = tonumber(ARGV[letters])
-local added = tonumber(ARGV[letters + removed + 1])
-if added > 0 and last_id(KEYS[7]) == '18446744073709551615' then
+if letters_added > 0 and last_id(dead) == '18446744073709551615' then
   return redis.error_reply('TAMPERED the dead letters hold the highest id there is: delete it')
 end
 
 -- From here on nothing can fail. Room is made first: without a shebang a full memory is judged by the first write.
-redis.call('XTRIM', KEYS[5], 'MINID', ARGV[8])
-local at = 28
-local function chunks(count, width, write)
-  local values = count * width
+redis.call('XTRIM', notifications, 'MINID', trim_below)
+local at = FIRST
+-- The next values, as many at a time as a call takes.
+local function chunks(how_many, width, write)
+  local values = how_many * width
   local from = at
   at = at + values
   while values > 0 do
@@ -94,68 +102,66 @@ local function chunks(count, width, write)
     values = values - take
   end
 end
-for i = 0, n - 1 do
-  redis.call('XADD', KEYS[5], string.format('%.0f-0', number + i), 'ct', 'application/cloudevents+json', 'ce', ARGV[at + 2 * i], 'r', ARGV[at + 2 * i + 1])
+for i = 0, told - 1 do
+  redis.call('XADD', notifications, string.format('%.0f-0', number + i), 'ct', 'application/cloudevents+json', 'ce', ARGV[at + 2 * i], 'r', ARGV[at + 2 * i + 1])
 end
-at = at + 2 * n
-if n > 0 and tonumber((ARGV[8]:match('^%d+'))) > number then redis.call('XTRIM', KEYS[5], 'MINID', ARGV[8]) end
-chunks(tonumber(ARGV[11]), 2, function(from, to) redis.call('HSET', KEYS[2], unpack(ARGV, from, to)) end)
-chunks(tonumber(ARGV[12]), 1, function(from, to) redis.call('HDEL', KEYS[2], unpack(ARGV, from, to)) end)
-chunks(tonumber(ARGV[13]), 2, function(from, to) redis.call('ZADD', KEYS[3], unpack(ARGV, from, to)) end)
-chunks(tonumber(ARGV[14]), 1, function(from, to) redis.call('ZREM', KEYS[3], unpack(ARGV, from, to)) end)
-chunks(tonumber(ARGV[16]), 2, function(from, to) redis.call('HSET', KEYS[6], unpack(ARGV, from, to)) end)
-chunks(tonumber(ARGV[21]), 2, function(from, to) redis.call('HSET', KEYS[10], unpack(ARGV, from, to)) end)
-chunks(tonumber(ARGV[22]), 1, function(from, to) redis.call('HDEL', KEYS[10], unpack(ARGV, from, to)) end)
-chunks(tonumber(ARGV[23]), 2, function(from, to) redis.call('HSET', KEYS[11], unpack(ARGV, from, to)) end)
-chunks(tonumber(ARGV[24]), 1, function(from, to) redis.call('HDEL', KEYS[11], unpack(ARGV, from, to)) end)
+at = at + 2 * told
+if told > 0 and tonumber((trim_below:match('^%d+'))) > number then redis.call('XTRIM', notifications, 'MINID', trim_below) end
+chunks(rows_put, 2, function(from, to) redis.call('HSET', states, unpack(ARGV, from, to)) end)
+chunks(rows_removed, 1, function(from, to) redis.call('HDEL', states, unpack(ARGV, from, to)) end)
+chunks(deadlines_put, 2, function(from, to) redis.call('ZADD', deadlines, unpack(ARGV, from, to)) end)
+chunks(deadlines_removed, 1, function(from, to) redis.call('ZREM', deadlines, unpack(ARGV, from, to)) end)
+chunks(settings_put, 2, function(from, to) redis.call('HSET', settings, unpack(ARGV, from, to)) end)
+chunks(rollups_put, 2, function(from, to) redis.call('HSET', rollups, unpack(ARGV, from, to)) end)
+chunks(rollups_removed, 1, function(from, to) redis.call('HDEL', rollups, unpack(ARGV, from, to)) end)
+chunks(texts_put, 2, function(from, to) redis.call('HSET', texts, unpack(ARGV, from, to)) end)
+chunks(texts_removed, 1, function(from, to) redis.call('HDEL', texts, unpack(ARGV, from, to)) end)
 -- Behind the one without a name, which stays.
-if ARGV[25] ~= '' and ARGV[25] ~= 'whole' then redis.call('ZREMRANGEBYRANK', KEYS[12], 1, ARGV[25]) end
-chunks(tonumber(ARGV[27]), 1, function(from, to) redis.call('ZREM', KEYS[12], unpack(ARGV, from, to)) end)
-chunks(tonumber(ARGV[26]), 2, function(from, to) redis.call('ZADD', KEYS[12], unpack(ARGV, from, to)) end)
--- Letters: how many, then what is removed, then what is added.
+if lists_now ~= '' and lists_now ~= 'whole' then redis.call('ZREMRANGEBYRANK', lists, 1, lists_now) end
+chunks(lists_removed, 1, function(from, to) redis.call('ZREM', lists, unpack(ARGV, from, to)) end)
+chunks(lists_added, 2, function(from, to) redis.call('ZADD', lists, unpack(ARGV, from, to)) end)
 local function unletter(id)
-  local found = redis.call('ZRANGEBYLEX', KEYS[8], '[' .. id .. '/', '(' .. id .. '0')
+  local found = redis.call('ZRANGEBYLEX', letters, '[' .. id .. '/', '(' .. id .. '0')
   for _, member in ipairs(found) do
-    redis.pcall('XDEL', KEYS[7], member:sub(#id + 2)) -- no id where somebody else wrote the member
-    redis.call('ZREM', KEYS[8], member)
+    redis.pcall('XDEL', dead, member:sub(#id + 2)) -- no id where somebody else wrote the member
+    redis.call('ZREM', letters, member)
   end
 end
-for i = 1, removed do unletter(ARGV[at + i]) end
-at = at + removed + 1
-for i = 0, added - 1 do
-  local id = ARGV[at + 1 + 4 * i]
+for i = 0, letters_removed - 1 do unletter(ARGV[at + i]) end
+at = at + letters_removed
+for i = 0, letters_added - 1 do
+  local id, entry_id, reason, record = unpack(ARGV, at + 4 * i, at + 4 * i + 3)
   unletter(id)
-  local entry = redis.call('XADD', KEYS[7], '*', 'id', ARGV[at + 2 + 4 * i], 'reason', ARGV[at + 3 + 4 * i], 'r', ARGV[at + 4 + 4 * i])
-  redis.call('ZADD', KEYS[8], 0, id .. '/' .. entry)
+  local entry = redis.call('XADD', dead, '*', 'id', entry_id, 'reason', reason, 'r', record)
+  redis.call('ZADD', letters, 0, id .. '/' .. entry)
 end
-at = at + 1 + 4 * added
-local marks = tonumber(ARGV[17])
-if marks > 0 then
-  chunks(marks, 2, function(from, to) redis.call('ZADD', KEYS[9], unpack(ARGV, from, to)) end)
-  redis.call('ZREMRANGEBYRANK', KEYS[9], 1, -2001)
+at = at + 4 * letters_added
+if marks_put > 0 then
+  chunks(marks_put, 2, function(from, to) redis.call('ZADD', marks, unpack(ARGV, from, to)) end)
+  redis.call('ZREMRANGEBYRANK', marks, 1, -2001)
 end
-if onward and ARGV[18] == '' then
-  redis.call('XTRIM', KEYS[4], 'MINID', ARGV[5])
-  redis.call('XDEL', KEYS[4], ARGV[5])
+if onward and keep_log == '' then
+  redis.call('XTRIM', events, 'MINID', checkpoint)
+  redis.call('XDEL', events, checkpoint)
 end
-if onward and redis.call('XLEN', KEYS[4]) == 0 then
+if onward and redis.call('XLEN', events) == 0 then
   -- What comes next must come after the checkpoint, also where that is ahead of the log.
-  local last_ms, last_seq = last_id(KEYS[4])
-  if before(last_ms, last_seq, ms, seq) then redis.call('XSETID', KEYS[4], ARGV[5]) end
+  local last_ms, last_seq = last_id(events)
+  if before(last_ms, last_seq, ms, seq) then redis.call('XSETID', events, checkpoint) end
 end
 -- Nothing is accepted at or before the deadline any more, should the clock step back.
 if generated and clock > generated and clock > tonumber(ms) then
-  redis.call('XSETID', KEYS[4], string.format('%.0f-18446744073709551615', clock - 1))
+  redis.call('XSETID', events, string.format('%.0f-18446744073709551615', clock - 1))
 end
-local write = { 'commit', ARGV[4], 'checkpoint', ARGV[5], 'last', last, 'beat', string.format('%.0f', beat + 1), 'trying', ARGV[7] }
-if ARGV[25] == 'whole' then
+local write = { 'commit', commit, 'checkpoint', checkpoint, 'last', last, 'beat', string.format('%.0f', beat + 1), 'trying', trying }
+if lists_now == 'whole' then
   write[#write + 1] = 'lists'
-  write[#write + 1] = ARGV[4]
+  write[#write + 1] = commit
 end
 if onward then
   write[#write + 1] = 'attempts'
   write[#write + 1] = '0'
 end
-redis.call('HSET', KEYS[1], unpack(write))
-if n > 0 and ARGV[19] ~= '' then redis.pcall('PUBLISH', ARGV[19], ARGV[20]) end
+redis.call('HSET', lease, unpack(write))
+if told > 0 and channel ~= '' then redis.pcall('PUBLISH', channel, hint) end
 return last
