@@ -1,6 +1,7 @@
 //! Nothing closes while an operator, or the store itself, says so.
 
 use adjourn::store::Member;
+use adjourn::store::testing::StoreInTests;
 
 use crate::bench::*;
 
