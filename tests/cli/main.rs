@@ -55,7 +55,7 @@ fn usage_is_exit_code_2() {
         &["events", "send", "-", "--speed", "fast"],
         &["events", "send", "-", "--rate", "0"],
         &["settings", "get", "-w", "acme", "--url", "ftp://x"],
-        &["serve", "--listen", "0.0.0.0:0"],
+        &["serve", "--listen", "everywhere"],
         &["serve", "--set", "nonsense=1"],
     ] {
         assert_eq!(adjourn(NOWHERE, arguments).code, 2, "{arguments:?}");
