@@ -16,7 +16,7 @@ use crate::patience::eventually;
 use crate::world::{PATIENCE, key, message, minute, options};
 
 /// Short, so that a test need not wait long; long enough that a busy machine is not taken for a dead node often.
-pub const LEASE: Duration = Duration::from_millis(600);
+pub const LEASE: Duration = Duration::from_millis(1_500);
 
 pub struct Host {
     pub line: Arc<Line>,
