@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::event::PERSON_CHARS_MAX;
+use super::misread::shape;
 use super::problem::Fault;
 use super::split::utf8;
 use super::time;
@@ -224,10 +225,7 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CommandProblem
     if value.is_array() || value.get("note").is_some_and(Value::is_array) {
         return Err(CommandProblem::Shape { reason: "an array stands where an object is needed".into() });
     }
-    // It names what nobody knows as it came: that is shown to people, and may not move their cursor.
-    let shown =
-        |error: serde_json::Error| error.to_string().chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect();
-    T::deserialize(value).map_err(|error| CommandProblem::Shape { reason: shown(error) })
+    T::deserialize(value).map_err(|error| CommandProblem::Shape { reason: shape(&error) })
 }
 
 /// A text of so many characters at most, without blanks around it; a blank one is none.

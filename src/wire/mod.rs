@@ -14,6 +14,7 @@ pub mod event;
 pub mod history;
 pub mod keys;
 pub mod member;
+mod misread;
 pub mod notification;
 pub mod operator;
 pub mod placement;

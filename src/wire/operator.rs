@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::error::Category;
 
+use super::misread::{Misread, document};
 use super::problem::Fault;
-use super::split::utf8;
 
 /// Longest reason, in characters: it is told with every question after the hold.
 const REASON_CHARS_MAX: usize = 500;
@@ -58,13 +57,9 @@ pub fn parse_backup(bytes: &[u8]) -> Result<PathBuf, OperatorProblem> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8], expected: &'static str) -> Result<T, OperatorProblem> {
-    serde_json::from_str(utf8(bytes)?).map_err(|error: serde_json::Error| {
-        let reason = error.to_string().into();
-        if error.classify() == Category::Data {
-            OperatorProblem::Invalid { expected, reason }
-        } else {
-            Fault::MalformedJson { reason }.into()
-        }
+    document(bytes).map_err(|misread| match misread {
+        Misread::Unreadable(fault) => fault.into(),
+        Misread::Shape(reason) => OperatorProblem::Invalid { expected, reason },
     })
 }
 

@@ -1,10 +1,9 @@
 //! Where a partition shall go, as an operator says it: `{"to": "node-2"}`, or `{"to": null}` for wherever placement puts it.
 
 use serde::{Deserialize, Deserializer};
-use serde_json::error::Category;
 
+use super::misread::{Misread, document};
 use super::problem::Fault;
-use super::split::utf8;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,11 +31,11 @@ pub enum MoveProblem {
 /// # Errors
 /// [`MoveProblem`] says what is wrong with it.
 pub fn parse_move(bytes: &[u8]) -> Result<Option<Box<str>>, MoveProblem> {
-    let body: Result<Move, serde_json::Error> = serde_json::from_str(utf8(bytes)?);
-    body.map(|body| body.to.map(Into::into)).map_err(|error| {
-        let reason = error.to_string().into();
-        if error.classify() == Category::Data { MoveProblem::Invalid { reason } } else { Fault::MalformedJson { reason }.into() }
-    })
+    let Move { to } = document(bytes).map_err(|misread| match misread {
+        Misread::Unreadable(fault) => fault.into(),
+        Misread::Shape(reason) => MoveProblem::Invalid { reason },
+    })?;
+    Ok(to.map(Into::into))
 }
 
 #[cfg(test)]

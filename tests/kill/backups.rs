@@ -81,12 +81,17 @@ async fn started(service: &mut Service, period: &str) {
     assert_eq!(service.put_settings(WORKSPACE, &settings).send().await.unwrap().status(), 200);
 }
 
-async fn until_all_closed(service: &Service) {
+/// Waits until it is so of how all conversations stand.
+async fn until(service: &Service, what: &str, holds: impl Fn(&BTreeMap<String, String>) -> bool) {
     let asked = Instant::now();
-    while all(service).await.values().any(|status| status != "closed") {
-        assert!(asked.elapsed() < PATIENCE, "not all close");
+    while !holds(&all(service).await) {
+        assert!(asked.elapsed() < PATIENCE, "waited in vain until {what}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+async fn until_all_closed(service: &Service) {
+    until(service, "all are closed", |all| all.values().all(|status| status == "closed")).await;
 }
 
 /// The id of each close, by conversation.
@@ -106,7 +111,7 @@ async fn s15_a_backup_under_load_is_restored_and_nothing_closes_until_an_operato
     started(&mut service, "2s").await;
     let (acknowledged, stop) = (Acknowledged::default(), Arc::new(AtomicBool::new(false)));
     let load = load(&service, &acknowledged, &stop, "c");
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    until(&service, "some are closed while others are under way", |all| all.values().any(|status| status == "closed")).await;
     let before: BTreeSet<String> = acknowledged.lock().unwrap().iter().cloned().collect();
     let mut restored = Service::new(restored_dir.path());
     let path = restored.store().display().to_string();

@@ -2,8 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::conversations::Items;
-use super::query::Parameters;
+use super::query::NewestFirst;
 use super::{Edge, Problem, workspace_of};
 use crate::domain::audit::Deed;
 use crate::store::{EVERYWHERE, StoreError};
@@ -24,14 +23,9 @@ pub async fn of_everything(edge: web::Data<Edge>, request: HttpRequest) -> Resul
 }
 
 async fn list(edge: &Edge, request: &HttpRequest, workspace: &str) -> Result<HttpResponse, Problem> {
-    let parameters = Parameters::of(request, &["after", "limit"])?;
-    let after: Option<u64> = parameters.read("after", "the `next` of the page before", |text| text.parse().ok())?;
-    let limit = parameters.limit()?;
+    let part = NewestFirst::of(request)?;
     let log = edge.node.audit_log(workspace).await?;
-    let mut found = log.deeds.iter().rev().filter(|deed| after.is_none_or(|after| deed.number < after));
-    let page: Vec<_> = found.by_ref().take(limit).collect();
-    let next = page.last().filter(|_| found.next().is_some()).map(|last| last.number.to_string());
-    Ok(HttpResponse::Ok().json(Items { items: page.into_iter().map(DeedView::new).collect(), next }))
+    Ok(HttpResponse::Ok().json(part.page(&log.deeds, |deed| deed.number, DeedView::new)))
 }
 
 impl Edge {

@@ -5,9 +5,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::admin::Admin;
-use super::body::Body;
+use super::body::json_of;
 use super::query::Parameters;
-use super::{COMMAND_BYTES_MAX, Edge, Problem, media};
+use super::{Edge, Problem};
 use crate::store::{BackupRefused, BackupState, BackupStatus, Contents};
 use crate::wire::operator::parse_backup;
 use crate::wire::time::Rfc3339;
@@ -19,10 +19,7 @@ use crate::wire::time::Rfc3339;
 /// was begun.
 pub async fn begin(admin: web::Data<Admin>, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
     let edge = asked_here(&admin, &request)?;
-    Parameters::of(&request, &[])?;
-    media::require_json(request.headers())?;
-    let mut body = Body::new(&request, payload, edge, COMMAND_BYTES_MAX).await?;
-    let to = parse_backup(&body.whole().await?)?;
+    let to = parse_backup(&json_of(edge, &request, payload).await?)?;
     let begun = edge.node.begin_backup(to).await?;
     Ok(HttpResponse::Accepted().json(view(&begun)))
 }

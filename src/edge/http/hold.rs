@@ -6,9 +6,9 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::body::Body;
+use super::body::json_of;
 use super::query::Parameters;
-use super::{COMMAND_BYTES_MAX, Edge, Problem, media};
+use super::{Edge, Problem};
 use crate::actors::reads::waiting::Waiting;
 use crate::domain::Span;
 use crate::store::Hold;
@@ -65,7 +65,7 @@ impl<'a> HoldView<'a> {
         Self {
             held: hold.is_some(),
             why: hold.map(|hold| &*hold.why),
-            since: hold.and_then(|hold| hold.since).map(Rfc3339),
+            since: since(hold),
             now: Rfc3339(waiting.now),
             closes,
             workspaces,
@@ -96,10 +96,7 @@ pub async fn get(edge: web::Data<Edge>, request: HttpRequest) -> Result<HttpResp
 /// # Errors
 /// 422 for a body without a reason: nothing was changed. 503: nobody knows; ask again.
 pub async fn put(edge: web::Data<Edge>, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
-    Parameters::of(&request, &[])?;
-    media::require_json(request.headers())?;
-    let mut body = Body::new(&request, payload, &edge, COMMAND_BYTES_MAX).await?;
-    let why = parse_hold(&body.whole().await?)?;
+    let why = parse_hold(&json_of(&edge, &request, payload).await?)?;
     let begun = edge.node.hold_closes(&why).await?;
     let held = edge.node.closes_held();
     let why = held.as_ref().map_or(&*why, |hold| &*hold.why);

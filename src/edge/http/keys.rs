@@ -4,7 +4,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::access::Token;
-use super::body::{json_body, json_if_any};
+use super::body::{json_if_any, json_of};
 use super::conversations::Items;
 use super::query::Parameters;
 use super::{Edge, Problem};
@@ -36,8 +36,7 @@ pub async fn one(edge: web::Data<Edge>, request: HttpRequest, id: web::Path<Stri
 /// # Errors
 /// 409 where nobody could make keys after it, 422 where it cannot be: there is no new key.
 pub async fn create(edge: web::Data<Edge>, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
-    Parameters::of(&request, &[])?;
-    let Wanted { name, scopes, reach, expires_at } = parse_new(&json_body(&edge, &request, payload).await?)?;
+    let Wanted { name, scopes, reach, expires_at } = parse_new(&json_of(&edge, &request, payload).await?)?;
     let (token, now) = (Token::draw(), edge.node.keys().await?.1);
     if expires_at.is_some_and(|expires| expires <= now) {
         let action = "Nothing was changed: name a later `expires_at`, or leave it out.";

@@ -9,6 +9,7 @@
 
 use std::io;
 use std::net::TcpListener;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -201,15 +202,23 @@ pub fn serve_admin(admin: Arc<admin::Admin>, listener: TcpListener) -> io::Resul
 }
 
 /// A path with its methods; OPTIONS tells them, any other method is refused with them.
-fn resource(path: &str, allow: &'static str, routes: impl IntoIterator<Item = Route>) -> actix_web::Resource {
-    let other = move |request: HttpRequest| async move {
-        if request.method() == Method::OPTIONS {
-            HttpResponse::build(StatusCode::NO_CONTENT).insert_header((header::ALLOW, allow)).finish()
-        } else {
-            Problem::method_not_allowed(allow).error_response()
+fn resource(path: &str, allow: &str, routes: impl IntoIterator<Item = Route>) -> actix_web::Resource {
+    routes.into_iter().fold(web::resource(path), actix_web::Resource::route).default_service(other_methods(allow))
+}
+
+/// What a path answers to methods that it does not take.
+fn other_methods(allow: &str) -> Route {
+    let allow = Rc::<str>::from(allow);
+    web::to(move |request: HttpRequest| {
+        let allow = Rc::clone(&allow);
+        async move {
+            if request.method() == Method::OPTIONS {
+                HttpResponse::build(StatusCode::NO_CONTENT).insert_header((header::ALLOW, &*allow)).finish()
+            } else {
+                Problem::method_not_allowed(&allow).error_response()
+            }
         }
-    };
-    routes.into_iter().fold(web::resource(path), actix_web::Resource::route).default_service(web::to(other))
+    })
 }
 
 /// GET, and HEAD for the same answer without its body.

@@ -4,6 +4,7 @@
 use actix_web::HttpRequest;
 use actix_web::web::Query;
 
+use super::conversations::Items;
 use super::error::Problem;
 
 /// Items of a list where the client does not say.
@@ -82,6 +83,29 @@ impl Parameters {
     pub fn limit(&self) -> Result<usize, Problem> {
         let read = |text: &str| text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
         Ok(self.read("limit", "1 to 500", read)?.unwrap_or(LIMIT_DEFAULT))
+    }
+}
+
+/// Which part of a list that is kept oldest first and numbered, and shown newest first: `after` and `limit`.
+pub struct NewestFirst {
+    after: Option<u64>,
+    limit: usize,
+}
+
+impl NewestFirst {
+    /// # Errors
+    /// 400 for another parameter, or one that makes no sense.
+    pub fn of(request: &HttpRequest) -> Result<Self, Problem> {
+        let parameters = Parameters::of(request, &["after", "limit"])?;
+        let after = parameters.read("after", "the `next` of the page before", |text| text.parse().ok())?;
+        Ok(Self { after, limit: parameters.limit()? })
+    }
+
+    pub fn page<'a, T, V>(&self, all: &'a [T], number: impl Fn(&T) -> u64, view: impl Fn(&'a T) -> V) -> Items<V> {
+        let mut found = all.iter().rev().filter(|one| self.after.is_none_or(|after| number(one) < after));
+        let page: Vec<&T> = found.by_ref().take(self.limit).collect();
+        let next = page.last().filter(|_| found.next().is_some()).map(|last| number(last).to_string());
+        Items { items: page.into_iter().map(view).collect(), next }
     }
 }
 

@@ -6,8 +6,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::access::caller;
 use super::body::Body;
-use super::conversations::{Items, etag};
-use super::query::Parameters;
+use super::conversations::etag;
+use super::query::{NewestFirst, Parameters};
 use super::{COMMAND_BYTES_MAX, Edge, Problem, media, workspace_of};
 use crate::domain::Settings;
 use crate::domain::settings::SettingsChange;
@@ -49,14 +49,9 @@ pub async fn put(
 /// 400 for a parameter that is unknown or makes no sense.
 pub async fn history(edge: web::Data<Edge>, request: HttpRequest, workspace: web::Path<String>) -> Result<HttpResponse, Problem> {
     let workspace = workspace_of(&workspace)?;
-    let parameters = Parameters::of(&request, &["after", "limit"])?;
-    let after: Option<u64> = parameters.read("after", "the `next` of the page before", |text| text.parse().ok())?;
-    let limit = parameters.limit()?;
+    let part = NewestFirst::of(&request)?;
     let history = edge.node.settings_history(workspace).await?;
-    let mut found = history.changes.iter().rev().filter(|change| after.is_none_or(|after| change.version < after));
-    let page: Vec<_> = found.by_ref().take(limit).collect();
-    let next = page.last().filter(|_| found.next().is_some()).map(|last| last.version.to_string());
-    Ok(HttpResponse::Ok().json(Items { items: page.into_iter().map(ChangeView::new).collect(), next }))
+    Ok(HttpResponse::Ok().json(part.page(&history.changes, |change| change.version, ChangeView::new)))
 }
 
 /// `by`: who asks; the name of its key, where nobody else is named. A parameter, for the body of a PUT is the settings, and a DELETE has none.

@@ -4,13 +4,13 @@ use std::rc::Rc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{HttpServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::http::{Method, StatusCode, header};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, Data};
-use actix_web::{Error, FromRequest, Handler, HttpMessage, HttpRequest, HttpResponse, Resource, Responder, ResponseError};
+use actix_web::{Error, FromRequest, Handler, HttpMessage, Resource, Responder, ResponseError};
 
 use super::super::guard::RequestId;
-use super::super::{Edge, Problem};
+use super::super::{Edge, Problem, other_methods};
 use super::caller;
 use crate::domain::access::{Reach, Scope};
 use crate::domain::audit::{Deed, PATH_BYTES_MAX};
@@ -131,20 +131,10 @@ impl Door {
 
     /// The door in its wall.
     pub fn build(self) -> impl HttpServiceFactory + 'static {
-        let allow = Rc::<str>::from(self.allow());
-        let other = move |request: HttpRequest| {
-            let allow = Rc::clone(&allow);
-            async move {
-                if request.method() == Method::OPTIONS {
-                    HttpResponse::build(StatusCode::NO_CONTENT).insert_header((header::ALLOW, &*allow)).finish()
-                } else {
-                    Problem::method_not_allowed(&allow).error_response()
-                }
-            }
-        };
+        let other = other_methods(&self.allow());
         let (needs, verbs) = (self.needs, Rc::<[Verb]>::from(self.verbs));
         let pass = move |request, next| pass(Rc::clone(&verbs), needs, request, next);
-        self.resource.default_service(web::to(other)).wrap(from_fn(pass))
+        self.resource.default_service(other).wrap(from_fn(pass))
     }
 }
 

@@ -195,12 +195,15 @@ impl Gate {
         let (mut rounds, mut older) = (0, 0);
         while stopping.run_until_cancelled(tokio::time::sleep(REFRESH)).await.is_some() {
             match node.keys().await {
-                Ok((keys, at)) if self.learn(keys.clone(), at) => older = 0,
-                Ok((keys, at)) => {
+                Ok((keys, at)) if keys.version < self.known().keys.version => {
                     older += 1;
                     if older % OLDER_BELIEVED == 0 {
                         self.relearn(keys, at);
                     }
+                }
+                Ok((keys, at)) => {
+                    self.learn(keys, at);
+                    older = 0;
                 }
                 Err(error) => tracing::debug!(%error, "the keys cannot be read; those known last hold"),
             }
